@@ -1,0 +1,1 @@
+"""The shared rim: the MQTT link, the system clock and the asyncio loop behind the pure core."""

@@ -1,0 +1,160 @@
+"""Signed envelopes: COSE (RFC 9052) with Ed25519, the topic as external data.
+
+A `COSE_Sign1` (tag 18) carries every document and report; a `COSE_Sign` (tag 98) carries the keyset, which
+needs several of the root's signatures. The topic enters each signature, so bytes that were signed for
+one topic say nothing on another. What is verified is the bytes received, never a re-encoding.
+
+Who may sign what is not decided here: see `keyring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from protocol.codec import cbor_decode_plain, cbor_encode, require_sendable
+from protocol.errors import Refusal, RefusalReason
+
+Sign = Callable[[bytes], bytes]
+"""Signs bytes with one key that stays where it is: a file today, a hardware module tomorrow."""
+
+SIGNATURE_BYTES: Final = 64
+PUBLIC_KEY_BYTES: Final = 32
+_TAG_SIGN1: Final = 18
+_TAG_SIGN: Final = 98
+_HEADER_ALGORITHM: Final = 1
+_HEADER_KEY_ID: Final = 4
+_ALGORITHM_EDDSA: Final = -8
+_SIGN1_PARTS: Final = 4
+_SIGNER_PARTS: Final = 3
+_SIGNERS_MAX: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """A key that can sign: its id, as the keyset names it, and the act of signing."""
+
+    key_id: str
+    sign: Sign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedDocument:
+    """A parsed but not yet verified COSE_Sign1."""
+
+    key_id: str
+    payload: bytes
+    signature: bytes
+    signed_bytes: bytes
+
+    def verify(self, public_key: bytes) -> bytes:
+        """Return the payload if `public_key` signed it; raises Refusal(BAD_SIGNATURE)."""
+        verify_signature(public_key, self.signature, self.signed_bytes)
+        return self.payload
+
+
+def signer_from_private_key(key_id: str, private_key: Ed25519PrivateKey) -> Signer:
+    """A signer over a key held in this process."""
+    return Signer(key_id=key_id, sign=private_key.sign)
+
+
+def verify_signature(public_key: bytes, signature: bytes, data: bytes) -> None:
+    """Check one Ed25519 signature (RFC 8032); raises Refusal(BAD_SIGNATURE)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
+    except (InvalidSignature, ValueError) as error:
+        raise Refusal(RefusalReason.BAD_SIGNATURE, "the signature does not fit the bytes") from error
+
+
+def seal(payload: Any, *, signer: Signer, topic: str) -> bytes:  # noqa: ANN401 - any struct is sealable
+    """Sign a struct for one topic; raises LocalProtocolError when it is too large to be sent."""
+    body = cbor_encode(payload)
+    protected = _protected(signer.key_id)
+    signature = signer.sign(_to_be_signed(["Signature1", protected, topic.encode(), body]))
+    return require_sendable(cbor2.dumps(cbor2.CBORTag(_TAG_SIGN1, [protected, {}, body, signature]), canonical=True))
+
+
+def open_sealed(data: bytes, *, topic: str) -> SealedDocument:
+    """Parse a COSE_Sign1 received on `topic`; raises Refusal(TOO_LARGE or MALFORMED)."""
+    parts = _tagged_parts(data, _TAG_SIGN1)
+    match parts:
+        case [bytes(protected), {**unprotected}, bytes(payload), bytes(signature)] if not unprotected:
+            return SealedDocument(
+                key_id=_key_id(protected),
+                payload=payload,
+                signature=signature,
+                signed_bytes=_to_be_signed(["Signature1", protected, topic.encode(), payload]),
+            )
+        case _:
+            raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign1")
+
+
+def seal_by_many(payload: Any, *, signers: Sequence[Signer], topic: str) -> bytes:  # noqa: ANN401 - as `seal`
+    """Sign a struct with several keys (COSE_Sign), as the root signs the keyset."""
+    body, body_protected = cbor_encode(payload), b""
+    signatures = []
+    for signer in signers:
+        protected = _protected(signer.key_id)
+        to_be_signed = _to_be_signed(["Signature", body_protected, protected, topic.encode(), body])
+        signatures.append([protected, {}, signer.sign(to_be_signed)])
+    return require_sendable(
+        cbor2.dumps(cbor2.CBORTag(_TAG_SIGN, [body_protected, {}, body, signatures]), canonical=True)
+    )
+
+
+def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, bytes], threshold: int) -> bytes:
+    """Return the payload of a COSE_Sign that at least `threshold` different keys of `public_keys` signed.
+
+    Raises Refusal: MALFORMED, or BAD_SIGNATURE when a named key's signature is wrong or too few are right.
+    """
+    parts = _tagged_parts(data, _TAG_SIGN)
+    match parts:
+        case [b"" as body_protected, {}, bytes(payload), (tuple() | list()) as signatures] if len(signatures) <= _SIGNERS_MAX:
+            pass
+        case _:
+            raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign")
+    valid: set[str] = set()
+    for entry in signatures:
+        match entry:
+            case [bytes(protected), {}, bytes(signature)]:
+                key_id = _key_id(protected)
+            case _:
+                raise Refusal(RefusalReason.MALFORMED, "not a COSE_Signature")
+        if key_id in public_keys:
+            to_be_signed = _to_be_signed(["Signature", body_protected, protected, topic.encode(), payload])
+            verify_signature(public_keys[key_id], signature, to_be_signed)
+            valid.add(public_keys[key_id].hex())
+    if len(valid) < threshold:
+        raise Refusal(RefusalReason.BAD_SIGNATURE, f"{len(valid)} of the {threshold} root signatures needed")
+    return payload
+
+
+def _protected(key_id: str) -> bytes:
+    return cbor2.dumps({_HEADER_ALGORITHM: _ALGORITHM_EDDSA, _HEADER_KEY_ID: key_id.encode()}, canonical=True)
+
+
+def _key_id(protected: bytes) -> str:
+    match cbor_decode_plain(protected):
+        case {1: -8, 4: bytes(key_id), **rest} if not rest:
+            try:
+                return key_id.decode("ascii")
+            except UnicodeDecodeError as error:
+                raise Refusal(RefusalReason.MALFORMED, "the key id is not ASCII") from error
+        case _:
+            raise Refusal(RefusalReason.MALFORMED, "the protected header is not {alg: EdDSA, kid}")
+
+
+def _to_be_signed(structure: list[Any]) -> bytes:
+    return cbor2.dumps(structure, canonical=True)
+
+
+def _tagged_parts(data: bytes, tag: int) -> list[Any]:
+    value = cbor_decode_plain(data)
+    if not isinstance(value, cbor2.CBORTag) or value.tag != tag or not isinstance(value.value, (list, tuple)):
+        raise Refusal(RefusalReason.MALFORMED, f"not a CBOR array with tag {tag}")
+    return list(value.value)

@@ -1,0 +1,330 @@
+"""Every message of the agreement, as msgspec structs.
+
+Signed documents (`Document`) are what a node or the controller obeys: unknown keys are errors. Reports of
+health (`NodeState`, `Telemetry`) are JSON, and unknown keys are ignored, so that an older controller reads a
+newer node. Only optional fields are ever added; the major version stands in the topic.
+
+Times are shared milliseconds (Unix time of the controller). Sizes and lengths are bounded by their types:
+decoding refuses what does not fit.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
+
+DOCUMENT_BYTES_MAX: Final = 16 * 1024
+"""Size bound of any message (protocol: 16 KiB; larger plans travel as media by hash)."""
+
+Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Milliseconds = Annotated[int, Meta(ge=0, lt=2**53)]
+Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
+Title = Annotated[str, Meta(max_length=200)]
+Reason = Annotated[str, Meta(max_length=200)]
+Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
+Audience = Annotated[str, Meta(pattern=r"^(everyone|area:[a-z0-9-]{1,40}|node:[0-9A-Za-z]{1,23})\Z")]
+
+
+class BroadcastClass(StrEnum):
+    """The three legal message classes (Circular 39/2020/TT-BTTTT)."""
+
+    ROUTINE = "routine"
+    PRIORITY = "priority"
+    EMERGENCY = "emergency"
+
+
+class Reality(StrEnum):
+    """Whether a document means it. A drill is signed by other keys and announced as one."""
+
+    REAL = "real"
+    DRILL = "drill"
+
+
+class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every signed document says of itself; the signing key's id stands in its envelope.
+
+    `counter` only rises for one key on one topic. `not_before_ms` and `expires_at_ms` bound when it may
+    begin to act; expiry is repeated here because the broker's own is only a courtesy.
+    """
+
+    id: DocumentId
+    issuer: Annotated[str, Meta(max_length=64)]
+    audience: Audience
+    counter: Counter
+    not_before_ms: Milliseconds
+    expires_at_ms: Milliseconds
+    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
+    reality: Reality = Reality.REAL
+
+    TYPE: ClassVar[str] = ""
+
+
+class KeyScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a key may sign: document types x audiences x classes x reality.
+
+    `areas` names the tops of the subtrees it may address; "*" is every area and every node.
+    """
+
+    document_types: Annotated[tuple[str, ...], Meta(max_length=16)]
+    areas: Annotated[tuple[str, ...], Meta(max_length=64)]
+    classes: Annotated[tuple[BroadcastClass, ...], Meta(max_length=3)]
+    realities: Annotated[tuple[Reality, ...], Meta(max_length=2)]
+
+
+class OperationalKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One key in the keyset: who it is, what it may sign and when."""
+
+    key_id: KeyId
+    public_key: PublicKey
+    scope: KeyScope
+    not_before_ms: Milliseconds
+    expires_at_ms: Milliseconds
+    revoked: bool = False
+
+
+class Keyset(Document, frozen=True, kw_only=True, tag="keyset"):
+    """The operational keys, signed by the root's threshold. `counter` is its version: it only rises."""
+
+    keys: Annotated[tuple[OperationalKey, ...], Meta(max_length=64)]
+
+
+class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Local times of day between which nothing but a real emergency sounds; may cross midnight."""
+
+    begin_minute: Annotated[int, Meta(ge=0, lt=1440)] = 21 * 60
+    end_minute: Annotated[int, Meta(ge=0, lt=1440)] = 5 * 60 + 30
+
+
+class Assignment(Document, frozen=True, kw_only=True, tag="assignment"):
+    """What one node is: where it stands in the tree, how loud, when it must be quiet.
+
+    `areas` runs from the node's own area up to the root of the tree. `quiet_hours` None means that the
+    place has none; the node's own default applies only until its first assignment.
+    """
+
+    node: NodeId
+    title: Title
+    areas: Annotated[tuple[AreaId, ...], Meta(min_length=1, max_length=8)]
+    time_zone: Annotated[str, Meta(max_length=64)] = "Asia/Ho_Chi_Minh"
+    quiet_hours: QuietHours | None = QuietHours()
+    gain_db: Decibels = 0.0
+    emergency_gain_db: Decibels = 0.0
+    prepared_clips: Annotated[tuple[MediaReference, ...], Meta(max_length=64)] = ()
+    herd_window_s: Annotated[int, Meta(ge=0, le=600)] = 5
+
+
+class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A media file by its content, with what must be known before it is fetched."""
+
+    sha256: MediaHash
+    size_bytes: Annotated[int, Meta(gt=0, le=64 * 1024 * 1024)]
+    duration_ms: Duration
+
+
+class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item at one instant: either a media file or the relay of a feed."""
+
+    id: DocumentId
+    programme: Annotated[str, Meta(max_length=64)]
+    title: Title
+    broadcast_class: BroadcastClass
+    start_at_ms: Milliseconds
+    duration_ms: Duration
+    media: MediaReference | None = None
+    feed: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Plan(Document, frozen=True, kw_only=True, tag="plan"):
+    """The compiled occurrences of one area between two instants; a newer plan replaces it whole."""
+
+    area: AreaId
+    covers_from_ms: Milliseconds
+    covers_until_ms: Milliseconds
+    occurrences: Annotated[tuple[Occurrence, ...], Meta(max_length=512)]
+
+
+class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start"):
+    """A live stream begins: the key of its packets, its earliest play time, when it must have ended.
+
+    `occurrence` names the planned relay that it serves, if it serves one.
+    """
+
+    stream: StreamId
+    area: AreaId
+    title: Title
+    public_key: PublicKey
+    starts_at_ms: Milliseconds
+    ends_at_ms: Milliseconds
+    stall_ms_max: Annotated[int, Meta(ge=200, le=60_000)] = 5_000
+    occurrence: DocumentId | None = None
+
+
+class StreamEnd(Document, frozen=True, kw_only=True, tag="stream-end"):
+    """A live stream is over at `ends_at_ms`, for a reason."""
+
+    stream: StreamId
+    area: AreaId
+    ends_at_ms: Milliseconds
+    reason: Reason
+
+
+class Emergency(Document, frozen=True, kw_only=True, tag="emergency"):
+    """Play a prepared clip at once over whatever sounds, and again each `repeat_every_ms`, until it is over.
+
+    The first sample of repetition n begins at `play_at_ms + n * repeat_every_ms` on every pole; whoever
+    learns of it late joins in step. It ends with an `AllClear`, or at `sounds_until_ms` by itself.
+    """
+
+    emergency: DocumentId
+    area: AreaId
+    title: Title
+    clip: MediaReference
+    play_at_ms: Milliseconds
+    repeat_every_ms: Duration
+    sounds_until_ms: Milliseconds
+
+
+class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):
+    """The emergency is over; what sounds for it stops now. `correction` marks that it should never have been."""
+
+    emergency: DocumentId
+    area: AreaId
+    reason: Reason
+    correction: bool = False
+
+
+class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement"):
+    """The controller has stored the node's reports up to and including `stored_number`."""
+
+    node: NodeId
+    stored_number: Counter
+
+
+AnyDocument = (
+    Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
+)
+
+
+class AiringState(StrEnum):
+    """The steps of an airing that a node puts on record."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    MISSED = "missed"
+    REFUSED = "refused"
+
+
+class SourceKind(StrEnum):
+    """What kind of thing sounded."""
+
+    MEDIA = "media"
+    STREAM = "stream"
+    EMERGENCY = "emergency"
+
+
+class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="airing", tag_field="kind"):
+    """One step of one airing on one node, with the reason for it."""
+
+    airing: Annotated[str, Meta(max_length=96, description="unique on the node: source id and start")]
+    source: SourceKind
+    source_id: Annotated[str, Meta(max_length=64)]
+    title: Title
+    broadcast_class: BroadcastClass
+    reality: Reality
+    state: AiringState
+    at_ms: Milliseconds
+    reason: Reason
+    audible_ms: Milliseconds = 0
+    concealed_ms: Milliseconds = 0
+    silent_ms: Milliseconds = 0
+    level_dbfs: float | None = None
+    clock_error_ms: float = 0.0
+
+
+class FaultRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fault", tag_field="kind"):
+    """Something on the node is wrong, or right again."""
+
+    fault: Annotated[str, Meta(max_length=64)]
+    active: bool
+    detail: Reason
+    at_ms: Milliseconds
+
+
+class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="report", tag_field="type"):
+    """One numbered, chained record of a node, signed by the node's report key.
+
+    `previous_sha256` is the digest of the previous report's signed bytes (32 zero bytes before the first),
+    so that a removed or altered report shows.
+    """
+
+    node: NodeId
+    number: Counter
+    previous_sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    record: AiringRecord | FaultRecord
+
+
+class Readiness(StrEnum):
+    """The life of a node as the broker's retained state topic shows it."""
+
+    INIT = "init"
+    READY = "ready"
+    DISCONNECTED = "disconnected"
+    LOST = "lost"
+
+
+class NodeState(Struct, frozen=True, kw_only=True):
+    """Birth and will, on one topic; `session_epoch` tells an old will from a new birth."""
+
+    node: NodeId
+    state: Readiness
+    session_epoch: Counter
+    version: Annotated[str, Meta(max_length=64)] = ""
+
+
+class NowSounding(Struct, frozen=True, kw_only=True):
+    """What a node is sounding at the time of its status."""
+
+    source: SourceKind
+    source_id: Annotated[str, Meta(max_length=64)]
+    title: Title
+    broadcast_class: BroadcastClass
+    since_ms: Milliseconds
+
+
+class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Health of one node, readable with `mosquitto_sub`."""
+
+    node: NodeId
+    at_ms: Milliseconds
+    sounding: NowSounding | None = None
+    level_dbfs: float | None = None
+    amplifier: Annotated[str, Meta(max_length=16)] = "off"
+    sound_path: Annotated[str, Meta(max_length=80)] = ""
+    clock_error_ms: float | None = None
+    lateness_ms_p50: float | None = None
+    lateness_ms_p99: float | None = None
+    audible_ms: Milliseconds = 0
+    concealed_ms: Milliseconds = 0
+    silent_ms: Milliseconds = 0
+    underruns: Counter = 0
+    reanchors: Counter = 0
+    refused: Annotated[dict[str, int], Meta(max_length=32)] = msgspec.field(default_factory=dict)
+    faults: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    media_missing: Counter = 0
+    reports_waiting: Counter = 0
+    plan_until_ms: Milliseconds | None = None
+    disk_free_bytes: Counter | None = None
+    version: Annotated[str, Meta(max_length=64)] = ""
+
+
+class ControllerState(Struct, frozen=True, kw_only=True):
+    """Birth and will of a controller process."""
+
+    controller: Annotated[str, Meta(max_length=23)]
+    state: Readiness
+    session_epoch: Counter

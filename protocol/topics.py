@@ -1,0 +1,213 @@
+"""The one table of MQTT topics: who writes them, how, and what they carry.
+
+Everything that must agree on a topic is made from this table: the builders and the parser below, the
+broker's access rules (`access_rules`), the documents. At most six levels, lower case, version in the topic.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from protocol.errors import Refusal, RefusalReason
+from protocol.identity import AREA_PATTERN, NODE_PATTERN, STREAM_PATTERN
+
+ROOT: Final = "loaxa/1"
+SHARDS: Final = 16
+"""Reports and telemetry are split over sixteen hashed shards, so that replicas share them without `$share`."""
+
+_FIELD_PATTERNS: Final = {
+    "area": AREA_PATTERN,
+    "node": NODE_PATTERN,
+    "stream": STREAM_PATTERN,
+    "shard": r"^[0-9]{2}\Z",
+    "controller": NODE_PATTERN,
+}
+
+
+class Role(StrEnum):
+    """The kinds of identity that connect to the broker."""
+
+    NODE = "node"
+    CONTROLLER = "controller"
+
+
+class TopicName(StrEnum):
+    """The rows of the table."""
+
+    KEYSET = "keyset"
+    PLAN = "plan"
+    EMERGENCY = "emergency"
+    ASSIGNMENT = "assignment"
+    STREAM = "stream"
+    AUDIO = "audio"
+    NODE_STATE = "node_state"
+    TELEMETRY = "telemetry"
+    REPORT = "report"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    CONTROLLER_STATE = "controller_state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One row: the path below the root, its writer and reader, and how it travels.
+
+    `expiry_s` is the broker's message expiry, a courtesy; None keeps the message until it is replaced.
+    """
+
+    path: str
+    writer: Role
+    qos: int
+    retain: bool
+    carries: str
+    expiry_s: int | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The variable levels, in order."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+TOPICS: Final[dict[TopicName, Topic]] = {
+    TopicName.KEYSET: Topic(
+        path="keyset", writer=Role.CONTROLLER, qos=1, retain=True, carries="root-signed operational keys"
+    ),
+    TopicName.PLAN: Topic(
+        path="area/{area}/plan",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="signed plan of at least 7 days; a node merges its area's with every ancestor's",
+    ),
+    TopicName.EMERGENCY: Topic(
+        path="area/{area}/emergency",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="the standing emergency, its all-clear or correction; repeated until nodes have answered",
+    ),
+    TopicName.ASSIGNMENT: Topic(
+        path="node/{node}/assignment",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="signed: areas, gains, quiet hours, prepared clips of one node",
+    ),
+    TopicName.STREAM: Topic(
+        path="area/{area}/stream/{stream}",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="signed start or end of a live stream for an area",
+    ),
+    TopicName.AUDIO: Topic(
+        path="stream/{stream}/opus",
+        writer=Role.CONTROLLER,
+        qos=0,
+        retain=False,
+        expiry_s=2,
+        carries="signed audio packets",
+    ),
+    TopicName.NODE_STATE: Topic(
+        path="node/{node}/state", writer=Role.NODE, qos=1, retain=True, carries="birth and will (JSON)"
+    ),
+    TopicName.TELEMETRY: Topic(
+        path="telemetry/{shard}/{node}", writer=Role.NODE, qos=0, retain=False, carries="health and levels (JSON)"
+    ),
+    TopicName.REPORT: Topic(
+        path="report/{shard}/{node}",
+        writer=Role.NODE,
+        qos=1,
+        retain=False,
+        carries="numbered airing and fault records, signed by the node",
+    ),
+    TopicName.ACKNOWLEDGEMENT: Topic(
+        path="node/{node}/ack",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=False,
+        expiry_s=300,
+        carries="signed: highest report number stored",
+    ),
+    TopicName.CONTROLLER_STATE: Topic(
+        path="controller/{controller}/state",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="birth and will of a controller process (JSON)",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedTopic:
+    """A received topic: its row and the values of its variable levels."""
+
+    name: TopicName
+    fields: dict[str, str]
+
+
+def shard_of(node: str) -> str:
+    """The shard of a node's telemetry and reports: CRC-32 of its name modulo 16, two digits."""
+    return f"{zlib.crc32(node.encode()) % SHARDS:02d}"
+
+
+def topic(name: TopicName, **fields: str) -> str:
+    """The full topic of a row; a node's shard is filled in. Field values are checked, "+" stands for any."""
+    row = TOPICS[name]
+    if "shard" in row.fields and "shard" not in fields:
+        fields["shard"] = "+" if fields["node"] == "+" else shard_of(fields["node"])
+    for field in row.fields:
+        if fields[field] != "+" and not re.match(_FIELD_PATTERNS[field], fields[field]):
+            message = f"{fields[field]!r} cannot stand for {field} in the topic {row.path}"
+            raise ValueError(message)
+    return f"{ROOT}/{row.path.format(**fields)}"
+
+
+def parse_topic(received: str) -> ParsedTopic:
+    """Which row a received topic belongs to; raises Refusal(UNKNOWN_TOPIC)."""
+    for name, pattern in _PATTERNS.items():
+        match = pattern.match(received)
+        if match:
+            fields = match.groupdict()
+            if "shard" in fields and fields["shard"] != shard_of(fields["node"]):
+                break
+            return ParsedTopic(name=name, fields=fields)
+    raise Refusal(RefusalReason.UNKNOWN_TOPIC, received[:120])
+
+
+def access_rules(*, controllers: tuple[str, ...]) -> str:
+    """Mosquitto's access file: nodes by pattern on their certificate's name, controllers by name.
+
+    Every node may read what the controller writes about places and itself; it writes only under its own name.
+    """
+    lines = ["# Made from the topic table; do not edit. %u is the name in the client's certificate."]
+    for row in TOPICS.values():
+        wild = re.sub(r"{(?!node)\w+}", "+", row.path)
+        own = f"{ROOT}/{wild.replace('{node}', '%u')}"
+        if row.writer is Role.NODE:
+            lines.append(f"pattern write {own}")
+        elif "controller" not in row.fields:
+            lines.append(f"pattern read {own}")
+    for controller in controllers:
+        lines.append(f"\nuser {controller}")
+        for row in TOPICS.values():
+            mine = re.sub(r"{controller}", controller, row.path)
+            access = "readwrite" if row.writer is Role.CONTROLLER else "read"
+            lines.append(f"topic {access} {ROOT}/{_any_level(mine)}")
+    return "\n".join(lines) + "\n"
+
+
+def _any_level(path: str) -> str:
+    return re.sub(r"{\w+}", "+", path)
+
+
+def _pattern_of(row: Topic) -> re.Pattern[str]:
+    expression = re.sub(r"{(\w+)}", lambda found: f"(?P<{found[1]}>{_FIELD_PATTERNS[found[1]][1:-2]})", row.path)
+    return re.compile(rf"^{ROOT}/{expression}\Z")
+
+
+_PATTERNS: Final = {name: _pattern_of(row) for name, row in TOPICS.items()}
