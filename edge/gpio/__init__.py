@@ -1,0 +1,1 @@
+"""What is switched: the amplifier, and what tells that something is wrong."""

@@ -1,0 +1,1 @@
+"""What sounds: programme, arbiter, sources, playout, proof."""
