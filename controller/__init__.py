@@ -1,0 +1,1 @@
+"""The controller: plans, dispatch, relays, records and the console."""

@@ -1,0 +1,1 @@
+"""The controller's rim: broker, database, files, feeds."""
