@@ -1,1 +1,1 @@
-"""The controller: plans, dispatch, relays, records and the console."""
+"""The controller: writes plans, signs orders, carries live sound, and knows how every cluster is."""

@@ -1,1 +1,1 @@
-"""The controller's rim: broker, database, files, feeds."""
+"""The controller's rim: database, media, keys, broker, feeds. Nothing here decides."""

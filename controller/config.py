@@ -1,0 +1,236 @@
+"""The controller's configuration: one YAML, typed, checked as a whole.
+
+`parse_config` takes text and the folder that relative paths start from; it reads nothing else. That the
+files it names exist and can be used is `adapters.preflight`'s duty. Keys stand in files of their own, by path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from controller.config_check import faults_of
+from controller.errors import ConfigError
+from protocol.configuration import SettingsError, parse_settings
+from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, KeyId, NodeId
+from protocol.messages import BroadcastClass, Reality
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Name = Annotated[str, Meta(pattern=AREA_PATTERN, description="an id: a-z, 0-9 and -, at most 40")]
+Title = Annotated[str, Meta(min_length=1, max_length=200)]
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""Days as `datetime.weekday` counts them."""
+_SQLITE: Final = "sqlite:///"
+
+
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One mapping of the file: no key that is not named here."""
+
+
+class BrokerConfig(_Part, frozen=True, kw_only=True):
+    """Where the MQTT broker listens; always TLS."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "localhost"
+    port: Port = 8883
+
+
+class SigningKeyConfig(_Part, frozen=True, kw_only=True):
+    """One operational key: its id in the keyset and its PEM file (PKCS8, Ed25519)."""
+
+    key_id: KeyId
+    path: str
+
+
+class TrustConfig(_Part, frozen=True, kw_only=True):
+    """Certificates, the root-signed keyset, and the keys this controller signs with."""
+
+    ca: str
+    certificate: str
+    private_key: str
+    keyset: str
+    root_keys: str
+    signing_keys: Annotated[tuple[SigningKeyConfig, ...], Meta(min_length=1, max_length=16)]
+
+
+class NodesListenerConfig(_Part, frozen=True, kw_only=True):
+    """Media for nodes: HTTPS with mutual TLS."""
+
+    certificate: str
+    private_key: str
+    host: str = "0.0.0.0"  # noqa: S104 - nodes come from everywhere; mutual TLS guards this door
+    port: Port = 8443
+
+
+class ConsoleListenerConfig(_Part, frozen=True, kw_only=True):
+    """The page and the API; on this machine only, unless told otherwise."""
+
+    token_file: str
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class HttpConfig(_Part, frozen=True, kw_only=True):
+    """The two listeners."""
+
+    nodes: NodesListenerConfig
+    console: ConsoleListenerConfig
+
+
+class AreaConfig(_Part, frozen=True, kw_only=True):
+    """One place in the tree."""
+
+    id: AreaId
+    title: Title
+    level: Annotated[str, Meta(max_length=40)] = ""
+    parent: AreaId | None = None
+
+
+class QuietHoursConfig(_Part, frozen=True, kw_only=True):
+    """Local times between which nothing but a real emergency sounds."""
+
+    begin: TimeOfDay = "21:00"
+    end: TimeOfDay = "05:30"
+
+
+class NodeConfig(_Part, frozen=True, kw_only=True):
+    """One loudspeaker cluster."""
+
+    id: NodeId
+    title: Title
+    area: AreaId
+    report_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="Ed25519 public key in hexadecimal")]
+    gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
+    emergency_gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
+    quiet_hours: QuietHoursConfig | Literal["none"] = QuietHoursConfig()
+
+
+class FeedConfig(_Part, frozen=True, kw_only=True):
+    """One station's feed: its URLs in the order in which they are tried."""
+
+    id: Name
+    title: Title
+    urls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=8)]
+    headers: Annotated[dict[str, str], Meta(max_length=16)] = msgspec.field(default_factory=dict)
+
+
+class ClipConfig(_Part, frozen=True, kw_only=True):
+    """A prepared emergency message. A clip made for drills cannot be played as real, nor the reverse."""
+
+    id: Name
+    title: Title
+    file: str
+    reality: Reality = Reality.REAL
+
+
+class ItemConfig(_Part, frozen=True, kw_only=True):
+    """One item of a programme: a file, or a feed for a time."""
+
+    file: str | None = None
+    feed: Name | None = None
+    title: Title | None = None
+    duration_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+
+
+class ProgrammeConfig(_Part, frozen=True, kw_only=True):
+    """An ordered list of items that begins at a local time of day on some days of the week."""
+
+    id: Name
+    title: Title
+    area: AreaId
+    at: TimeOfDay
+    items: Annotated[tuple[ItemConfig, ...], Meta(min_length=1, max_length=64)]
+    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
+    days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] = WEEKDAYS
+
+
+class RelayConfig(_Part, frozen=True, kw_only=True):
+    """How feeds are carried; see docs for each bound."""
+
+    delay_ms: Annotated[int, Meta(ge=200, le=10_000)] = 1000
+    frames_per_packet: Annotated[int, Meta(ge=1, le=10)] = 5
+    bitrate_bps: Annotated[int, Meta(ge=8_000, le=128_000)] = 64_000
+    level_dbfs: Annotated[float, Meta(ge=-40, le=-6)] = -20.0
+    silence_s_max: Annotated[float, Meta(ge=1, le=600)] = 20.0
+    stall_s_max: Annotated[float, Meta(ge=0.2, le=60)] = 5.0
+
+
+class EmergencyConfig(_Part, frozen=True, kw_only=True):
+    """How soon, how often and how long an emergency sounds."""
+
+    lead_ms: Annotated[int, Meta(ge=0, le=10_000)] = 150
+    warm_up_ms: Annotated[int, Meta(ge=0, le=10_000)] = 300
+    repeat_pause_ms: Annotated[int, Meta(ge=0, le=600_000)] = 1000
+    minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 120
+
+
+class Config(_Part, frozen=True, kw_only=True):
+    """Everything that one controller process is told."""
+
+    controller: Annotated[str, Meta(pattern=NODE_PATTERN)]
+    trust: TrustConfig
+    database: str
+    state_dir: str
+    http: HttpConfig
+    areas: Annotated[tuple[AreaConfig, ...], Meta(min_length=1, max_length=20_000)]
+    time_zone: str = "Asia/Ho_Chi_Minh"
+    broker: BrokerConfig = BrokerConfig()
+    nodes: Annotated[tuple[NodeConfig, ...], Meta(max_length=20_000)] = ()
+    feeds: Annotated[tuple[FeedConfig, ...], Meta(max_length=200)] = ()
+    clips: Annotated[tuple[ClipConfig, ...], Meta(max_length=64)] = ()
+    programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
+    relay: RelayConfig = RelayConfig()
+    emergency: EmergencyConfig = EmergencyConfig()
+
+
+def parse_config(text: str, *, folder: Path, name: str) -> Config:
+    """A whole, consistent configuration with absolute paths; raises ConfigError naming every fault found."""
+    try:
+        config = parse_settings(text, Config, name=name)
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
+    faults = faults_of(config)
+    if faults:
+        raise ConfigError("\n".join(f"{name}: {fault}" for fault in faults))
+    return _absolute(config, folder)
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    def at(path: str) -> str:
+        return str(folder / path)
+
+    replace = msgspec.structs.replace
+    trust, http = config.trust, config.http
+    database = config.database
+    if database.startswith(_SQLITE):
+        database = _SQLITE + at(database.removeprefix(_SQLITE))
+    return replace(
+        config,
+        trust=replace(
+            trust,
+            **{field: at(getattr(trust, field)) for field in ("ca", "certificate", "private_key", "keyset", "root_keys")},
+            signing_keys=tuple(replace(key, path=at(key.path)) for key in trust.signing_keys),
+        ),
+        database=database,
+        state_dir=at(config.state_dir),
+        http=HttpConfig(
+            nodes=replace(
+                http.nodes, certificate=at(http.nodes.certificate), private_key=at(http.nodes.private_key)
+            ),
+            console=replace(http.console, token_file=at(http.console.token_file)),
+        ),
+        clips=tuple(replace(clip, file=at(clip.file)) for clip in config.clips),
+        programmes=tuple(
+            replace(
+                programme,
+                items=tuple(
+                    replace(item, file=at(item.file)) if item.file else item for item in programme.items
+                ),
+            )
+            for programme in config.programmes
+        ),
+    )

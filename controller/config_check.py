@@ -1,0 +1,105 @@
+"""What the parts of a configuration must be to each other: names that exist, ids given once, a real tree.
+
+Each fault is one sentence with the key's path, what is wrong, and what would be right; all of them are told
+at once, up to a bound. Types and bounds of single keys were checked by the schema; files are looked at elsewhere.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+import zoneinfo
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from controller.areas import Area, AreaTree
+from controller.errors import ConfigError
+from protocol.messages import BroadcastClass
+
+if TYPE_CHECKING:
+    from controller.config import Config, ItemConfig
+
+FAULTS_SHOWN_MAX: Final = 20
+"""More than a person corrects at once."""
+_DAY_S: Final = 24 * 3600
+_DATABASES: Final = ("sqlite:///", "postgresql://")
+
+
+def faults_of(config: Config) -> list[str]:
+    """Everything found wrong, at most FAULTS_SHOWN_MAX sentences."""
+    return list(islice(_faults(config), FAULTS_SHOWN_MAX))
+
+
+def _faults(config: Config) -> Iterator[str]:
+    try:
+        zoneinfo.ZoneInfo(config.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        yield f"time_zone: {config.time_zone!r} is no time zone; write one such as Asia/Ho_Chi_Minh"
+    if not config.database.startswith(_DATABASES):
+        yield f"database: {config.database!r} must begin with {' or '.join(_DATABASES)}"
+    yield from _tree_faults(config)
+    for part in ("nodes", "feeds", "clips", "programmes"):
+        yield from _repeated(part, (each.id for each in getattr(config, part)))
+    yield from _repeated("trust.signing_keys", (each.key_id for each in config.trust.signing_keys))
+    yield from _repeated("nodes report_key", (each.report_key for each in config.nodes))
+    known_areas = {area.id for area in config.areas}
+    for node in config.nodes:
+        if node.area not in known_areas:
+            yield f"nodes.{node.id}.area: {_unknown(node.area, known_areas)}"
+    for feed in config.feeds:
+        for url in feed.urls:
+            if not is_feed_url(url):
+                yield f"feeds.{feed.id}.urls: {url!r} is no http or https address"
+    yield from _programme_faults(config, known_areas)
+
+
+def is_feed_url(url: str) -> bool:
+    """Whether a text can be a station's address."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _tree_faults(config: Config) -> Iterator[str]:
+    try:
+        AreaTree(Area(id=area.id, title=area.title, level=area.level, parent=area.parent) for area in config.areas)
+    except ConfigError as error:
+        yield str(error)
+
+
+def _programme_faults(config: Config, known_areas: set[str]) -> Iterator[str]:
+    known_feeds = {feed.id for feed in config.feeds}
+    for programme in config.programmes:
+        path = f"programmes.{programme.id}"
+        if programme.area not in known_areas:
+            yield f"{path}.area: {_unknown(programme.area, known_areas)}"
+        if programme.broadcast_class is BroadcastClass.EMERGENCY:
+            yield f"{path}.broadcast_class: an emergency is raised, never planned; write routine or priority"
+        if sum(item.duration_s or 0 for item in programme.items) > _DAY_S:
+            yield f"{path}.items: together longer than a day"
+        for index, item in enumerate(programme.items):
+            yield from (f"{path}.items[{index}]: {fault}" for fault in _item_faults(item, known_feeds))
+
+
+def _item_faults(item: ItemConfig, known_feeds: set[str]) -> Iterator[str]:
+    if (item.file is None) == (item.feed is None):
+        yield "write either file or feed"
+    if item.feed is not None and item.feed not in known_feeds:
+        yield f"feed: {_unknown(item.feed, known_feeds)}"
+    if item.feed is not None and item.duration_s is None:
+        yield "a feed needs duration_s: how long it is relayed"
+    if item.file is not None and item.duration_s is not None:
+        yield "duration_s: a file lasts as long as it is; remove the key"
+
+
+def _repeated(part: str, ids: Iterable[str]) -> Iterator[str]:
+    for name, count in Counter(ids).items():
+        if count > 1:
+            yield f"{part}: {name!r} is given {count} times; each must be unique"
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    return f"{name!r} is not known; known: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,1 @@
+"""The controller's HTTP side: media for nodes, the API, the page. Nothing here decides."""
