@@ -2,7 +2,11 @@
 
 Decoding is bounded by size before anything else is looked at, and strict: a wrong type, a value out of its
 bounds or an unknown key of a signed document is a `Refusal(MALFORMED)` that names the path.
+
 CBOR is written in the deterministic form (RFC 8949, 4.2.1), but what is verified is always the bytes received.
+Only the small part of CBOR that the agreement uses is let through to the library: a scan of the heads refuses
+every other tag (dates, patterns, big numbers, shared references and what libraries make of them cost time and
+memory that the size bound does not bound), indefinite lengths, and map keys that are not short.
 """
 
 from __future__ import annotations
@@ -17,24 +21,37 @@ from protocol.messages import DOCUMENT_BYTES_MAX
 
 T = TypeVar("T")
 
-_CBOR_NATIVE: Final = (bytes,)
-_CBOR_ERRORS: Final = (
-    cbor2.CBORError,
-    ArithmeticError,
-    AttributeError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What cbor2 was seen to raise on hostile input, its tags' constructors included."""
-_DEPTH_MAX: Final = 16
+TAG_SIGN1: Final = 18
+TAG_SIGN: Final = 98
+TAGS_ALLOWED: Final = frozenset({TAG_SIGN1, TAG_SIGN})
+"""The two forms of COSE that are used (RFC 9052, 2); allowed around a whole message only."""
+DEPTH_MAX: Final = 16
 """Deepest nesting of any message is 5; the bound keeps a hostile one from using the stack."""
+KEY_BYTES_MAX: Final = 64
+"""Longest map key; a schema's field names are far shorter."""
+
+_CBOR_NATIVE: Final = (bytes,)
+_CBOR_ERRORS: Final = (cbor2.CBORError, ArithmeticError, AttributeError, MemoryError, TypeError, ValueError)
+"""What cbor2 may raise on input that passed the scan: mostly text that is not UTF-8."""
+_ARGUMENT_BYTES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
+_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_SIMPLE_ALLOWED: Final = frozenset({20, 21, 22, 25, 26, 27})
+"""False, true, null and the three sizes of floating-point numbers (RFC 8949, 3.3)."""
 
 
 def cbor_encode(value: Any) -> bytes:  # noqa: ANN401 - any struct or plain value is encodable
     """Encode a struct or plain value as deterministic CBOR."""
     plain = msgspec.to_builtins(value, builtin_types=_CBOR_NATIVE, str_keys=False)
+    return cbor2.dumps(plain, canonical=True)
+
+
+def cbor_encode_checked(value: msgspec.Struct) -> bytes:
+    """Encode a struct that a peer will have to take; raises LocalProtocolError if its own schema refuses it."""
+    plain = msgspec.to_builtins(value, builtin_types=_CBOR_NATIVE, str_keys=False)
+    try:
+        msgspec.convert(plain, type(value), strict=True, builtin_types=_CBOR_NATIVE)
+    except msgspec.ValidationError as error:
+        raise LocalProtocolError(f"this {type(value).__name__} cannot be sent: {error}") from error
     return cbor2.dumps(plain, canonical=True)
 
 
@@ -55,9 +72,10 @@ def cbor_decode_plain(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds any plai
     """Decode one item of deterministic CBOR to plain values; another form of it, or bytes after it, is refused."""
     _refuse_large(data)
     try:
-        plain = cbor2.loads(data, max_depth=_DEPTH_MAX, allow_indefinite=False, allow_duplicate_keys=False)
+        _refuse_unusual(data)
+        plain = cbor2.loads(data, max_depth=DEPTH_MAX, allow_indefinite=False, allow_duplicate_keys=False)
         if cbor2.dumps(plain, canonical=True) != data:
-            raise Refusal(RefusalReason.MALFORMED, "not deterministic CBOR, or bytes after its end")
+            raise Refusal(RefusalReason.MALFORMED, "not deterministic CBOR")
     except _CBOR_ERRORS as error:
         raise Refusal(RefusalReason.MALFORMED, f"not CBOR: {error}"[:200]) from error
     return plain
@@ -80,11 +98,61 @@ def json_decode(data: bytes, kind: type[T]) -> T:
 def require_sendable(data: bytes) -> bytes:
     """Return `data` if it may be sent; raises LocalProtocolError above the size bound."""
     if len(data) > DOCUMENT_BYTES_MAX:
-        message = f"a message of {len(data)} bytes exceeds the bound of {DOCUMENT_BYTES_MAX}"
-        raise LocalProtocolError(message)
+        raise LocalProtocolError(f"a message of {len(data)} bytes exceeds the bound of {DOCUMENT_BYTES_MAX}")
     return data
 
 
 def _refuse_large(data: bytes) -> None:
     if len(data) > DOCUMENT_BYTES_MAX:
         raise Refusal(RefusalReason.TOO_LARGE, f"{len(data)} bytes; at most {DOCUMENT_BYTES_MAX}")
+
+
+def _refuse_unusual(data: bytes) -> None:
+    """Walk over the heads of one CBOR item; raises Refusal(MALFORMED) for what no message of ours holds."""
+    open_levels = [(1, False)]  # for each open container: items still to come, and whether it is a map
+    position = 0
+    while open_levels:
+        remaining, is_map = open_levels.pop()
+        if remaining == 0:
+            continue
+        open_levels.append((remaining - 1, is_map))
+        start = position
+        major, argument, position = _read_head(data, position)
+        if is_map and remaining % 2 == 0 and not _may_be_key(major, argument):
+            raise _malformed("a map key that is neither a short text nor a small number")
+        if major in (_BYTES, _TEXT):
+            position += argument
+        elif major in (_ARRAY, _MAP):
+            open_levels.append((argument * (2 if major == _MAP else 1), major == _MAP))
+        elif major == _TAG:
+            if start != 0 or argument not in TAGS_ALLOWED:
+                raise _malformed(f"tag {argument} is not used here")
+            open_levels.append((1, False))
+        if len(open_levels) > DEPTH_MAX or position > len(data):
+            raise _malformed("nested too deeply, or shorter than it says")
+    if position != len(data):
+        raise _malformed(f"{len(data) - position} bytes after its end")
+
+
+def _read_head(data: bytes, position: int) -> tuple[int, int, int]:
+    """Major type and argument of the head at `position` (RFC 8949, 3), and where what follows it begins."""
+    if position >= len(data):
+        raise _malformed("shorter than it says")
+    major, info = data[position] >> 5, data[position] & 0x1F
+    if major == _SIMPLE and info not in _SIMPLE_ALLOWED:
+        raise _malformed("a simple value that is not used here")
+    position += 1
+    if info < min(_ARGUMENT_BYTES):
+        return major, info, position
+    if info not in _ARGUMENT_BYTES:
+        raise _malformed("an indefinite or reserved length")
+    end = position + _ARGUMENT_BYTES[info]
+    return major, int.from_bytes(data[position:end], "big"), end
+
+
+def _may_be_key(major: int, argument: int) -> bool:
+    return (major == _TEXT and argument <= KEY_BYTES_MAX) or (major == _UINT and argument < min(_ARGUMENT_BYTES))
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(RefusalReason.MALFORMED, f"not CBOR of ours: {detail}")

@@ -16,8 +16,9 @@ from typing import Any, Final
 import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
-from protocol.codec import cbor_decode_plain, cbor_encode, require_sendable
+from protocol.codec import TAG_SIGN, TAG_SIGN1, cbor_decode_plain, cbor_encode_checked, require_sendable
 from protocol.errors import Refusal, RefusalReason
 
 Sign = Callable[[bytes], bytes]
@@ -25,14 +26,11 @@ Sign = Callable[[bytes], bytes]
 
 SIGNATURE_BYTES: Final = 64
 PUBLIC_KEY_BYTES: Final = 32
-_TAG_SIGN1: Final = 18
-_TAG_SIGN: Final = 98
 _HEADER_ALGORITHM: Final = 1
 _HEADER_KEY_ID: Final = 4
 _ALGORITHM_EDDSA: Final = -8
-_SIGN1_PARTS: Final = 4
-_SIGNER_PARTS: Final = 3
 _SIGNERS_MAX: Final = 8
+"""Signatures on one keyset: bounds the work of verifying a hostile one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +69,17 @@ def verify_signature(public_key: bytes, signature: bytes, data: bytes) -> None:
         raise Refusal(RefusalReason.BAD_SIGNATURE, "the signature does not fit the bytes") from error
 
 
-def seal(payload: Any, *, signer: Signer, topic: str) -> bytes:  # noqa: ANN401 - any struct is sealable
-    """Sign a struct for one topic; raises LocalProtocolError when it is too large to be sent."""
-    body = cbor_encode(payload)
+def seal(payload: Struct, *, signer: Signer, topic: str) -> bytes:
+    """Sign a struct for one topic; raises LocalProtocolError when no peer would take it: too large, out of bounds."""
+    body = cbor_encode_checked(payload)
     protected = _protected(signer.key_id)
     signature = signer.sign(_to_be_signed(["Signature1", protected, topic.encode(), body]))
-    return require_sendable(cbor2.dumps(cbor2.CBORTag(_TAG_SIGN1, [protected, {}, body, signature]), canonical=True))
+    return require_sendable(cbor2.dumps(cbor2.CBORTag(TAG_SIGN1, [protected, {}, body, signature]), canonical=True))
 
 
 def open_sealed(data: bytes, *, topic: str) -> SealedDocument:
     """Parse a COSE_Sign1 received on `topic`; raises Refusal(TOO_LARGE or MALFORMED)."""
-    parts = _tagged_parts(data, _TAG_SIGN1)
+    parts = _tagged_parts(data, TAG_SIGN1)
     match parts:
         case [bytes(protected), {**unprotected}, bytes(payload), bytes(signature)] if not unprotected:
             return SealedDocument(
@@ -94,16 +92,16 @@ def open_sealed(data: bytes, *, topic: str) -> SealedDocument:
             raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign1")
 
 
-def seal_by_many(payload: Any, *, signers: Sequence[Signer], topic: str) -> bytes:  # noqa: ANN401 - as `seal`
+def seal_by_many(payload: Struct, *, signers: Sequence[Signer], topic: str) -> bytes:
     """Sign a struct with several keys (COSE_Sign), as the root signs the keyset."""
-    body, body_protected = cbor_encode(payload), b""
+    body, body_protected = cbor_encode_checked(payload), b""
     signatures = []
     for signer in signers:
         protected = _protected(signer.key_id)
         to_be_signed = _to_be_signed(["Signature", body_protected, protected, topic.encode(), body])
         signatures.append([protected, {}, signer.sign(to_be_signed)])
     return require_sendable(
-        cbor2.dumps(cbor2.CBORTag(_TAG_SIGN, [body_protected, {}, body, signatures]), canonical=True)
+        cbor2.dumps(cbor2.CBORTag(TAG_SIGN, [body_protected, {}, body, signatures]), canonical=True)
     )
 
 
@@ -112,16 +110,17 @@ def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, by
 
     Raises Refusal: MALFORMED, or BAD_SIGNATURE when a named key's signature is wrong or too few are right.
     """
-    parts = _tagged_parts(data, _TAG_SIGN)
+    parts = _tagged_parts(data, TAG_SIGN)
     match parts:
-        case [b"" as body_protected, {}, bytes(payload), (tuple() | list()) as signatures] if len(signatures) <= _SIGNERS_MAX:
-            pass
+        case [b"" as body_protected, {**unprotected}, bytes(payload), list(signatures)] if not unprotected:
+            if len(signatures) > _SIGNERS_MAX:
+                raise Refusal(RefusalReason.MALFORMED, f"{len(signatures)} signatures; at most {_SIGNERS_MAX}")
         case _:
             raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign")
     valid: set[str] = set()
     for entry in signatures:
         match entry:
-            case [bytes(protected), {}, bytes(signature)]:
+            case [bytes(protected), {**unprotected}, bytes(signature)] if not unprotected:
                 key_id = _key_id(protected)
             case _:
                 raise Refusal(RefusalReason.MALFORMED, "not a COSE_Signature")
@@ -155,6 +154,6 @@ def _to_be_signed(structure: list[Any]) -> bytes:
 
 def _tagged_parts(data: bytes, tag: int) -> list[Any]:
     value = cbor_decode_plain(data)
-    if not isinstance(value, cbor2.CBORTag) or value.tag != tag or not isinstance(value.value, (list, tuple)):
+    if not isinstance(value, cbor2.CBORTag) or value.tag != tag or not isinstance(value.value, list):
         raise Refusal(RefusalReason.MALFORMED, f"not a CBOR array with tag {tag}")
-    return list(value.value)
+    return value.value

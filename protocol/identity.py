@@ -7,7 +7,7 @@ A node's name is also its MQTT client id and its certificate's common name, henc
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -25,7 +25,6 @@ DocumentId = Annotated[str, Meta(pattern=DOCUMENT_PATTERN, description="a docume
 KeyId = Annotated[str, Meta(pattern=DOCUMENT_PATTERN, description="a signing key, as the keyset names it")]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32, description="an Ed25519 public key")]
 
-AudienceKind = Literal["everyone", "area", "node"]
 EVERYONE: Final = "everyone"
 
 

@@ -11,7 +11,7 @@ decoding refuses what does not fit.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,12 +22,16 @@ DOCUMENT_BYTES_MAX: Final = 16 * 1024
 """Size bound of any message (protocol: 16 KiB; larger plans travel as media by hash)."""
 
 Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Milliseconds = Annotated[int, Meta(ge=0, lt=2**53)]
+Milliseconds = Annotated[int, Meta(ge=0, lt=253_402_214_400_000, description="Unix milliseconds, up to the year 9999")]
 Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
 Title = Annotated[str, Meta(max_length=200)]
 Reason = Annotated[str, Meta(max_length=200)]
 Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
-Audience = Annotated[str, Meta(pattern=r"^(everyone|area:[a-z0-9-]{1,40}|node:[0-9A-Za-z]{1,23})\Z")]
+Audience = Annotated[str, Meta(pattern=r"^(everyone|area:[a-z0-9][a-z0-9-]{0,39}|node:[0-9A-Za-z]{1,23})\Z")]
+ScopeArea = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,39})\Z")]
+
+SOUNDS_MS_MAX: Final = 24 * 3600 * 1000
+"""Longest that one stream or emergency may sound before it must be ordered anew."""
 
 
 class BroadcastClass(StrEnum):
@@ -61,7 +65,10 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
     reality: Reality = Reality.REAL
 
-    TYPE: ClassVar[str] = ""
+    @property
+    def document_type(self) -> str:
+        """The name of the schema, as it stands in the bytes and in a key's scope."""
+        return str(self.__struct_config__.tag)
 
 
 class KeyScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,8 +77,8 @@ class KeyScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `areas` names the tops of the subtrees it may address; "*" is every area and every node.
     """
 
-    document_types: Annotated[tuple[str, ...], Meta(max_length=16)]
-    areas: Annotated[tuple[str, ...], Meta(max_length=64)]
+    document_types: Annotated[tuple[Annotated[str, Meta(max_length=32)], ...], Meta(max_length=16)]
+    areas: Annotated[tuple[ScopeArea, ...], Meta(max_length=64)]
     classes: Annotated[tuple[BroadcastClass, ...], Meta(max_length=3)]
     realities: Annotated[tuple[Reality, ...], Meta(max_length=2)]
 
@@ -98,6 +105,11 @@ class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     begin_minute: Annotated[int, Meta(ge=0, lt=1440)] = 21 * 60
     end_minute: Annotated[int, Meta(ge=0, lt=1440)] = 5 * 60 + 30
+
+    def __post_init__(self) -> None:
+        """Refuse an empty span, which some would read as the whole day."""
+        if self.begin_minute == self.end_minute:
+            raise ValueError("quiet hours begin and end at the same minute; say none, or two different times")
 
 
 class Assignment(Document, frozen=True, kw_only=True, tag="assignment"):
@@ -138,6 +150,11 @@ class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     media: MediaReference | None = None
     feed: Annotated[str, Meta(max_length=64)] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse an item that is neither, or both."""
+        if (self.media is None) == (self.feed is None):
+            raise ValueError(f"the occurrence {self.id} must name either a media file or a feed")
+
 
 class Plan(Document, frozen=True, kw_only=True, tag="plan"):
     """The compiled occurrences of one area between two instants; a newer plan replaces it whole."""
@@ -162,6 +179,11 @@ class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start"):
     ends_at_ms: Milliseconds
     stall_ms_max: Annotated[int, Meta(ge=200, le=60_000)] = 5_000
     occurrence: DocumentId | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a stream without end."""
+        if not 0 < self.ends_at_ms - self.starts_at_ms <= SOUNDS_MS_MAX:
+            raise ValueError(f"a stream must end after its start, within {SOUNDS_MS_MAX} ms")
 
 
 class StreamEnd(Document, frozen=True, kw_only=True, tag="stream-end"):
@@ -188,6 +210,13 @@ class Emergency(Document, frozen=True, kw_only=True, tag="emergency"):
     repeat_every_ms: Duration
     sounds_until_ms: Milliseconds
 
+    def __post_init__(self) -> None:
+        """Refuse one without end, or whose repetitions would overlap."""
+        if not 0 < self.sounds_until_ms - self.play_at_ms <= SOUNDS_MS_MAX:
+            raise ValueError(f"an emergency must end after its start, within {SOUNDS_MS_MAX} ms")
+        if self.repeat_every_ms < self.clip.duration_ms:
+            raise ValueError("an emergency's repetitions must not overlap: repeat_every_ms is less than the clip")
+
 
 class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):
     """The emergency is over; what sounds for it stops now. `correction` marks that it should never have been."""
@@ -205,9 +234,7 @@ class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement"
     stored_number: Counter
 
 
-AnyDocument = (
-    Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
-)
+AnyDocument = Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
 
 
 class AiringState(StrEnum):
@@ -313,7 +340,7 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     silent_ms: Milliseconds = 0
     underruns: Counter = 0
     reanchors: Counter = 0
-    refused: Annotated[dict[str, int], Meta(max_length=32)] = msgspec.field(default_factory=dict)
+    refused: Annotated[dict[str, Counter], Meta(max_length=32)] = msgspec.field(default_factory=dict)
     faults: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     media_missing: Counter = 0
     reports_waiting: Counter = 0

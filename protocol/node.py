@@ -11,14 +11,14 @@ from typing import Protocol, TypeVar
 
 from protocol.units import MonotonicNs, Now
 
-EventT = TypeVar("EventT", contravariant=True)
-EffectT = TypeVar("EffectT", covariant=True)
+EventT_contra = TypeVar("EventT_contra", contravariant=True)
+EffectT_co = TypeVar("EffectT_co", covariant=True)
 
 
-class Node(Protocol[EventT, EffectT]):
+class Node(Protocol[EventT_contra, EffectT_co]):
     """A sans-IO decision maker; the pole's agent and the controller's desk are two."""
 
-    def handle(self, event: EventT, now: Now) -> Sequence[EffectT]:
+    def handle(self, event: EventT_contra, now: Now) -> Sequence[EffectT_co]:
         """Take in one event and say what to do about it, in order."""
 
     def next_deadline(self) -> MonotonicNs | None:

@@ -1,6 +1,6 @@
 """Audio packets: several Opus frames, the instant at which they sound, a signature.
 
-Layout, network byte order (51 bytes at least, of which 64 more are the signature at the end):
+Layout, network byte order (103 bytes at least, the signature included):
 
     offset  size  field
     0       2     magic "LX"
@@ -20,13 +20,14 @@ Time comes from the sample index; `play_at` says it once more so that a late joi
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from protocol.envelope import SIGNATURE_BYTES, Sign, verify_signature
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
+from protocol.identity import STREAM_PATTERN
 from protocol.units import SharedNs
 
 FRAMES_MAX: Final = 10
@@ -36,6 +37,8 @@ PACKET_BYTES_MAX: Final = 16 * 1024
 FIRST_SAMPLE_MAX: Final = 48_000 * 3600 * 24 * 7
 """A week of samples: an epoch that claims more is not ours."""
 PLAY_AT_NS_MAX: Final = 2**62
+NUMBER_MAX: Final = 2**32 - 1
+"""Bound of epoch and sequence: 20 ms packets reach it after 2.7 years."""
 
 _HEADER: Final = struct.Struct("!2sBB8sIIQQ")
 _LENGTH: Final = struct.Struct("!H")
@@ -57,9 +60,7 @@ class AudioPacket:
 
 def pack_audio(packet: AudioPacket, *, sign: Sign, topic: str) -> bytes:
     """Bytes of a packet, signed for `topic`; raises LocalProtocolError for one that no node would take."""
-    if not 1 <= len(packet.frames) <= FRAMES_MAX or any(len(f) > FRAME_BYTES_MAX for f in packet.frames):
-        message = f"{len(packet.frames)} frames; 1 to {FRAMES_MAX} of at most {FRAME_BYTES_MAX} bytes are allowed"
-        raise LocalProtocolError(message)
+    _require_packable(packet)
     header = _HEADER.pack(
         _MAGIC,
         _VERSION,
@@ -104,11 +105,26 @@ def unpack_audio(data: bytes, *, public_key: bytes, topic: str, stream: str) -> 
     )
 
 
+def _require_packable(packet: AudioPacket) -> None:
+    if not 1 <= len(packet.frames) <= FRAMES_MAX or not all(0 < len(f) <= FRAME_BYTES_MAX for f in packet.frames):
+        raise LocalProtocolError(
+            f"{len(packet.frames)} frames; 1 to {FRAMES_MAX} of 1 to {FRAME_BYTES_MAX} bytes are allowed"
+        )
+    numbers_max = (
+        (packet.epoch, NUMBER_MAX),
+        (packet.sequence, NUMBER_MAX),
+        (packet.first_sample, FIRST_SAMPLE_MAX),
+        (packet.play_at_ns, PLAY_AT_NS_MAX),
+    )
+    if not re.match(STREAM_PATTERN, packet.stream) or not all(0 <= number <= bound for number, bound in numbers_max):
+        raise LocalProtocolError(f"a number of this packet of stream {packet.stream!r} is out of bounds")
+
+
 def _split_frames(body: bytes, count: int) -> tuple[bytes, ...]:
     position = _HEADER.size + count * _LENGTH.size
-    lengths: Sequence[int] = [
-        _LENGTH.unpack_from(body, _HEADER.size + index * _LENGTH.size)[0] for index in range(count)
-    ] if len(body) >= position else []
+    if len(body) < position:
+        raise Refusal(RefusalReason.MALFORMED, "shorter than its frame lengths")
+    lengths = [_LENGTH.unpack_from(body, _HEADER.size + index * _LENGTH.size)[0] for index in range(count)]
     if position + sum(lengths) != len(body) or not all(0 < length <= FRAME_BYTES_MAX for length in lengths):
         raise Refusal(RefusalReason.MALFORMED, "frame lengths do not add up to the packet")
     frames = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from protocol.errors import Refusal, RefusalReason
+from protocol.errors import LocalProtocolError, Refusal, RefusalReason
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, STREAM_PATTERN
 
 ROOT: Final = "loaxa/1"
@@ -156,14 +156,19 @@ def shard_of(node: str) -> str:
 
 
 def topic(name: TopicName, **fields: str) -> str:
-    """The full topic of a row; a node's shard is filled in. Field values are checked, "+" stands for any."""
+    """The full topic of a row; a node's shard is filled in; "+" stands for any value.
+
+    Raises LocalProtocolError for a missing value, or one that is no name.
+    """
     row = TOPICS[name]
     if "shard" in row.fields and "shard" not in fields:
-        fields["shard"] = "+" if fields["node"] == "+" else shard_of(fields["node"])
+        node = fields.get("node", "")
+        fields["shard"] = "+" if node == "+" else shard_of(node)
+    if set(fields) != set(row.fields):
+        raise LocalProtocolError(f"the topic {row.path} has the fields {row.fields}, not {tuple(fields)}")
     for field in row.fields:
         if fields[field] != "+" and not re.match(_FIELD_PATTERNS[field], fields[field]):
-            message = f"{fields[field]!r} cannot stand for {field} in the topic {row.path}"
-            raise ValueError(message)
+            raise LocalProtocolError(f"{fields[field]!r} cannot stand for {field} in the topic {row.path}")
     return f"{ROOT}/{row.path.format(**fields)}"
 
 
@@ -183,6 +188,7 @@ def access_rules(*, controllers: tuple[str, ...]) -> str:
     """Mosquitto's access file: nodes by pattern on their certificate's name, controllers by name.
 
     Every node may read what the controller writes about places and itself; it writes only under its own name.
+    Raises LocalProtocolError for a name that could add a line to the file.
     """
     lines = ["# Made from the topic table; do not edit. %u is the name in the client's certificate."]
     for row in TOPICS.values():
@@ -193,6 +199,8 @@ def access_rules(*, controllers: tuple[str, ...]) -> str:
         elif "controller" not in row.fields:
             lines.append(f"pattern read {own}")
     for controller in controllers:
+        if not re.match(_FIELD_PATTERNS["controller"], controller):
+            raise LocalProtocolError(f"{controller!r} cannot be the name of a controller")
         lines.append(f"\nuser {controller}")
         for row in TOPICS.values():
             mine = re.sub(r"{controller}", controller, row.path)

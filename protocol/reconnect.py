@@ -1,0 +1,39 @@
+"""How long to wait before connecting again, so that thousands of poles do not come back in the same second.
+
+The first attempt after a lost connection is spread evenly over the herd window (the assignment names it: the
+number of nodes of the broker / 300 handshakes a second), because a broker's loss is felt by all at once. Each
+further attempt waits by full jitter, U(0, min(60, 2 * 2^n)) s. A connection that did not last counts as a
+failure, so that two clients with one name do not throw each other out forever at full speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+BASE_S: Final = 2.0
+"""Bound of the first backoff."""
+CEILING_S: Final = 60.0
+"""Bound of any backoff: a line is known to be lost within 100 s, and is back in less than that."""
+STABLE_AFTER_S: Final = 10.0
+"""A connection that lasted this long was a good one."""
+_DOUBLINGS_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """What is remembered between attempts: how many in a row failed."""
+
+    failures: int = 0
+
+    def after_failure(self, uniform: float) -> tuple[Backoff, float]:
+        """The next state and the wait in seconds after an attempt that failed; `uniform` is drawn from [0, 1)."""
+        bound_s = min(CEILING_S, BASE_S * 2 ** min(self.failures, _DOUBLINGS_MAX))
+        return Backoff(failures=self.failures + 1), uniform * bound_s
+
+    def after_loss(self, uniform: float, *, lasted_s: float, herd_window_s: float) -> tuple[Backoff, float]:
+        """The next state and the wait in seconds after a connection that lasted `lasted_s` was lost."""
+        if lasted_s < STABLE_AFTER_S and self.failures > 0:
+            return self.after_failure(uniform)
+        failures = 1 if lasted_s < STABLE_AFTER_S else 0
+        return Backoff(failures=failures), uniform * herd_window_s
