@@ -112,7 +112,7 @@ def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, by
     """
     parts = _tagged_parts(data, TAG_SIGN)
     match parts:
-        case [b"" as body_protected, {**unprotected}, bytes(payload), list(signatures)] if not unprotected:
+        case [b"" as body_protected, {**unprotected}, bytes(payload), (list() | tuple()) as signatures] if not unprotected:
             if len(signatures) > _SIGNERS_MAX:
                 raise Refusal(RefusalReason.MALFORMED, f"{len(signatures)} signatures; at most {_SIGNERS_MAX}")
         case _:
@@ -154,6 +154,6 @@ def _to_be_signed(structure: list[Any]) -> bytes:
 
 def _tagged_parts(data: bytes, tag: int) -> list[Any]:
     value = cbor_decode_plain(data)
-    if not isinstance(value, cbor2.CBORTag) or value.tag != tag or not isinstance(value.value, list):
+    if not isinstance(value, cbor2.CBORTag) or value.tag != tag or not isinstance(value.value, (list, tuple)):
         raise Refusal(RefusalReason.MALFORMED, f"not a CBOR array with tag {tag}")
-    return value.value
+    return list(value.value)
