@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.units import TimeSource
+from protocol.units import SharedNs, TimeSource
 from simulator.clock import BUILD_DATE_NS, DRIFT_PPB_MAX, ClockSettings, NodeClock
 from simulator.world import World
 
@@ -14,8 +16,8 @@ _S = 1_000_000_000
 _RATES = st.integers(-DRIFT_PPB_MAX, DRIFT_PPB_MAX)
 
 
-def _clock(world: World, **settings: int | bool | None) -> NodeClock:
-    return NodeClock(world, "N001", ClockSettings(**settings))  # type: ignore[arg-type] - keywords of the settings
+def _clock(world: World, **settings: Any) -> NodeClock:  # noqa: ANN401 - keywords of the settings
+    return NodeClock(world, "N001", ClockSettings(**settings))
 
 
 @given(_RATES, st.integers(0, 10**15), st.integers(0, 10**16))
@@ -55,7 +57,7 @@ def test_waiting_for_a_shared_instant_ends_after_a_few_wakes(ppb: int, ahead_ns:
     """Shared and monotonic time run at two rates: whoever waits for one by the other must converge, not spin."""
     world = World(seed=1)
     clock = _clock(world, drift_ppb=ppb)
-    target = clock.read_now().shared_ns + ahead_ns
+    target = SharedNs(clock.read_now().shared_ns + ahead_ns)
     wakes: list[int] = []
 
     def wake() -> None:

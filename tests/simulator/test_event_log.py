@@ -40,5 +40,5 @@ def test_digest_changes_with_any_fact() -> None:
 def test_floating_point_facts_are_refused_at_any_depth(fact: object) -> None:
     log = EventLog()
     with pytest.raises(TypeError, match="floating point"):
-        log.write(1, "N001", "level", level=fact)  # type: ignore[arg-type] - the mistake under test
+        log.write(1, "N001", "level", level=fact)  # type: ignore[arg-type]  # the mistake under test
     assert log.count == 0
