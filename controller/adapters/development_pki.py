@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
+from controller.errors import ControllerError
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed_by_many, seal_by_many, signer_from_private_key
 from protocol.errors import Refusal
@@ -57,7 +58,7 @@ _DAY_MS: Final = 24 * 3600 * 1000
 KeyT = TypeVar("KeyT", EllipticCurvePrivateKey, Ed25519PrivateKey)
 
 
-class DevelopmentPkiError(Exception):
+class DevelopmentPkiError(ControllerError):
     """The folder holds something that must not be replaced, or that cannot be used."""
 
 
@@ -135,9 +136,7 @@ def _authority(folder: Path) -> Authority:
         raise DevelopmentPkiError(message) from error
 
 
-def _certify(
-    authority: Authority, stem: Path, *, name: str, purpose: Purpose, hosts: tuple[str, ...] = ()
-) -> None:
+def _certify(authority: Authority, stem: Path, *, name: str, purpose: Purpose, hosts: tuple[str, ...] = ()) -> None:
     """A key and its certificate, `stem`.key and `stem`.pem; only the certificate is ever issued again."""
     path = stem.with_name(stem.name + ".pem")
     key_path = stem.with_name(stem.name + ".key")
@@ -152,10 +151,18 @@ def _certify(
             raise DevelopmentPkiError(message)
         if is_issued_for(path.read_bytes(), key=key, authority=authority) and present.hosts >= frozenset(hosts):
             return
-    _write(path, authority.issue(
-        key.public_key(), name=name, purpose=purpose, hosts=hosts,
-        valid_days=VALID_DAYS, backdated_days=BACKDATED_DAYS,
-    ), mode=0o644)
+    _write(
+        path,
+        authority.issue(
+            key.public_key(),
+            name=name,
+            purpose=purpose,
+            hosts=hosts,
+            valid_days=VALID_DAYS,
+            backdated_days=BACKDATED_DAYS,
+        ),
+        mode=0o644,
+    )
 
 
 def _node(folder: Path, authority: Authority, name: str) -> NodeIdentity:
