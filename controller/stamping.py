@@ -1,0 +1,128 @@
+"""Frames onto shared time: which 20 ms are due, and at which instant each sounds on the poles.
+
+Duty: cut shared time into slots of 20 ms from an anchor; a slot is due when it is over, so that no feed can run ahead;
+a due slot becomes a frame or a gap; frames become packets. Leaves the sound itself to others.
+Rules kept: time comes from the sample index, never from sums of rounded times; the index runs on through a gap; a
+packet holds contiguous frames only; play time = capture + delay - what levelling and codec add; slots whose packets could
+not arrive in time are left out; a shared clock that was set back begins a new epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.stream import AudioPacket
+from protocol.units import (
+    FRAME_MS,
+    FRAME_SAMPLES,
+    SAMPLES_PER_MS,
+    Now,
+    SharedMs,
+    SharedNs,
+    SharedSample,
+    sample_of_shared_ns,
+    shared_ns_of_sample,
+)
+
+CODEC_DELAY_SAMPLES: Final = 312
+"""Look-ahead of the Opus encoder at 48 kHz, application audio (OPUS_GET_LOOKAHEAD)."""
+SET_BACK_MS: Final = 1_000
+"""A shared clock that falls back by more than this was set; less is waited out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """20 ms of shared time: their index in the epoch and the instant at which their first sample sounds."""
+
+    first_sample: int
+    play_at_ns: SharedNs
+
+    @property
+    def play_at_ms(self) -> SharedMs:
+        """The play time in whole milliseconds."""
+        return SharedMs(self.play_at_ns // 1_000_000)
+
+
+class Stamper:
+    """The timeline of one stream.
+
+    `delay_samples` is what comes before the codec (the limiter's look-ahead). `epoch` must exceed that of any
+    earlier sender of the stream.
+    """
+
+    def __init__(
+        self, *, stream: str, epoch: int, delay_ms: int, delay_samples: int, frames_per_packet: int, now: Now
+    ) -> None:
+        self._stream = stream
+        self._epoch = epoch
+        self._sequence = 0
+        self._frames_per_packet = frames_per_packet
+        self._play_after = delay_ms * SAMPLES_PER_MS - delay_samples - CODEC_DELAY_SAMPLES
+        self._late_slots_max = max(1, delay_ms // 2 // FRAME_MS)
+        self._anchor = sample_of_shared_ns(now.shared_ns)
+        self._next = 0
+        self._waiting: list[bytes] = []
+        self._waiting_slot: Slot | None = None
+
+    @property
+    def next_due_ns(self) -> SharedNs:
+        """The shared instant at which the next packet's worth of slots is over."""
+        slots = self._next + self._frames_per_packet - len(self._waiting)
+        return shared_ns_of_sample(SharedSample(self._anchor + slots * FRAME_SAMPLES))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in force."""
+        return self._epoch
+
+    def due(self, now: Now) -> list[Slot]:
+        """The slots that are over and not too late, each given once; empty packets' worth is not forced."""
+        here = sample_of_shared_ns(now.shared_ns)
+        over = (here - self._anchor) // FRAME_SAMPLES
+        if over < self._next - SET_BACK_MS // FRAME_MS:
+            self._epoch += 1
+            self._anchor, self._next, self._sequence, over = here, 0, 0, 0
+            self._waiting, self._waiting_slot = [], None
+        first = max(self._next, over - self._late_slots_max)
+        self._next = max(self._next, over)
+        return [self._slot(index) for index in range(first, over)]
+
+    def place(self, slot: Slot, frame: bytes | None) -> list[AudioPacket]:
+        """Put a slot's frame, or None for a gap, on the timeline; the packets that are complete by it."""
+        packets = []
+        expected = None
+        if self._waiting_slot is not None:
+            expected = self._waiting_slot.first_sample + len(self._waiting) * FRAME_SAMPLES
+        if self._waiting and (frame is None or slot.first_sample != expected):
+            packets.append(self._packet())
+        if frame is not None:
+            if not self._waiting:
+                self._waiting_slot = slot
+            self._waiting.append(frame)
+            if len(self._waiting) == self._frames_per_packet:
+                packets.append(self._packet())
+        return packets
+
+    def flush(self) -> list[AudioPacket]:
+        """What is left at the end of the stream."""
+        return [self._packet()] if self._waiting else []
+
+    def _slot(self, index: int) -> Slot:
+        first_sample = index * FRAME_SAMPLES
+        play_at = SharedSample(self._anchor + first_sample + self._play_after)
+        return Slot(first_sample=first_sample, play_at_ns=shared_ns_of_sample(play_at))
+
+    def _packet(self) -> AudioPacket:
+        assert self._waiting_slot is not None, "a packet begins with a slot"  # noqa: S101 - our own invariant
+        packet = AudioPacket(
+            stream=self._stream,
+            epoch=self._epoch,
+            sequence=self._sequence,
+            first_sample=self._waiting_slot.first_sample,
+            play_at_ns=self._waiting_slot.play_at_ns,
+            frames=tuple(self._waiting),
+        )
+        self._sequence += 1
+        self._waiting, self._waiting_slot = [], None
+        return packet
