@@ -1,9 +1,10 @@
 """One machine's clocks with their physics: a crystal that drifts and a system clock that may be wrong.
 
 Monotonic time runs with the crystal and begins at zero with each boot. The system clock is what `read_now` gives
-out as shared time: before it was synchronised it runs with the crystal from whatever the machine found at boot
-(its RTC, or without one 1970 or a build date) and its source is UNKNOWN; disciplined, it runs at true rate but
-for a small residue, and its stated error grows with time since then as chrony's does.
+out as shared time, by the rules of `protocol.adapters.system_clock`: before it was synchronised it runs with the
+crystal from whatever the machine found at boot (its RTC, or without one 1970 or a build date), with the error that
+the kernel states of such a clock, and is UNKNOWN while it is implausible; disciplined, it runs at true rate but for
+a small residue; left by its time server, its stated error grows as the kernel lets it grow.
 
 Conversions between true and monotonic time are exact in integers: `true_at(m)` is the first true nanosecond at
 which monotonic time reads `m` or more, so a deadline never rings early and ringing always means progress.
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.adapters.system_clock import BUILT_AT_SHARED_NS, UNDISCIPLINED_ERROR_NS
 from protocol.units import MonotonicNs, Now, SharedNs, TimeSource
 from simulator.world import Timer, World
 
@@ -24,10 +26,10 @@ _PARTS: Final = 1_000_000_000
 """Rates are whole parts per billion, so that they are integers."""
 DRIFT_PPB_MAX: Final = 1_000_000
 """Beyond 1,000 ppm a clock is broken, not drifting; chrony refuses at 500 ppm by default."""
-ASSUMED_DRIFT_PPB: Final = 50_000
-"""What a machine must assume of its own crystal when it states its error: 50 ppm, as Raspberry Pi crystals are sold."""
-BUILD_DATE_NS: Final = 1_764_547_200_000_000_000
-"""2025-12-01, where a node without an RTC stands at boot when its image carries a build date."""
+ASSUMED_DRIFT_PPB: Final = 500_000
+"""How fast the kernel lets the stated error of a clock grow that nobody corrects (MAXFREQ, linux/timex.h)."""
+BUILD_DATE_NS: Final = BUILT_AT_SHARED_NS
+"""Where a node without an RTC stands at boot when its image carries a build date: just plausible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +78,15 @@ class NodeClock:
         """Both clocks at this instant, with what the machine knows of its own error."""
         true_ns = self._world.now_ns
         shared_ns = self._shared_base + (true_ns - self._shared_from) * (_PARTS + self._shared_ppb) // _PARTS
-        if not self._is_synchronised:
-            source, error_ns = TimeSource.UNKNOWN, 0
-        else:
-            source = TimeSource.SYSTEM
-            error_ns = self._error_ns + (true_ns - self._disciplined_from) * self._error_growth_ppb // _PARTS
+        error_ns = UNDISCIPLINED_ERROR_NS
+        if self._is_synchronised:
+            grown_ns = (true_ns - self._disciplined_from) * self._error_growth_ppb // _PARTS
+            error_ns = min(self._error_ns + grown_ns, UNDISCIPLINED_ERROR_NS)
         return Now(
             monotonic_ns=MonotonicNs(self.monotonic_ns()),
             shared_ns=SharedNs(shared_ns),
             error_ns=error_ns,
-            source=source,
+            source=TimeSource.SYSTEM if shared_ns >= BUILT_AT_SHARED_NS else TimeSource.UNKNOWN,
         )
 
     def monotonic_ns(self) -> int:

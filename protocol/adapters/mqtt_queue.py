@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,8 +38,9 @@ class Outgoing:
 class OutgoingQueue:
     """The two queues, under one lock. `put` is for any thread, `take` for the network's."""
 
-    def __init__(self, *, queued_max: int) -> None:
+    def __init__(self, *, queued_max: int, read_s: Callable[[], float] = time.monotonic) -> None:
         self._queued_max = queued_max
+        self._read_s = read_s
         self._lock = threading.Lock()
         self._latest: deque[Outgoing] = deque(maxlen=LATEST_MAX)
         self._lasting: deque[Outgoing] = deque()
@@ -63,7 +65,7 @@ class OutgoingQueue:
     def put(self, topic: str, payload: bytes, *, qos: int, retain: bool, expiry_s: int | None) -> bool:
         """Queue a message; False if it was dropped."""
         message = Outgoing(
-            topic=topic, payload=payload, qos=qos, retain=retain, expiry_s=expiry_s, queued_at_s=time.monotonic()
+            topic=topic, payload=payload, qos=qos, retain=retain, expiry_s=expiry_s, queued_at_s=self._read_s()
         )
         with self._lock:
             is_taken = self._put_latest(message) if qos == 0 else self._put_lasting(message)
@@ -72,7 +74,7 @@ class OutgoingQueue:
 
     def take(self, *, is_lasting_allowed: bool) -> Outgoing | None:
         """The next message to send, live ones first; None if there is none."""
-        now_s = time.monotonic()
+        now_s = self._read_s()
         with self._lock:
             for queue, is_allowed in ((self._latest, True), (self._lasting, is_lasting_allowed)):
                 while is_allowed and queue:
