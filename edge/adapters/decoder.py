@@ -1,0 +1,69 @@
+"""libopus through opuslib's ctypes functions, into buffers that are allocated once.
+
+opuslib's own classes copy every frame through a Python list; its function table does not, so that is what is
+used (docs/decisions/0002-libopus-binding.md). Every failure is a DecoderError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from typing import Any, Final
+
+from edge.errors import DecoderError
+from edge.player.ports import Samples
+from protocol.stream import FRAME_BYTES_MAX
+from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+_CHANNELS: Final = 1
+_RESET_STATE: Final = 4028
+"""OPUS_RESET_STATE (opus_defines.h)."""
+_FLOATS: Final = ctypes.POINTER(ctypes.c_float)
+
+
+def _functions() -> Any:  # noqa: ANN401 - opuslib publishes no types
+    try:
+        return importlib.import_module("opuslib.api.decoder")
+    except Exception as error:  # opuslib raises a bare Exception when libopus is not installed
+        raise DecoderError("libopus cannot be loaded; install the Debian package libopus0") from error
+
+
+class LibopusDecoder:
+    """One decoder state, freed with the object."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+        self._opus = _functions()
+        try:
+            self._state = self._opus.create_state(SAMPLE_RATE_HZ, _CHANNELS)
+        except Exception as error:  # opuslib.exceptions.OpusError is not importable without libopus
+            raise DecoderError(f"libopus gives no decoder: {error}") from error
+        self._decode = self._opus.libopus_decode_float
+        self._control = self._opus.libopus_ctl
+
+    def __del__(self) -> None:
+        if self._state is not None:
+            self._opus.destroy(self._state)
+
+    def decode(self, frame: bytes, into: Samples) -> None:
+        """See `OpusDecoder.decode`."""
+        if not 0 < len(frame) <= FRAME_BYTES_MAX:
+            raise DecoderError(f"an Opus frame of {len(frame)} bytes; 1 to {FRAME_BYTES_MAX} are possible")
+        self._run(frame, len(frame), into)
+
+    def conceal(self, into: Samples) -> None:
+        """See `OpusDecoder.conceal`."""
+        self._run(None, 0, into)
+
+    def reset(self) -> None:
+        """See `OpusDecoder.reset`."""
+        self._control(self._state, _RESET_STATE)
+
+    def _run(self, frame: bytes | None, length: int, into: Samples) -> None:
+        got = self._decode(self._state, frame, length, into.ctypes.data_as(_FLOATS), FRAME_SAMPLES, 0)
+        if got != FRAME_SAMPLES:
+            raise DecoderError(
+                f"libopus refuses a frame of {length} bytes (error {got})"
+                if got < 0
+                else f"an Opus frame of {got} samples; the agreement is {FRAME_SAMPLES}"
+            )

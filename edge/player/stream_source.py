@@ -1,0 +1,202 @@
+"""A live stream as a source: verified packets in, continuous sound out.
+
+Duty: puts frames on the grid by their sample index, decodes them in order, and bridges what is missing. Which
+streams are listened to, and whether a packet is genuine, was decided before (`guard`).
+
+Rules kept:
+- The first packet of an epoch anchors it; later ones must agree within ANCHOR_TOLERANCE_SAMPLES, so no jump of a
+  sender's clock moves what already sounds. A higher epoch takes over at its own first sample; lower ones are refused.
+- What is missing at its instant is concealed by Opus for CONCEAL_SAMPLES_MAX with a fade, then it is silence; the
+  timeline stays. Sound comes back with a fade of RETURN_SAMPLES.
+- A frame that libopus refuses counts as missing. Nothing that a packet holds makes a read fail.
+- The waveform never jumps: where unrelated sound follows, the last value decays under it (`_carry`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Final
+
+import numpy as np
+
+from edge.errors import DecoderError
+from edge.player.buffer import JitterBuffer, Taken, Verdict
+from edge.player.ports import OpusDecoder, Samples
+from edge.player.source import SourceCounters
+from protocol.stream import AudioPacket
+from protocol.units import FRAME_SAMPLES, NS_PER_MS, SAMPLES_PER_MS, SharedNs, SharedSample, sample_of_shared_ns
+
+CONCEAL_SAMPLES_MAX: Final = 100 * SAMPLES_PER_MS
+"""Opus concealment is believable for 60 to 100 ms; longer it hums."""
+RETURN_SAMPLES: Final = 15 * SAMPLES_PER_MS
+"""Fade when sound comes back after a loss, or a sender starts anew."""
+ANCHOR_TOLERANCE_SAMPLES: Final = SAMPLES_PER_MS
+"""Senders round play times; more than a millisecond apart they mean different timelines."""
+LATENESS_PACKETS: Final = 600
+"""Packets over which lateness is judged: a minute of 100 ms packets."""
+OFF_GRID: Final = "off_grid"
+OLD_EPOCH: Final = "old_epoch"
+OTHER_STREAM: Final = "other_stream"
+UNDECODABLE: Final = "undecodable"
+_STEPS: Final = np.arange(1, FRAME_SAMPLES + 1, dtype=np.float32)
+
+
+class StreamSource:
+    """One stream; `starts_at` is when its first sound is due, against which a stall is counted.
+
+    `faults` counts packets and frames that were of no use, by reason.
+    """
+
+    def __init__(self, *, stream: str, decoder: OpusDecoder, starts_at: SharedSample) -> None:
+        self.stream: Final = stream
+        self.counters = SourceCounters()
+        self.faults: Counter[str] = Counter()
+        self._decoder = decoder
+        self._buffer = JitterBuffer()
+        self._heard_until = int(starts_at)
+        self._epoch = -1
+        self._origin = 0
+        self._lateness_ns: deque[int] = deque(maxlen=LATENESS_PACKETS)
+        self._next: int | None = None
+        self._out = np.zeros(FRAME_SAMPLES, np.float32)
+        self._frame = np.zeros(FRAME_SAMPLES, np.float32)
+        self._frame_start = 0
+        self._frame_end = 0
+        self._frame_epoch = -1
+        self._is_real = False
+        self._is_guess = False
+        self._missing_samples = CONCEAL_SAMPLES_MAX
+        self._gain = 0.0
+        self._carry = 0.0
+        self._carry_samples = 0
+
+    def push(self, packet: AudioPacket, *, arrived_at_ns: SharedNs) -> None:
+        """Take in a verified packet that arrived at a shared instant; what cannot be used is counted by reason."""
+        origin = sample_of_shared_ns(packet.play_at_ns) - packet.first_sample
+        is_new = packet.epoch > self._epoch
+        if packet.stream != self.stream:
+            self.faults[OTHER_STREAM] += 1
+        elif packet.epoch < self._epoch:
+            self.faults[OLD_EPOCH] += 1
+        elif not is_new and abs(origin - self._origin) > ANCHOR_TOLERANCE_SAMPLES:
+            self.faults[OFF_GRID] += 1
+        else:
+            self._lateness_ns.append(arrived_at_ns - packet.play_at_ns)
+            start = (origin if is_new else self._origin) + packet.first_sample
+            for frame in packet.frames:
+                self._put(packet.epoch, start, frame, sample_of_shared_ns(arrived_at_ns))
+                start += FRAME_SAMPLES
+            if is_new and packet.epoch == self._epoch:
+                self._origin = origin
+
+    def read(self, first: SharedSample, count: int) -> Samples:
+        """See `Source.read`."""
+        if len(self._out) < count:
+            self._out = np.zeros(count, np.float32)
+        if first != self._next:
+            self._leap(first)
+        position, filled = int(first), 0
+        while filled < count:
+            if position >= self._frame_end:
+                self._advance(position)
+            n = min(count - filled, self._frame_end - position)
+            offset = position - self._frame_start
+            self._out[filled : filled + n] = self._frame[offset : offset + n]
+            self._count(n)
+            position, filled = position + n, filled + n
+        self._next = position
+        return self._out[:count]
+
+    def stalled_ms(self, at: SharedSample) -> int:
+        """For how long nothing has been there to sound at `at`; 0 while the sender is in time."""
+        return max(0, at - self._heard_until) // SAMPLES_PER_MS
+
+    def lateness_ms(self, quantile: float) -> float | None:
+        """Arrival minus play time over the last packets; negative is time to spare, None when none has come."""
+        if not self._lateness_ns:
+            return None
+        ordered = sorted(self._lateness_ns)
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] / NS_PER_MS
+
+    def _put(self, epoch: int, start: int, frame: bytes, arrived_at: SharedSample) -> None:
+        if epoch > self._epoch and self._buffer.judge(start, arrived_at=arrived_at) in _TAKES_OVER:
+            self._buffer.drop_from(start)
+            self._epoch, self._heard_until = epoch, start
+        verdict = self._buffer.put(start, epoch, frame, arrived_at=arrived_at)
+        if verdict is Verdict.ACCEPTED:
+            self._heard_until = max(self._heard_until, start + FRAME_SAMPLES)
+        else:
+            self.faults[verdict.value] += 1
+
+    def _leap(self, position: SharedSample) -> None:
+        """Reading goes on somewhere else: begin anew there, from silence."""
+        self._frame.fill(0.0)
+        self._frame_start = self._frame_end = int(position)
+        self._frame_epoch, self._missing_samples = -1, CONCEAL_SAMPLES_MAX
+        self._gain, self._carry_samples = 0.0, 0
+
+    def _advance(self, position: int) -> None:
+        """Make `_frame` cover `position`: by the frame that belongs there, by concealment, or by silence."""
+        last_value = float(self._frame[self._frame_end - self._frame_start - 1])
+        continues_at = self._frame_start + FRAME_SAMPLES
+        taken = self._buffer.take(position)
+        if taken is not None:
+            if taken.epoch != self._frame_epoch or taken.start != continues_at:
+                self._decoder.reset()
+                self._gain, self._carry, self._carry_samples = 0.0, last_value, RETURN_SAMPLES
+            if not self._decode(taken):
+                taken = None
+        self._is_real = taken is not None
+        self._frame_start = taken.start if taken is not None else position
+        self._frame_end = self._buffer.end_of(self._frame_start)
+        if taken is None:
+            self._bridge()
+        else:
+            self._frame_epoch, self._missing_samples = taken.epoch, 0
+        self._shape(position - self._frame_start, self._frame_end - self._frame_start)
+
+    def _decode(self, taken: Taken) -> bool:
+        try:
+            self._decoder.decode(taken.frame, self._frame)
+        except DecoderError:
+            self.faults[UNDECODABLE] += 1
+            return False
+        return True
+
+    def _bridge(self) -> None:
+        """Fill `_frame` with a guess, or with silence after too many guesses."""
+        self._is_guess = self._missing_samples < CONCEAL_SAMPLES_MAX
+        if self._is_guess:
+            self._decoder.conceal(self._frame)
+        else:
+            self._frame.fill(0.0)
+            self._gain = 0.0
+        self._missing_samples += self._frame_end - self._frame_start
+
+    def _shape(self, begin: int, end: int) -> None:
+        """Fade `_frame[begin:end]`: up while real sound is back, down while it is guessed; let the carry decay."""
+        samples, steps = self._frame[begin:end], _STEPS[: end - begin]
+        if self._is_real and self._gain < 1.0:
+            ramp = np.minimum(self._gain + steps / RETURN_SAMPLES, 1.0)
+            samples *= ramp
+            self._gain = float(ramp[-1])
+        elif not self._is_real and self._gain > 0.0:
+            ramp = np.maximum(self._gain - steps / CONCEAL_SAMPLES_MAX, 0.0)
+            samples *= ramp
+            self._gain = float(ramp[-1])
+        if self._carry_samples:
+            n = min(len(samples), self._carry_samples)
+            samples[:n] += self._carry * (self._carry_samples - steps[:n]) / RETURN_SAMPLES
+            self._carry_samples -= n
+
+    def _count(self, samples: int) -> None:
+        if self._is_real:
+            self.counters.real += samples
+        elif self._is_guess:
+            self.counters.concealed += samples
+        else:
+            self.counters.silent += samples
+
+
+_TAKES_OVER: Final = frozenset({Verdict.ACCEPTED, Verdict.DUPLICATE})
+"""A new epoch's frame may stand where one of the old epoch stood."""

@@ -1,0 +1,144 @@
+"""One voice of the player: a source, when it may sound, how loud, and what came of it.
+
+The envelope is a function of the grid sample, so that equal voices are equal on every pole whatever the sizes
+of the blocks in which they are read. Fades are equal-power (a quarter of a sine).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.player.level import LevelMeter, energy_of
+from edge.player.ports import Samples
+from edge.player.source import Source
+from protocol.units import SAMPLES_PER_MS, SharedSample
+
+FADE_MS_MAX: Final = 10_000
+"""Longer fades are a programme's content, not switching."""
+END_FADE_SAMPLES: Final = 10 * SAMPLES_PER_MS
+"""Fade before `until_sample`, so that what is cut there does not click."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStatistics:
+    """What came of a voice, in milliseconds of its time on air; the three add up to it.
+
+    `audible_ms` carried sound above AUDIBLE_DBFS, `concealed_ms` was guessed for lost packets, `silent_ms` is the
+    rest: lost, pauses, silence sent. `level_dbfs` is the RMS of what was audible, None when nothing was.
+    """
+
+    audible_ms: int = 0
+    concealed_ms: int = 0
+    silent_ms: int = 0
+    level_dbfs: float | None = None
+
+
+class Voice:
+    """A source between `from_sample` and `until_sample` (None: open), with gain and fades."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Source,
+        from_sample: SharedSample,
+        until_sample: SharedSample | None,
+        gain_db: float,
+        fade_in_ms: int,
+    ) -> None:
+        self.name: Final = name
+        self.source: Final = source
+        self._gain: Final = 10.0 ** (gain_db / 20.0)
+        self._from = int(from_sample)
+        self._until = None if until_sample is None else int(until_sample)
+        self._fade_in: Final = _fade_samples(fade_in_ms)
+        self._fade_out = END_FADE_SAMPLES if until_sample is not None else 0
+        self._began = False
+        self._meter = LevelMeter()
+        self._audible = 0
+        self._concealed = 0
+        self._silent = 0
+
+    def stop(self, at: int, fade_ms: int) -> None:
+        """Fade out from `at` on; an earlier end stays."""
+        fade = _fade_samples(fade_ms)
+        if self._until is None or at + fade < self._until:
+            self._until, self._fade_out = at + fade, fade
+
+    def is_over(self, position: int) -> bool:
+        """Whether nothing of it comes at `position` or later."""
+        return self._until is not None and self._until <= max(position, self._from)
+
+    def sounds_within(self, first: int, count: int) -> bool:
+        """Whether any of `count` samples from `first` on are its."""
+        return self._from < first + count and not self.is_over(first)
+
+    @property
+    def from_sample(self) -> int:
+        """Where it began, or will begin."""
+        return self._from
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of it was rendered."""
+        return self._began
+
+    def read(self, first: SharedSample, count: int) -> tuple[int, Samples]:
+        """What it gives within a block of `count` samples from `first`: offset in the block, samples with gain."""
+        low = max(int(first), self._from)
+        high = first + count if self._until is None else min(first + count, self._until)
+        if not self._began:
+            self._began, self._from = True, low
+        counters = self.source.counters
+        concealed, silent = counters.concealed, counters.silent
+        samples = self.source.read(SharedSample(low), high - low)
+        envelope = self._envelope(low, high)
+        if envelope is not None:
+            samples *= envelope
+        elif self._gain != 1.0:
+            samples *= np.float32(self._gain)
+        self._account(samples, counters.concealed - concealed, counters.silent - silent)
+        return low - first, samples
+
+    @property
+    def statistics(self) -> VoiceStatistics:
+        """What has come of it so far."""
+        return VoiceStatistics(
+            audible_ms=self._audible // SAMPLES_PER_MS,
+            concealed_ms=self._concealed // SAMPLES_PER_MS,
+            silent_ms=self._silent // SAMPLES_PER_MS,
+            level_dbfs=self._meter.audible_dbfs,
+        )
+
+    def _envelope(self, low: int, high: int) -> NDArray[np.float32] | None:
+        """Gain of samples `low` to `high` where a fade touches them, else None."""
+        fades_in = low < self._from + self._fade_in
+        fades_out = self._until is not None and high > self._until - self._fade_out
+        if not fades_in and not fades_out:
+            return None
+        places = np.arange(low, high, dtype=np.int64)
+        gain = np.full(high - low, self._gain, np.float32)
+        if fades_in:
+            gain *= _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
+        if fades_out and self._until is not None:
+            gain *= _quarter_sine((self._until - places) / (self._fade_out + 1))
+        return gain
+
+    def _account(self, samples: Samples, concealed: int, silent: int) -> None:
+        real = len(samples) - concealed - silent
+        is_audible = self._meter.add(energy_of(samples), len(samples))
+        self._concealed += concealed
+        self._silent += silent if is_audible else silent + real
+        self._audible += real if is_audible else 0
+
+
+def _fade_samples(fade_ms: int) -> int:
+    return max(0, min(fade_ms, FADE_MS_MAX)) * SAMPLES_PER_MS
+
+
+def _quarter_sine(place: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.sin(np.clip(place, 0.0, 1.0) * (np.pi / 2.0)).astype(np.float32)
