@@ -1,0 +1,138 @@
+"""The command `loaxa-sim`: the main job on one machine, as real processes, with an independent listener."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from controller.errors import ControllerError
+from simulator.demo.broker import BrokerError
+from simulator.demo.clips import ClipError
+from simulator.demo.processes import ChildError
+from simulator.demo.show import run_show
+from simulator.demo.station import StationError
+from simulator.demo.table import Display, LiveDisplay, PlainDisplay
+from simulator.demo.timeline import SECONDS_MIN
+from simulator.demo.town import TownError
+from simulator.demo.verdict import STAGES, Verdict
+
+STATUS_GOOD: Final = 0
+STATUS_FAILED: Final = 1
+STATUS_USAGE: Final = 2
+STATUS_INTERRUPTED: Final = 130
+SECONDS_MAX: Final = 600
+"""Captures of a longer run would not fit memory; without --for the demo runs until it is stopped."""
+
+_EXPECTED_ERRORS: Final = (BrokerError, ChildError, ClipError, ControllerError, StationError, TownError)
+
+
+class StopAsked(BaseException):
+    """Ctrl-C, SIGTERM or a closed terminal."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.seconds is not None and not SECONDS_MIN <= options.seconds <= SECONDS_MAX:
+        parser.error(f"--for takes {SECONDS_MIN} to {SECONDS_MAX} seconds")
+    if options.json and options.seconds is None:
+        parser.error("--json needs --for: the line is printed at the end")
+    return _demo(options.dir, seconds=options.seconds, is_json=options.json, keep=options.keep)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="loaxa-sim", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="station, broker, controller and three nodes; live table until Ctrl-C",
+        description="Runs the main job: relay, playlist, relay, emergency, all-clear. Ctrl-C leaves nothing behind.",
+    )
+    demo.add_argument("--for", dest="seconds", type=float, metavar="S", help="end by itself after S seconds")
+    demo.add_argument("--json", action="store_true", help="print one line of JSON at the end (with --for)")
+    demo.add_argument("--dir", type=Path, default=Path(".demo"), metavar="DIR", help="working folder (.demo)")
+    demo.add_argument("--keep", action="store_true", help="keep the last run's state, and this run's captures as WAV")
+    return parser
+
+
+def _demo(folder: Path, *, seconds: float | None, is_json: bool, keep: bool) -> int:
+    terminal = Console()
+    is_live = terminal.is_terminal and not is_json
+    display: Display = LiveDisplay(terminal) if is_live else PlainDisplay(sys.stderr)
+    try:
+        with _stopped_by_signals():
+            verdict = run_show(folder, seconds=seconds, display=display, keep=keep)
+    except StopAsked:
+        return STATUS_INTERRUPTED if seconds is not None else STATUS_GOOD
+    except _EXPECTED_ERRORS as error:
+        print(f"loaxa-sim: {error}", file=sys.stderr)
+        return STATUS_FAILED
+    if is_json:
+        print(msgspec.json.encode(verdict).decode(), flush=True)
+    else:
+        terminal.print(_report(verdict))
+        for reason in verdict.reasons:
+            print(f"not good enough: {reason}")
+    return STATUS_GOOD if verdict.ok else STATUS_FAILED
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """The first signal raises StopAsked in the main thread; later ones wait for the stopping, which has a bound."""
+    is_asked = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_asked
+        if not is_asked:
+            is_asked = True
+            raise StopAsked
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(verdict: Verdict) -> Table:
+    table = Table(title=f"{verdict.seconds:g} s; spread p50 {verdict.spread_ms.p50} ms, max {verdict.spread_ms.max} ms")
+    heads = (
+        "node",
+        *(f"first sound: {stage}, ms" for stage in STAGES),
+        "sounded, s",
+        "gaps",
+        "concealed",
+        "dBFS",
+        "clicks",
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    for found in verdict.nodes:
+        cells = (
+            found.node,
+            *(found.first_sound_ms.get(stage) for stage in STAGES),
+            found.seconds_sounded,
+            found.gaps,
+            found.concealed_frames,
+            found.level_dbfs,
+            found.relay_transitions,
+        )
+        table.add_row(*(str(cell) for cell in cells))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

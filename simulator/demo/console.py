@@ -1,0 +1,67 @@
+"""The demo's hand on the controller: its API, as a person's script would use it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any, Final
+
+ANSWER_S_MAX: Final = 5.0
+ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+
+
+class ConsoleError(Exception):
+    """The controller could not be reached, or refused; the text is its own."""
+
+
+class Console:
+    """Calls of the API, one connection each; `token_file` is read at each call, for the controller may make it."""
+
+    def __init__(self, *, port: int, token_file: Path) -> None:
+        self._port = port
+        self._token_file = token_file
+
+    def list_of(self, what: str) -> list[dict[str, Any]]:
+        """`nodes`, `airings`, `emergencies`, `relays`; raises ConsoleError."""
+        answer = self._call("GET", f"/api/v1/{what}")
+        entries = answer.get(what, []) if isinstance(answer, dict) else answer
+        return [entry for entry in entries if isinstance(entry, dict)]
+
+    def start_relay(self, *, area: str, feed: str, minutes: int) -> str:
+        """Begin to relay a feed; its stream's id."""
+        answer = self._call("POST", "/api/v1/relays", {"area": area, "feed": feed, "minutes": minutes})
+        return str(answer["stream"])
+
+    def stop_relay(self, stream: str) -> None:
+        """End a relay."""
+        self._call("DELETE", f"/api/v1/relays/{stream}")
+
+    def start_emergency(self, *, area: str, clip: str, minutes: int, reality: str = "real") -> str:
+        """Raise an emergency; its id."""
+        body = {"area": area, "clip": clip, "minutes": minutes, "reality": reality}
+        return str(self._call("POST", "/api/v1/emergencies", body)["id"])
+
+    def all_clear(self, emergency: str, *, reason: str) -> None:
+        """End an emergency."""
+        self._call("POST", f"/api/v1/emergencies/{emergency}/all-clear", {"reason": reason, "correction": False})
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S_MAX)
+        try:
+            token = self._token_file.read_text().strip()
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            connection.request(method, path, body=json.dumps(body) if body is not None else None, headers=headers)
+            answer = connection.getresponse()
+            text = answer.read(ANSWER_BYTES_MAX)
+            value = json.loads(text) if text else {}
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ConsoleError(f"{method} {path}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            refusal = value.get("error", {}) if isinstance(value, dict) else {}
+            raise ConsoleError(
+                f"{method} {path}: {answer.status} {refusal.get('code', '')} {refusal.get('message', '')}"
+            )
+        return value
