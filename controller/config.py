@@ -212,24 +212,23 @@ def _absolute(config: Config, folder: Path) -> Config:
         config,
         trust=replace(
             trust,
-            **{field: at(getattr(trust, field)) for field in ("ca", "certificate", "private_key", "keyset", "root_keys")},
+            **{
+                field: at(getattr(trust, field))
+                for field in ("ca", "certificate", "private_key", "keyset", "root_keys")
+            },
             signing_keys=tuple(replace(key, path=at(key.path)) for key in trust.signing_keys),
         ),
         database=database,
         state_dir=at(config.state_dir),
         http=HttpConfig(
-            nodes=replace(
-                http.nodes, certificate=at(http.nodes.certificate), private_key=at(http.nodes.private_key)
-            ),
+            nodes=replace(http.nodes, certificate=at(http.nodes.certificate), private_key=at(http.nodes.private_key)),
             console=replace(http.console, token_file=at(http.console.token_file)),
         ),
         clips=tuple(replace(clip, file=at(clip.file)) for clip in config.clips),
         programmes=tuple(
             replace(
                 programme,
-                items=tuple(
-                    replace(item, file=at(item.file)) if item.file else item for item in programme.items
-                ),
+                items=tuple(replace(item, file=at(item.file)) if item.file else item for item in programme.items),
             )
             for programme in config.programmes
         ),

@@ -1,0 +1,334 @@
+"""The controller's desk: `handle(event, now) -> effects`, `next_deadline()`.
+
+It joins the rooms: what stands (`standing`), plans and assignments (`provision`), emergencies, relays, the fleet and
+its reports; each keeps its own rules. Kept here: nothing is published while the broker is away (everything that
+stands is published again when it is back); a message from outside that does not fit changes nothing and is
+counted; every request is answered once. The runtime feeds events, runs effects and arms the one timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from controller.airing import ReportDesk
+from controller.effects import Answer, Effect, Level, Note, Publish, Subscribe
+from controller.emergency import count, is_standing
+from controller.emergency_desk import EmergencyDesk
+from controller.errors import RequestCode, RequestError, SigningError
+from controller.events import (
+    BrokerConnected,
+    BrokerLost,
+    CommitFailed,
+    Committed,
+    Event,
+    MediaPrepared,
+    MediaRefused,
+    MessageReceived,
+    RelayNews,
+    RequestReceived,
+    SiteChanged,
+    Stopping,
+)
+from controller.fleet import Fleet
+from controller.ledger import Ledger
+from controller.notary import Notary, Scopes
+from controller.ports import Fresh
+from controller.provision import Provision
+from controller.records import EmergencyRecord, Kept, RelayRecord, StoredReport, WithdrawnDocument
+from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
+from controller.relay_desk import RelayDesk
+from controller.requests import EndEmergency, RaiseEmergency, Request, StartRelay, StopRelay
+from controller.site import MediaShelf, Site
+from controller.standing import Standing
+from controller.views import BrokerView, EmergencyView, RelayView, StatusView, emergency_view, node_view, relay_view
+from protocol.codec import json_decode, json_encode
+from protocol.envelope import Signer
+from protocol.errors import Refusal, RefusalReason
+from protocol.messages import AiringRecord, ControllerState, NodeState, Plan, Readiness, Telemetry
+from protocol.topics import TOPICS, Role, TopicName, parse_topic, topic
+from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
+
+WAKE_MS_MAX: Final = 60_000
+"""The longest sleep: a clock that was set meanwhile is noticed after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What the desk signs with, and what the root allows."""
+
+    keyset: bytes
+    scopes: Scopes
+    signers: Sequence[Signer]
+
+
+class Desk:
+    """One controller's decisions. `kept` is what the database held when the process began."""
+
+    def __init__(self, *, site: Site, authority: Authority, kept: Kept, fresh: Fresh, now: Now) -> None:
+        self._site = site
+        self._now = now
+        self._epoch = now.shared_ms
+        self._broker = BrokerView(is_connected=False, since_ms=now.shared_ms, reason="not connected yet")
+        self._shelf = MediaShelf(ready={}, refused={})
+        self._refused: dict[str, int] = {}
+        counters = {(used.key_id, used.topic): used.counter for used in kept.counters}
+        self._notary = Notary(
+            signers=authority.signers, scopes=authority.scopes, parents=site.tree.chain, counters=counters
+        )
+        self._ledger = Ledger()
+        self._standing = Standing(keyset=authority.keyset, documents=kept.documents)
+        self._seen_version = -1
+        self._provision = Provision(
+            site=site, notary=self._notary, ledger=self._ledger, shelf=self._shelf, standing=self._standing
+        )
+        self._emergencies = EmergencyDesk(
+            site=site,
+            notary=self._notary,
+            ledger=self._ledger,
+            shelf=self._shelf,
+            standing=self._standing,
+            fresh=fresh,
+        )
+        self._relays = RelayDesk(
+            site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh
+        )
+        self._fleet = Fleet(site=site, ledger=self._ledger)
+        self._reports = ReportDesk(site=site, notary=self._notary, ledger=self._ledger, on_stored=self._report_stored)
+        self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
+        self._relays.restore(kept.relays)
+        self._fleet.restore(kept.nodes)
+        self._reports.restore(kept.heads, kept.reports_beyond_heads, now.shared_ms)
+
+    def handle(self, event: Event, now: Now) -> Sequence[Effect]:
+        """Take in one event and say what to do about it, in order."""
+        self._now = now
+        effects = list(self._take(event, now))
+        is_quick = isinstance(event, MessageReceived | Committed)
+        deadline_ms = self._deadline_ms()
+        if not is_quick or self._standing.version != self._seen_version or now.shared_ms >= deadline_ms:
+            effects += self._look(now)
+            self._seen_version = self._standing.version
+        if not self._broker.is_connected:
+            effects = [each for each in effects if not isinstance(each, Publish)]
+        return effects
+
+    def next_deadline(self) -> MonotonicNs | None:
+        """When to wake the desk at the latest."""
+        at_ms = min(self._deadline_ms(), SharedMs(self._now.shared_ms + WAKE_MS_MAX))
+        return self._now.monotonic_at(ns_of_ms(at_ms))
+
+    def status(self, now: Now) -> StatusView:
+        """What the page and the API show."""
+        site = self._site
+        connected = self._broker.is_connected
+        return StatusView(
+            controller=site.controller,
+            time_zone=site.time_zone,
+            now_ms=now.shared_ms,
+            broker=self._broker,
+            nodes=tuple(
+                node_view(site, node, self._fleet.life(node), is_broker_connected=connected) for node in site.nodes
+            ),
+            emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
+            relays=tuple(relay_view(site, record) for record in self._relays.records),
+            warnings=tuple(self._provision.warnings.values()),
+            strangers=tuple(self._fleet.strangers),
+            refused={**self._refused, **self._reports.refused},
+        )
+
+    def emergency_view(self, record: EmergencyRecord, now: Now) -> EmergencyView:
+        """One emergency with its nodes by name."""
+        answers = next((each for known, each in self._emergencies.records if known.id == record.id), {})
+        counted = count(record, answers, now_ms=now.shared_ms)
+        return emergency_view(self._site, record, counted, is_standing=is_standing(record))
+
+    def relay_view(self, record: RelayRecord) -> RelayView:
+        """One relay."""
+        return relay_view(self._site, record)
+
+    @property
+    def site(self) -> Site:
+        """What the desk works for now."""
+        return self._site
+
+    def plan(self, area: str) -> Plan | None:
+        """The plan that stands for an area; raises RequestError for an area that is not known."""
+        if area not in self._site.tree:
+            known = ", ".join(each.id for each in self._site.tree.areas)
+            raise RequestError(RequestCode.UNKNOWN_AREA, f"the area {area!r} is not known; known areas: {known}")
+        plan = self._standing.document(topic(TopicName.PLAN, area=area))
+        return plan if isinstance(plan, Plan) else None
+
+    def _take(self, event: Event, now: Now) -> Sequence[Effect]:
+        match event:
+            case MessageReceived():
+                return self._message(event, now)
+            case Committed(number=number):
+                return self._ledger.committed(number, now)
+            case CommitFailed(number=number, reason=reason):
+                return self._ledger.failed(number, reason, now)
+            case RequestReceived(ticket=ticket, request=request):
+                return self._request(ticket, request, now)
+            case RelayNews(stream=stream, news=news):
+                return self._relay_news(stream, news, now)
+            case _:
+                return self._surroundings(event, now)
+
+    def _surroundings(self, event: Event, now: Now) -> Sequence[Effect]:
+        """What changes around the desk: broker, files, configuration, the process itself."""
+        match event:
+            case BrokerConnected() | BrokerLost():
+                return self._broker_changed(event, now)
+            case MediaPrepared() | MediaRefused():
+                return self._media(event)
+            case SiteChanged(site=site):
+                return self._site_changed(site)
+            case Stopping():
+                return [self._own_state(Readiness.DISCONNECTED)]
+            case _:
+                return ()
+
+    def _look(self, now: Now) -> list[Effect]:
+        """Everything that is due by now."""
+        connected = self._broker.is_connected
+        effects: list[Effect] = []
+        if connected:
+            expired = self._standing.expired(now.shared_ms)
+            effects += [self._standing.withdraw(each) for each in expired]
+            if expired:
+                effects += self._ledger.commit([WithdrawnDocument(topic=each) for each in expired])
+        effects += self._emergencies.look(now, reachable=self._fleet.reachable)
+        effects += self._standing.next_slice(now.shared_ms)
+        effects += self._provision.look(now, is_connected=connected)
+        effects += self._relays.look(now)
+        effects += self._fleet.look(now)
+        effects += self._reports.look(now)
+        return effects
+
+    def _deadline_ms(self) -> SharedMs:
+        now_ms = self._now.shared_ms
+        times = [
+            self._standing.next_at_ms if self._broker.is_connected else None,
+            self._emergencies.next_at_ms,
+            self._provision.next_at_ms,
+            self._relays.next_at_ms(now_ms),
+            self._fleet.next_at_ms,
+            self._reports.next_at_ms,
+        ]
+        return min((each for each in times if each is not None), default=SharedMs(now_ms + WAKE_MS_MAX))
+
+    def _message(self, event: MessageReceived, now: Now) -> Sequence[Effect]:
+        try:
+            parsed = parse_topic(event.topic)
+            node = parsed.fields.get("node", "")
+            match parsed.name:
+                case TopicName.REPORT:
+                    return self._reports.received(node, event.payload, now)
+                case TopicName.TELEMETRY:
+                    telemetry = json_decode(event.payload, Telemetry)
+                    _require_own_name(node, telemetry.node)
+                    return self._fleet.told_telemetry(telemetry, now)
+                case TopicName.NODE_STATE if event.payload:
+                    state = json_decode(event.payload, NodeState)
+                    _require_own_name(node, state.node)
+                    return self._fleet.told_state(state, now)
+                case _:
+                    return ()
+        except Refusal as refusal:
+            self._refused[refusal.reason.value] = self._refused.get(refusal.reason.value, 0) + 1
+            return [
+                Note(level=Level.WARNING, what="message_refused", reason=str(refusal), facts={"topic": event.topic})
+            ]
+
+    def _report_stored(self, node: str, report: StoredReport, now: Now) -> Sequence[Effect]:
+        effects = self._fleet.told_report(node, report.record, now)
+        if isinstance(report.record, AiringRecord):
+            effects += self._emergencies.heard(node, report.record, now)
+        return effects
+
+    def _request(self, ticket: int, request: Request, now: Now) -> Sequence[Effect]:
+        try:
+            match request:
+                case RaiseEmergency():
+                    return self._emergencies.start(request, ticket, now)
+                case EndEmergency():
+                    return self._emergencies.end(request, ticket, now)
+                case StartRelay():
+                    return self._relays.start(request, ticket, now)
+                case StopRelay():
+                    return self._relays.stop(request, ticket, now)
+        except RequestError as error:
+            return [Answer(ticket=ticket, result=error)]
+        except SigningError as error:
+            refusal = RequestError(RequestCode.KEY_MISSING, str(error))
+            return [
+                Answer(ticket=ticket, result=refusal),
+                Note(level=Level.ERROR, what="not_signed", reason=str(error)),
+            ]
+
+    def _broker_changed(self, event: BrokerConnected | BrokerLost, now: Now) -> Sequence[Effect]:
+        match event:
+            case BrokerConnected():
+                self._broker = BrokerView(is_connected=True, since_ms=now.shared_ms)
+                self._standing.connected(now.shared_ms)
+                self._fleet.broker_connected(now)
+                note = Note(level=Level.INFO, what="broker_connected")
+                return [note, _subscriptions(), self._own_state(Readiness.READY)]
+            case BrokerLost(reason=reason):
+                is_news = self._broker.is_connected or self._broker.reason != reason
+                since_ms = now.shared_ms if self._broker.is_connected else self._broker.since_ms
+                self._broker = BrokerView(is_connected=False, since_ms=since_ms, reason=reason)
+                self._standing.disconnected()
+                self._fleet.broker_lost()
+                return [Note(level=Level.ERROR, what="broker_away", reason=reason)] if is_news else ()
+
+    def _relay_news(self, stream: str, news: RelayEvent, now: Now) -> Sequence[Effect]:
+        match news:
+            case RelayStarted() | RelayRecovered():
+                return self._relays.flows(stream)
+            case RelayAlarm(kind=kind, detail=detail, url=url):
+                return self._relays.alarm(stream, f"{kind.value}: {detail} ({url})")
+            case RelayEnded(reason=reason):
+                return self._relays.worker_ended(stream, reason, now)
+
+    def _media(self, event: MediaPrepared | MediaRefused) -> Sequence[Effect]:
+        self._provision.look_soon()
+        match event:
+            case MediaPrepared(path=path, media=media):
+                self._shelf.ready[path] = media
+                self._shelf.refused.pop(path, None)
+                return [Note(level=Level.INFO, what="media_prepared", reason=path, facts={"sha256": media.sha256})]
+            case MediaRefused(path=path, reason=reason):
+                self._shelf.refused[path] = reason
+                self._shelf.ready.pop(path, None)
+                return [Note(level=Level.ERROR, what="media_refused", reason=reason)]
+
+    def _site_changed(self, site: Site) -> Sequence[Effect]:
+        self._site = site
+        self._notary.set_parents(site.tree.chain)
+        for room in (self._provision, self._emergencies, self._relays, self._fleet, self._reports):
+            room.site_changed(site)
+        return [Note(level=Level.INFO, what="configuration_read_again")]
+
+    def _own_state(self, state: Readiness) -> Publish:
+        controller = self._site.controller
+        row = TOPICS[TopicName.CONTROLLER_STATE]
+        payload = json_encode(ControllerState(controller=controller, state=state, session_epoch=self._epoch))
+        return Publish(
+            topic=topic(TopicName.CONTROLLER_STATE, controller=controller),
+            payload=payload,
+            qos=row.qos,
+            retain=row.retain,
+        )
+
+
+def _subscriptions() -> Subscribe:
+    rows = ((name, row) for name, row in TOPICS.items() if row.writer is Role.NODE)
+    return Subscribe(topics=tuple((topic(name, node="+"), row.qos) for name, row in rows))
+
+
+def _require_own_name(node: str, claimed: str) -> None:
+    if claimed != node:
+        raise Refusal(RefusalReason.WRONG_AUDIENCE, f"{node} speaks in the name of {claimed}")

@@ -1,0 +1,112 @@
+"""Everything that can happen to the controller's desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.relay import RelayEvent
+from controller.requests import Request
+from controller.site import Site
+from protocol.messages import MediaReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """A deadline has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConnected:
+    """The broker took us in; what it remembers of us is not relied on."""
+
+    is_session_present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLost:
+    """There is no connection to the broker; the reason is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReceived:
+    """The broker delivered bytes; nothing about them is believed yet."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The changes of commit `number` are durable."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitFailed:
+    """The changes of commit `number` could not be kept."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPrepared:
+    """A source file is in the store."""
+
+    path: str
+    media: MediaReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaRefused:
+    """A source file cannot be taken in; the reason is for people."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteChanged:
+    """The configuration was read again."""
+
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestReceived:
+    """Somebody asks for something through API or command; `ticket` names the answer."""
+
+    ticket: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayNews:
+    """What a relay worker says of its stream."""
+
+    stream: str
+    news: RelayEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """The process is about to end in good order."""
+
+
+Event = (
+    Woken
+    | Stopping
+    | BrokerConnected
+    | BrokerLost
+    | MessageReceived
+    | Committed
+    | CommitFailed
+    | MediaPrepared
+    | MediaRefused
+    | SiteChanged
+    | RequestReceived
+    | RelayNews
+)

@@ -1,0 +1,222 @@
+"""Keeps every node's assignment and every area's plan as the site wants them.
+
+A document is signed anew only when what it says has changed, when it would run out too soon, or when its key
+is no longer ours; a restart alone publishes no new version. What the site no longer knows is withdrawn.
+Assignments wait until each emergency clip is prepared or refused, a plan until the files of its programmes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from controller.config import NodeConfig
+from controller.effects import Effect, Level, Note
+from controller.errors import SigningError
+from controller.ledger import Ledger
+from controller.notary import CLOCK_TOLERANCE_MS, Notary
+from controller.planner import COVERED_MS_MIN, DAY_MS, Compiled, compile_area, same_until
+from controller.records import Change, StandingDocument, WithdrawnDocument
+from controller.site import MediaShelf, Site, programme_of, quiet_hours_of
+from controller.standing import Standing
+from protocol.errors import ProtocolError
+from protocol.identity import area_audience, node_audience
+from protocol.messages import Assignment, BroadcastClass, Document, Plan
+from protocol.topics import TopicName, topic
+from protocol.units import Now, SharedMs
+
+ASSIGNMENT_VALID_MS: Final = 400 * DAY_MS
+ASSIGNMENT_RENEWED_MS: Final = 200 * DAY_MS
+"""An assignment outlives a long absence of the controller; it is renewed at half its life."""
+LOOK_AGAIN_MS: Final = 3600 * 1000
+"""How often validity and the plan's horizon are looked at."""
+PREPARED_CLIPS_MAX: Final = 64
+"""The bound of `Assignment.prepared_clips`."""
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+class Provision:
+    """Compares what stands with what should, and makes the difference."""
+
+    def __init__(self, *, site: Site, shelf: MediaShelf, notary: Notary, standing: Standing, ledger: Ledger) -> None:
+        self._site = site
+        self._shelf = shelf
+        self._notary = notary
+        self._standing = standing
+        self._ledger = ledger
+        self._next_at_ms = SharedMs(0)
+        self._under_way: set[str] = set()
+        self.warnings: dict[str, str] = {}
+        """What a person should know, by what it concerns."""
+
+    @property
+    def next_at_ms(self) -> SharedMs:
+        """When to look again."""
+        return self._next_at_ms
+
+    def site_changed(self, site: Site) -> None:
+        """The configuration was read again; everything is compared at the next look."""
+        self._site = site
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Something that plans or assignments are made of has changed."""
+        self._next_at_ms = SharedMs(0)
+
+    def look(self, now: Now, *, is_connected: bool) -> list[Effect]:
+        """Sign, keep and publish what differs; withdraw what nobody wants (only while the broker hears it)."""
+        now_ms = now.shared_ms
+        if now_ms < self._next_at_ms:
+            return []
+        self._next_at_ms = SharedMs(now_ms + LOOK_AGAIN_MS)
+        self.warnings.clear()
+        effects: list[Effect] = []
+        changes: list[StandingDocument] = []
+        for document, note in self._differences(now_ms):
+            changes += [document] if document else []
+            effects += [note] if note else []
+        if changes:
+            effects += self._keep(changes)
+        return effects + (self._withdrawals() if is_connected else [])
+
+    def _keep(self, documents: list[StandingDocument]) -> list[Effect]:
+        topics = {document.topic for document in documents}
+        self._under_way |= topics
+
+        def kept(now: Now) -> list[Effect]:
+            self._under_way -= topics
+            return [self._standing.put(document, now.shared_ms) for document in documents]
+
+        def not_kept(reason: str, now: Now) -> list[Effect]:
+            self._under_way -= topics
+            self._next_at_ms = SharedMs(now.shared_ms + 60_000)
+            return [Note(level=Level.ERROR, what="plans_not_stored", reason=reason)]
+
+        return self._ledger.commit(documents, then=kept, otherwise=not_kept)
+
+    def _differences(self, now_ms: SharedMs) -> Iterator[tuple[StandingDocument | None, Note | None]]:
+        makers: list[Callable[[], StandingDocument | None]] = []
+        if all(
+            clip.file in self._shelf.ready or clip.file in self._shelf.refused for clip in self._site.clips.values()
+        ):
+            makers += [lambda node=node: self._assignment(node, now_ms) for node in self._site.nodes.values()]  # type: ignore[misc]
+        makers += [lambda area=area.id: self._plan(area, now_ms) for area in self._site.tree.areas]  # type: ignore[misc]
+        for clip in self._site.clips.values():
+            if clip.file in self._shelf.refused:
+                self.warnings[f"clip {clip.id}"] = self._shelf.refused[clip.file]
+        for make in makers:
+            try:
+                yield make(), None
+            except (SigningError, ProtocolError) as error:
+                self.warnings[str(error)[:40]] = str(error)
+                yield None, Note(level=Level.ERROR, what="not_signed", reason=str(error))
+
+    def _assignment(self, node: NodeConfig, now_ms: SharedMs) -> StandingDocument | None:
+        topic_ = topic(TopicName.ASSIGNMENT, node=node.id)
+        site = self._site
+        clips = [self._shelf.ready[clip.file] for clip in site.clips.values() if clip.file in self._shelf.ready]
+
+        def make(counter: int) -> Assignment:
+            return Assignment(
+                id=f"assignment.{node.id}.{counter}",
+                issuer=site.controller,
+                audience=node_audience(node.id),
+                counter=counter,
+                not_before_ms=now_ms - CLOCK_TOLERANCE_MS,
+                expires_at_ms=now_ms + ASSIGNMENT_VALID_MS,
+                node=node.id,
+                title=node.title,
+                areas=site.tree.chain(node.area),
+                time_zone=site.time_zone,
+                quiet_hours=quiet_hours_of(node),
+                gain_db=node.gain_db,
+                emergency_gain_db=node.emergency_gain_db,
+                prepared_clips=tuple(dict.fromkeys(clips))[:PREPARED_CLIPS_MAX],
+                herd_window_s=max(5, len(site.nodes) // 300),
+            )
+
+        stands = self._stands(topic_, Assignment)
+        if stands is not None and stands.expires_at_ms - now_ms > ASSIGNMENT_RENEWED_MS:
+            wanted = msgspec.structs.replace(
+                make(stands.counter), not_before_ms=stands.not_before_ms, expires_at_ms=stands.expires_at_ms
+            )
+            if wanted == stands:
+                return None
+        return self._notary.sign(topic_, make, now_ms)
+
+    def _plan(self, area: str, now_ms: SharedMs) -> StandingDocument | None:
+        topic_ = topic(TopicName.PLAN, area=area)
+        site = self._site
+        programmes = [programme for programme in site.programmes if programme.area == area]
+        if topic_ in self._under_way or not all(self._shelf.is_settled(programme) for programme in programmes):
+            return None
+        self._warn_refused(area)
+        compiled = compile_area(
+            (programme_of(programme, shelf=self._shelf, feeds=site.feeds) for programme in programmes),
+            time_zone=site.time_zone,
+            now_ms=now_ms,
+        )
+        if compiled.is_cut:
+            days = (compiled.covers_until_ms - now_ms) / DAY_MS
+            self.warnings[f"plan {area}"] = (
+                f"the plan of {area} is too large for one message and covers only {days:.1f} days; "
+                "shorten its programmes, or move some to an area above or below"
+            )
+        stands = self._stands(topic_, Plan)
+        if stands is not None and _suffices(stands, compiled, now_ms):
+            return None
+
+        def make(counter: int) -> Plan:
+            classes = {occurrence.broadcast_class for occurrence in compiled.occurrences}
+            return Plan(
+                id=f"plan.{area}.{counter}",
+                issuer=site.controller,
+                audience=area_audience(area),
+                counter=counter,
+                not_before_ms=now_ms - CLOCK_TOLERANCE_MS,
+                expires_at_ms=compiled.covers_until_ms,
+                broadcast_class=BroadcastClass.PRIORITY
+                if BroadcastClass.PRIORITY in classes
+                else BroadcastClass.ROUTINE,
+                area=area,
+                covers_from_ms=now_ms,
+                covers_until_ms=compiled.covers_until_ms,
+                occurrences=compiled.occurrences,
+            )
+
+        return self._notary.sign(topic_, make, now_ms)
+
+    def _warn_refused(self, area: str) -> None:
+        for programme in self._site.programmes:
+            for item in programme.items:
+                if programme.area == area and item.file in self._shelf.refused:
+                    self.warnings[f"programme {programme.id}"] = self._shelf.refused[item.file]
+
+    def _stands(self, topic_: str, kind: type[DocumentT]) -> DocumentT | None:
+        sealed = self._standing.sealed(topic_)
+        if sealed is None or sealed.key_id not in self._notary.key_ids:
+            return None
+        document = self._standing.document(topic_)
+        return document if isinstance(document, kind) else None
+
+    def _withdrawals(self) -> list[Effect]:
+        wanted = {topic(TopicName.ASSIGNMENT, node=node) for node in self._site.nodes}
+        wanted |= {topic(TopicName.PLAN, area=area.id) for area in self._site.tree.areas}
+        stand = self._standing.topics_of(TopicName.ASSIGNMENT) + self._standing.topics_of(TopicName.PLAN)
+        unwanted = [each for each in stand if each not in wanted]
+        if not unwanted:
+            return []
+        changes: list[Change] = [WithdrawnDocument(topic=each) for each in unwanted]
+        return [*(self._standing.withdraw(each) for each in unwanted), *self._ledger.commit(changes)]
+
+
+def _suffices(stands: Plan, compiled: Compiled, now_ms: SharedMs) -> bool:
+    """Whether a standing plan says what a new one would, and for long enough."""
+    until_ms = min(stands.covers_until_ms, compiled.covers_until_ms)
+    far_enough = stands.covers_until_ms - now_ms >= COVERED_MS_MIN or (
+        compiled.is_cut and stands.covers_until_ms >= compiled.covers_until_ms
+    )
+    return far_enough and same_until(stands.occurrences, compiled.occurrences, from_ms=now_ms, until_ms=until_ms)

@@ -1,0 +1,138 @@
+"""What stands on the broker's retained topics, and putting it there again.
+
+The broker may have lost its store, so after each connect everything is published once more: first the keys,
+then what sounds now, then plans and assignments, in slices, so that the queue to the broker never overflows.
+Nodes take identical bytes for what they are. Only durable documents are handed in here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from controller.effects import Publish
+from controller.records import StandingDocument
+from protocol.codec import cbor_decode
+from protocol.envelope import open_sealed
+from protocol.messages import AnyDocument
+from protocol.topics import TOPICS, TopicName, parse_topic, topic
+from protocol.units import SharedMs
+
+SLICE_DOCUMENTS: Final = 100
+"""Republished at once: small beside any queue bound, large enough for 5,000 nodes in a few seconds."""
+SLICE_EVERY_MS: Final = 100
+_ORDER: Final = {
+    name: rank
+    for rank, name in enumerate(
+        (TopicName.KEYSET, TopicName.EMERGENCY, TopicName.STREAM, TopicName.PLAN, TopicName.ASSIGNMENT)
+    )
+}
+
+
+class Standing:
+    """The documents by topic; the keyset stands beside them as the bytes that the root signed."""
+
+    def __init__(self, *, keyset: bytes, documents: Iterable[StandingDocument]) -> None:
+        self._keyset = keyset
+        self._documents = {document.topic: document for document in documents}
+        self._decoded: dict[str, AnyDocument] = {}
+        self._waiting: deque[str] = deque()
+        self._slice_at_ms: SharedMs | None = None
+        self._expires_at_ms = min((each.expires_at_ms for each in self._documents.values()), default=None)
+        self.version = 0
+        """Rises whenever something stands that did not, or stands no longer."""
+
+    def put(self, document: StandingDocument, now_ms: SharedMs) -> Publish:
+        """A durable document replaces what stood on its topic."""
+        self._documents[document.topic] = document
+        self._decoded.pop(document.topic, None)
+        self.version += 1
+        if self._expires_at_ms is None or document.expires_at_ms < self._expires_at_ms:
+            self._expires_at_ms = document.expires_at_ms
+        return publication(document, now_ms)
+
+    def repeat(self, topic_: str, now_ms: SharedMs) -> list[Publish]:
+        """The identical bytes once more."""
+        document = self._documents.get(topic_)
+        return [publication(document, now_ms)] if document else []
+
+    def sealed(self, topic_: str) -> StandingDocument | None:
+        """What stands on a topic, as it is kept."""
+        return self._documents.get(topic_)
+
+    def document(self, topic_: str) -> AnyDocument | None:
+        """What stands on a topic, as it reads."""
+        if topic_ not in self._documents:
+            return None
+        if topic_ not in self._decoded:
+            sealed = open_sealed(self._documents[topic_].payload, topic=topic_)
+            self._decoded[topic_] = cbor_decode(sealed.payload, AnyDocument)
+        return self._decoded[topic_]
+
+    def topics_of(self, name: TopicName) -> list[str]:
+        """Where documents of a kind stand."""
+        return [each for each in self._documents if parse_topic(each).name is name]
+
+    def withdraw(self, topic_: str) -> Publish:
+        """Nothing stands there any more."""
+        self._documents.pop(topic_, None)
+        self._decoded.pop(topic_, None)
+        self.version += 1
+        return Publish(topic=topic_, payload=b"", qos=1, retain=True)
+
+    def expired(self, now_ms: SharedMs) -> list[str]:
+        """Topics whose document has run out."""
+        if self._expires_at_ms is None or now_ms < self._expires_at_ms:
+            return []
+        later = (each.expires_at_ms for each in self._documents.values() if each.expires_at_ms > now_ms)
+        self._expires_at_ms = min(later, default=None)
+        return [each.topic for each in self._documents.values() if each.expires_at_ms <= now_ms]
+
+    def connected(self, now_ms: SharedMs) -> None:
+        """Begin to publish everything again."""
+        self._waiting = deque(sorted(self._documents, key=_rank))
+        self._waiting.appendleft(topic(TopicName.KEYSET))
+        self._slice_at_ms = now_ms
+
+    def disconnected(self) -> None:
+        """Nothing can be published."""
+        self._waiting.clear()
+        self._slice_at_ms = None
+
+    def next_slice(self, now_ms: SharedMs) -> list[Publish]:
+        """What is due of the republication."""
+        if self._slice_at_ms is None or now_ms < self._slice_at_ms:
+            return []
+        publications: list[Publish] = []
+        while self._waiting and len(publications) < SLICE_DOCUMENTS:
+            each = self._waiting.popleft()
+            if each == topic(TopicName.KEYSET):
+                publications.append(Publish(topic=each, payload=self._keyset, qos=1, retain=True))
+            elif each in self._documents:
+                publications.append(publication(self._documents[each], now_ms))
+        self._slice_at_ms = SharedMs(now_ms + SLICE_EVERY_MS) if self._waiting else None
+        return publications
+
+    @property
+    def next_at_ms(self) -> SharedMs | None:
+        """When something is due here: the next slice, or the next document that runs out."""
+        times = [each for each in (self._slice_at_ms, self._expires_at_ms) if each is not None]
+        return SharedMs(min(times)) if times else None
+
+
+def publication(document: StandingDocument, now_ms: SharedMs) -> Publish:
+    """How a standing document is published: retained, and forgotten by the broker when it has run out."""
+    row = TOPICS[parse_topic(document.topic).name]
+    seconds = max(1, -(-(document.expires_at_ms - now_ms) // 1000))
+    return Publish(
+        topic=document.topic,
+        payload=document.payload,
+        qos=row.qos,
+        retain=row.retain,
+        expiry_s=min(seconds, 2**32 - 1),
+    )
+
+
+def _rank(topic_: str) -> tuple[int, str]:
+    return _ORDER.get(parse_topic(topic_).name, len(_ORDER)), topic_

@@ -1,0 +1,190 @@
+"""What people and programs are shown of the controller, as plain values; the answers of the API.
+
+Made by the desk from what its rooms know at one instant. How it looks is the page's matter.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from controller.emergency import Count
+from controller.fleet import NodeLife
+from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState
+from controller.site import Site
+from protocol.messages import BroadcastClass, Reality
+
+
+class SoundingView(Struct, frozen=True, kw_only=True):
+    """What a node says it is sounding."""
+
+    title: str
+    source: str
+    source_id: str
+    broadcast_class: BroadcastClass
+    since_ms: int
+
+
+class NodeView(Struct, frozen=True, kw_only=True):
+    """One cluster; `state` is "unknown" until something was heard of it, and while the broker is away."""
+
+    id: str
+    title: str
+    area: str
+    area_title: str
+    state: str
+    last_seen_ms: int | None = None
+    sounding: SoundingView | None = None
+    level_dbfs: float | None = None
+    amplifier: str | None = None
+    sound_path: str | None = None
+    faults: tuple[str, ...] = ()
+    lateness_ms_p99: float | None = None
+    concealed_ms: int = 0
+    clock_error_ms: float | None = None
+    media_missing: int = 0
+    reports_waiting: int = 0
+    plan_until_ms: int | None = None
+    refused: dict[str, int] = {}
+    version: str = ""
+
+
+class EmergencyView(Struct, frozen=True, kw_only=True):
+    """One emergency or drill with its nodes by name."""
+
+    id: str
+    area: str
+    area_title: str
+    title: str
+    clip: str
+    reality: Reality
+    state: EmergencyState
+    is_standing: bool
+    raised_at_ms: int
+    play_at_ms: int
+    sounds_until_ms: int
+    ended_at_ms: int | None
+    reason: str
+    sounding: tuple[str, ...]
+    late: tuple[str, ...]
+    finished: tuple[str, ...]
+    waiting: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+class RelayView(Struct, frozen=True, kw_only=True):
+    """One relay."""
+
+    stream: str
+    area: str
+    area_title: str
+    feed: str
+    title: str
+    broadcast_class: BroadcastClass
+    state: RelayState
+    starts_at_ms: int
+    ends_at_ms: int
+    is_planned: bool
+    reason: str
+
+
+class BrokerView(Struct, frozen=True, kw_only=True):
+    """Whether the broker can be reached, and if not, why."""
+
+    is_connected: bool
+    since_ms: int | None
+    reason: str = ""
+
+
+class StatusView(Struct, frozen=True, kw_only=True):
+    """Everything that the page shows, but for the airing records."""
+
+    controller: str
+    time_zone: str
+    now_ms: int
+    broker: BrokerView
+    nodes: tuple[NodeView, ...]
+    emergencies: tuple[EmergencyView, ...]
+    relays: tuple[RelayView, ...]
+    warnings: tuple[str, ...]
+    strangers: tuple[str, ...]
+    refused: dict[str, int]
+
+
+def node_view(site: Site, node: str, life: NodeLife, *, is_broker_connected: bool) -> NodeView:
+    """What is known of a node."""
+    place = site.nodes[node]
+    told = life.telemetry if is_broker_connected else None
+    state = life.state.value if life.state is not None and is_broker_connected else "unknown"
+    faults = [f"{fault}: {detail}" if detail else fault for fault, detail in life.reported_faults.items()]
+    faults += [fault for fault in (told.faults if told else ()) if fault not in life.reported_faults]
+    sounding = told.sounding if told else None
+    return NodeView(
+        id=node,
+        title=place.title,
+        area=place.area,
+        area_title=site.tree.title(place.area),
+        state=state,
+        last_seen_ms=life.last_seen_ms,
+        sounding=None
+        if sounding is None
+        else SoundingView(
+            title=sounding.title,
+            source=sounding.source.value,
+            source_id=sounding.source_id,
+            broadcast_class=sounding.broadcast_class,
+            since_ms=sounding.since_ms,
+        ),
+        level_dbfs=told.level_dbfs if told else None,
+        amplifier=told.amplifier if told else None,
+        sound_path=told.sound_path if told else None,
+        faults=tuple(faults),
+        lateness_ms_p99=told.lateness_ms_p99 if told else None,
+        concealed_ms=told.concealed_ms if told else 0,
+        clock_error_ms=told.clock_error_ms if told else None,
+        media_missing=told.media_missing if told else 0,
+        reports_waiting=told.reports_waiting if told else 0,
+        plan_until_ms=told.plan_until_ms if told else None,
+        refused=told.refused if told else {},
+        version=told.version if told else "",
+    )
+
+
+def emergency_view(site: Site, record: EmergencyRecord, counted: Count, *, is_standing: bool) -> EmergencyView:
+    """An emergency as it is now."""
+    return EmergencyView(
+        id=record.id,
+        area=record.area,
+        area_title=site.tree.title(record.area),
+        title=record.title,
+        clip=record.clip_id,
+        reality=record.reality,
+        state=record.state,
+        is_standing=is_standing,
+        raised_at_ms=record.raised_at_ms,
+        play_at_ms=record.play_at_ms,
+        sounds_until_ms=record.sounds_until_ms,
+        ended_at_ms=record.ended_at_ms,
+        reason=record.reason,
+        sounding=counted.sounding,
+        late=counted.late,
+        finished=counted.finished,
+        waiting=counted.waiting,
+        missed=counted.missed,
+    )
+
+
+def relay_view(site: Site, record: RelayRecord) -> RelayView:
+    """A relay as it is now."""
+    return RelayView(
+        stream=record.stream,
+        area=record.area,
+        area_title=site.tree.title(record.area),
+        feed=record.feed,
+        title=record.title,
+        broadcast_class=record.broadcast_class,
+        state=record.state,
+        starts_at_ms=record.starts_at_ms,
+        ends_at_ms=record.ends_at_ms,
+        is_planned=record.occurrence is not None,
+        reason=record.reason,
+    )
