@@ -68,6 +68,7 @@ class ResumingContext(ssl.SSLContext):
 
     _session: ssl.SSLSession | None = None
     _raw: socket.socket | None = None
+    _is_aborted = False
 
     def wrap_socket(  # noqa: D102 - as the base
         self,
@@ -88,6 +89,8 @@ class ResumingContext(ssl.SSLContext):
             session=session or self._session,
         )
         self._raw = wrapped
+        if self._is_aborted:
+            self.abort()
         return wrapped
 
     def remember(self, session: ssl.SSLSession | None) -> None:
@@ -95,7 +98,8 @@ class ResumingContext(ssl.SSLContext):
         self._session = session
 
     def abort(self) -> None:
-        """End a handshake in progress, from any thread."""
+        """End a handshake in progress, from any thread, and every later one."""
+        self._is_aborted = True
         raw = self._raw
         if raw is not None:
             try:

@@ -162,7 +162,7 @@ class NetworkThread:
             return self._why(error)
         finally:
             self._close_socket()
-        return self._why(self._errors.text or "the connection ended")
+        return self._why(self._errors.text or "it closed the connection")
 
     def _why(self, error: BaseException | str) -> str:
         """The broker's own words if it said any, else the error's in plain ones."""

@@ -1,0 +1,72 @@
+"""A real Mosquitto for tests: TLS 1.3, client certificates, access rules from the topic table, a port of its own.
+
+`stop` and `start` keep the port, so that a test can take the broker away and give it back.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from simulator.demo.broker import BrokerFiles, await_broker, free_port, write_broker_files
+
+STOP_S_MAX = 5.0
+
+
+class RealBroker:
+    """One Mosquitto process over a folder of keys (see `tests.support.pki`)."""
+
+    def __init__(self, folder: Path, pki_folder: Path, *, controllers: tuple[str, ...]) -> None:
+        self.port = free_port()
+        self.log_path = folder / "broker.log"
+        self._folder, self._controllers = folder, controllers
+        self._process: subprocess.Popen[bytes] | None = None
+        self._files = BrokerFiles(folder=folder, pki=pki_folder, port=self.port)
+
+    @property
+    def log(self) -> str:
+        """What the broker has said so far."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self, *, server_pki: Path | None = None, await_ready: bool = True) -> None:
+        """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect."""
+        files = BrokerFiles(folder=self._folder, pki=server_pki or self._files.pki, port=self.port)
+        write_broker_files(files, controllers=self._controllers)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(files.command, stdout=log, stderr=log)
+        if await_ready:
+            await_broker(files)
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(STOP_S_MAX)
+        self._process = None
+
+
+@contextmanager
+def real_broker(folder: Path, pki_folder: Path, *, controllers: tuple[str, ...]) -> Iterator[RealBroker]:
+    """A broker that is running; it is gone when the block ends, whatever happened."""
+    folder.mkdir(parents=True, exist_ok=True)
+    broker = RealBroker(folder, pki_folder, controllers=controllers)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
