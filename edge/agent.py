@@ -1,0 +1,354 @@
+"""The pole's agent: `handle(event, now) -> effects` and `next_deadline()`, the whole node without a world.
+
+Composes the rooms and carries what one of them found to those that must know: documents, streams and media
+into candidates, candidates into the studio, records and faults into the outbox, all of it into the status. Each
+decision is made in its own room; here is only what follows from what.
+
+Rules kept:
+- pure: the time comes in, effects go out; what a port answers comes back as an event;
+- whatever happened, `_settle` makes everything follow from what is true now, so no event can be forgotten;
+- while the shared time is unknown nothing is believed and nothing sounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge import events as happened
+from edge.assignment import nowhere
+from edge.documents import Documents, Outcome, refusal_log
+from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel
+from edge.errors import MediaFailure
+from edge.events import Event
+from edge.gpio.amplifier import AmplifierSettings
+from edge.gpio.faults import Fault
+from edge.guard import Guard
+from edge.health import Health
+from edge.media_need import MediaNeed
+from edge.outbox import Outbox
+from edge.player.arbiter import Reason
+from edge.player.ports import Frames
+from edge.player.program import Candidate
+from edge.player.proof import after_power_cut
+from edge.ports import Workshop
+from edge.repertoire import Repertoire
+from edge.studio import Outcome as StudioOutcome
+from edge.studio import Studio
+from edge.subscriptions import Subscriptions
+from edge.telemetry import SOUND_PATH_CHARACTERS_MAX, StatusReporter, TelemetrySettings, sounding_of
+from edge.voices import Voices
+from protocol.envelope import Signer
+from protocol.errors import Refusal
+from protocol.keyring import RootKeys
+from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Telemetry
+from protocol.topics import TopicName, parse_topic
+from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
+
+CLOCK_CHECK_MS: Final = 10_000
+"""A node wakes at least this often, so that a shared clock that was set anew is noticed."""
+SETTLE_ROUNDS_MAX: Final = 3
+"""A damaged file makes something else due; that several are damaged at once may wait for the next event."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What an agent is made from. `session_epoch` is that of the will that the broker holds."""
+
+    node: str
+    root: RootKeys
+    version: str
+    session_epoch: int
+    amplifier: AmplifierSettings
+    telemetry: TelemetrySettings
+
+
+class Agent:
+    """One node."""
+
+    def __init__(self, *, settings: AgentSettings, signer: Signer, workshop: Workshop) -> None:
+        node = settings.node
+        self.media: Final = MediaNeed(node=node)
+        self.outbox: Final = Outbox(node=node, signer=signer)
+        self._settings = settings
+        self._guard = Guard(place=nowhere(node), root=settings.root)
+        self._documents = Documents(self._guard)
+        self._repertoire = Repertoire(guard=self._guard, documents=self._documents, workshop=workshop)
+        self._health = Health(outbox=self.outbox, media=self.media)
+        self._studio = Studio(
+            guard=self._guard,
+            voices=Voices(workshop=workshop, stream_source=self._repertoire.streams.source),
+            settings=settings.amplifier,
+            has_media=self.media.has,
+        )
+        self._reporter = StatusReporter(
+            node=node, version=settings.version, session_epoch=settings.session_epoch, settings=settings.telemetry
+        )
+        self._subscriptions = Subscriptions()
+        self._measured: happened.Measured | None = None
+        self._is_stale = True
+        self._is_stopped = False
+        self._was_time_known = False
+        self._deadline: MonotonicNs | None = None
+        self._handlers: Final[dict[type[Event], Callable[[Any, Now], list[Effect]]]] = {
+            happened.Booted: self._booted,
+            happened.Connected: self._connected,
+            happened.Disconnected: self._disconnected,
+            happened.DocumentStored: self._stored,
+            happened.ReportStored: self._stored,
+            happened.DocumentStoreFailed: self._not_stored,
+            happened.ReportStoreFailed: self._not_stored,
+            happened.MediaFetched: self._media,
+            happened.MediaFailed: self._media,
+            happened.CardStarted: self._hardware,
+            happened.CardFailed: self._hardware,
+            happened.AmplifierFailed: self._hardware,
+            happened.Measured: self._take_measure,
+            happened.Wake: lambda *_: [],
+        }
+
+    @property
+    def amplifier_state(self) -> str:
+        """Off, warming, on or holding."""
+        return self._studio.amplifier.state.value
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        """What the sound card plays (int16[frames, 1]), of which the first frame is heard at `at_ns`."""
+        return self._studio.render(frames, at_ns)
+
+    def next_deadline(self) -> MonotonicNs | None:
+        """When to send Wake at the latest."""
+        return self._deadline
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        """Take in one event and say what to do about it, in order."""
+        if self._is_stopped:
+            return self.outbox.stored(event.number, now) if isinstance(event, happened.ReportStored) else []
+        if isinstance(event, happened.StopRequested):
+            return self._stop(now)
+        if isinstance(event, happened.MessageReceived):
+            effects = self._message(event, now)
+            return [*effects, *self._settle(now)] if effects else []
+        return [*self._handlers[type(event)](event, now), *self._settle(now)]
+
+    def _stored(self, event: happened.DocumentStored | happened.ReportStored, now: Now) -> list[Effect]:
+        effects = self._health.cleared(Fault.STORE, now)
+        if isinstance(event, happened.ReportStored):
+            return effects + self.outbox.stored(event.number, now)
+        return effects + self._follow(self._documents.stored(event, now), now)
+
+    def _not_stored(
+        self, event: happened.DocumentStoreFailed | happened.ReportStoreFailed, now: Now
+    ) -> list[Effect]:
+        effects = self._health.fault(Fault.STORE, event.detail, now)
+        if isinstance(event, happened.ReportStoreFailed):
+            self.outbox.store_failed(now)
+            return effects
+        return effects + self._follow(self._documents.store_failed(event, now), now)
+
+    def _take_measure(self, event: happened.Measured, _: Now) -> list[Effect]:
+        self._measured = event
+        return []
+
+    def _message(self, event: happened.MessageReceived, now: Now) -> list[Effect]:
+        """Empty when nothing follows from the message, as from most audio packets."""
+        try:
+            parsed = parse_topic(event.topic)
+            if parsed.name is TopicName.AUDIO:
+                can_sound = self._repertoire.streams.receive(parsed.fields["stream"], event.topic, event.payload, now)
+                return [_log("stream arrives", stream=parsed.fields["stream"])] if can_sound else []
+            return self._follow(self._documents.receive(event.topic, event.payload, now), now)
+        except Refusal as refusal:
+            is_first = refusal.reason.value not in self._guard.refused
+            self._guard.count(refusal.reason.value)
+            is_audio = event.topic.endswith("/opus")
+            return [] if is_audio and not is_first else [refusal_log(event.topic, refusal)]
+
+    def _follow(self, outcome: Outcome, now: Now) -> list[Effect]:
+        effects = list(outcome.effects)
+        for document in outcome.came:
+            self._is_stale = True
+            match document:
+                case Acknowledgement():
+                    effects += self.outbox.acknowledged(document.stored_number, now)
+                case Keyset() | Assignment():
+                    self._subscriptions.refresh()
+        return effects
+
+    def _booted(self, event: happened.Booted, now: Now) -> list[Effect]:
+        restored = event.restored
+        self.media.restore(restored.media)
+        self.outbox.restore(restored)
+        self._was_time_known = now.is_time_known
+        effects: list[Effect] = [
+            _log("booted", version=self._settings.version, reports=len(restored.reports), media=len(restored.media))
+        ]
+        effects += self._follow(self._documents.restore(restored.documents, restored.counters, now), now)
+        if restored.damage:
+            effects += self._health.fault(Fault.STORE_DAMAGED, restored.damage, now)
+        if restored.open_airing is not None:
+            effects += self.outbox.append(after_power_cut(restored.open_airing, now.shared_ms))
+        return effects
+
+    def _connected(self, event: happened.Connected, now: Now) -> list[Effect]:
+        self._subscriptions.connected()
+        self._reporter.connected(now)
+        self.media.hurry()
+        return [_log("connected", incarnation=event.incarnation), *self.outbox.connected(now)]
+
+    def _disconnected(self, event: happened.Disconnected, _: Now) -> list[Effect]:
+        self._subscriptions.disconnected()
+        self._reporter.disconnected()
+        self.outbox.disconnected()
+        return [_log("disconnected", LogLevel.WARNING, reason=event.reason)]
+
+    def _media(self, event: happened.MediaFetched | happened.MediaFailed, now: Now) -> list[Effect]:
+        self._is_stale = True
+        if isinstance(event, happened.MediaFetched):
+            self.media.fetched(event.sha256, event.evicted)
+            return [
+                _log("media fetched", sha256=event.sha256, evicted=len(event.evicted)),
+                *self._health.cleared(Fault.DISK_FULL, now),
+            ]
+        self.media.failed(event.sha256, event.reason, now)
+        log = _log(
+            "media not fetched",
+            LogLevel.WARNING,
+            sha256=event.sha256,
+            reason=event.reason.value,
+            detail=event.detail,
+        )
+        is_full = event.reason is MediaFailure.DISK_FULL
+        return [log, *(self._health.fault(Fault.DISK_FULL, event.detail, now) if is_full else [])]
+
+    def _hardware(
+        self, event: happened.CardStarted | happened.CardFailed | happened.AmplifierFailed, now: Now
+    ) -> list[Effect]:
+        match event:
+            case happened.CardStarted():
+                self._studio.card_started(event.path)
+                return [_log("card started", path=event.path), *self._health.cleared(Fault.SOUND_CARD, now)]
+            case happened.CardFailed():
+                self._studio.card_failed(now)
+                return self._health.fault(Fault.SOUND_CARD, event.detail, now)
+            case happened.AmplifierFailed():
+                self._studio.amplifier.fail(now)
+                return self._health.fault(Fault.AMPLIFIER, event.detail, now)
+
+    def _stop(self, now: Now) -> list[Effect]:
+        self._is_stopped = True
+        self._deadline = None
+        silent = self._studio.fall_silent(Reason.SHUT_DOWN, now)
+        effects = [*self._studio.switch_off(now), *silent.effects]
+        for record in silent.records:
+            effects += self.outbox.append(record)
+        return [*effects, *self._reporter.birth(Readiness.DISCONNECTED), _log("stopped")]
+
+    def _settle(self, now: Now) -> list[Effect]:
+        """Make everything follow from what is true now."""
+        effects = self._notice_clock(now)
+        effects += self._renew(now)
+        effects += self._play(now)
+        fetch = self.media.next_fetch(now)
+        if fetch is not None:
+            effects.append(fetch)
+        effects += self.outbox.wake(now)
+        effects += self._health.watch(self._studio.amplifier, now)
+        effects += self._subscriptions.update(
+            place=self._guard.place,
+            has_keyset=self._guard.has_keyset,
+            audio_topics=self._repertoire.streams.audio_topics(),
+        )
+        effects += self._show(now)
+        self._deadline = self._next_deadline(now)
+        return effects
+
+    def _renew(self, now: Now) -> list[Effect]:
+        purged = self._documents.purge(now)
+        self._repertoire.renew_streams(now.shared_ms)
+        if self._is_stale:
+            self._is_stale = False
+            self.media.require(self._repertoire.renew_program(now.shared_ms))
+        return list(purged)
+
+    def _play(self, now: Now) -> list[Effect]:
+        """Settle the air; again if a file turned out to be damaged, for then something else is due."""
+        effects: list[Effect] = []
+        for _ in range(SETTLE_ROUNDS_MAX):
+            candidates = self._repertoire.candidates(now, self._studio.horizon_ms)
+            outcome = self._studio.settle(candidates, now, gone=self._why_gone(now))
+            effects += self._keep(outcome, now)
+            if not outcome.damaged:
+                break
+        return effects
+
+    def _why_gone(self, now: Now) -> Callable[[Candidate], Reason]:
+        return self._repertoire.why_gone if now.is_time_known else lambda _: Reason.CLOCK_UNKNOWN
+
+    def _show(self, now: Now) -> list[Effect]:
+        is_ready = self._guard.has_keyset and self._guard.place.is_assigned
+        on_air = self._studio.on_air
+        shown = (on_air, self._health.faults.active, self._studio.amplifier.is_powered)
+        return [
+            *self._reporter.birth(Readiness.READY if is_ready else Readiness.INIT),
+            *self._reporter.status(shown, lambda: self._telemetry(now), now, is_on_air=on_air is not None),
+        ]
+
+    def _telemetry(self, now: Now) -> Telemetry:
+        on_air = self._studio.on_air
+        heard = self._studio.heard
+        lateness = self._repertoire.streams.lateness_ms() or (None, None)
+        return Telemetry(
+            node=self._settings.node,
+            at_ms=now.shared_ms,
+            sounding=None if on_air is None else sounding_of(*on_air),
+            level_dbfs=None if on_air is None else self._studio.playout.level_dbfs,
+            amplifier=self._studio.amplifier.state.value,
+            sound_path=self._studio.card_path[:SOUND_PATH_CHARACTERS_MAX],
+            clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else None,
+            lateness_ms_p50=lateness[0],
+            lateness_ms_p99=lateness[1],
+            audible_ms=heard.audible_ms,
+            concealed_ms=heard.concealed_ms,
+            silent_ms=heard.silent_ms,
+            underruns=0 if self._measured is None else self._measured.underruns,
+            reanchors=self._studio.playout.reanchors,
+            refused=dict(self._guard.refused),
+            faults=self._health.faults.active,
+            media_missing=self.media.missing,
+            reports_waiting=self.outbox.waiting,
+            plan_until_ms=self._repertoire.program.until_ms,
+            disk_free_bytes=None if self._measured is None else self._measured.disk_free_bytes,
+            version=self._settings.version,
+        )
+
+    def _keep(self, outcome: StudioOutcome, now: Now) -> list[Effect]:
+        effects = list(outcome.effects)
+        for record in outcome.records:
+            effects += self.outbox.append(record)
+        for sha256, detail in outcome.damaged:
+            self.media.damaged(sha256, now)
+            effects.append(DiscardMedia(sha256=sha256))
+            effects.append(_log("media damaged", LogLevel.ERROR, sha256=sha256, detail=detail))
+        return effects
+
+    def _notice_clock(self, now: Now) -> list[Effect]:
+        """What was restored while the clock was wrong is judged when it is right."""
+        has_come = now.is_time_known and not self._was_time_known
+        self._was_time_known = now.is_time_known
+        return self._follow(self._documents.judge_parked(now), now) if has_come else []
+
+    def _next_deadline(self, now: Now) -> MonotonicNs:
+        waits: list[MonotonicNs | None] = [
+            MonotonicNs(now.monotonic_ns + CLOCK_CHECK_MS * NS_PER_MS),
+            self._studio.next_deadline(now),
+            self.media.next_deadline(),
+            self.outbox.next_deadline(),
+            self._reporter.next_deadline(),
+            self._repertoire.next_deadline(now, self._studio.horizon_ms),
+        ]
+        return min(wait for wait in waits if wait is not None)
+
+
+def _log(decision: str, level: LogLevel = LogLevel.INFO, **fields: str | float | bool) -> LogDecision:
+    return LogDecision(decision=decision, fields=tuple(fields.items()), level=level)

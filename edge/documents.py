@@ -1,0 +1,236 @@
+"""The documents that a node obeys: received, made durable, then in force.
+
+Keeps for each topic the document that is in force. It leaves verification to the guard and what a document
+means to the agent, which reads `in_force` whenever `receive` or `stored` says that something changed.
+
+Rules kept:
+- nothing is obeyed before it and its counter are on the disk, so a power cut at any moment repeats nothing.
+  One exception: a real emergency whose storing *failed* is obeyed from memory, for a pole with a dying card
+  must still warn; its own expiry bounds what a replay after a restart could do;
+- an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
+- when the keyset or the assignment changes, everything in force is judged anew;
+- an all-clear of another emergency than the one that stands changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from edge.assignment import place_of
+from edge.effects import Effect, ForgetDocuments, LogDecision, LogLevel, StoreDocument
+from edge.events import DocumentStored, DocumentStoreFailed, LastCounter, StoredDocument
+from edge.guard import Accepted, Guard
+from protocol.errors import Refusal, RefusalReason
+from protocol.keyring import Keyring
+from protocol.messages import (
+    Acknowledgement,
+    AllClear,
+    AnyDocument,
+    Assignment,
+    Emergency,
+    Keyset,
+    Plan,
+    Reality,
+    StreamEnd,
+    StreamStart,
+)
+from protocol.topics import TopicName, parse_topic
+from protocol.units import Now
+
+PENDING_MAX: Final = 64
+"""Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
+STREAM_TOPICS_MAX: Final = 64
+"""Streams known at once; a controller has a handful."""
+_ORDER: Final = {TopicName.KEYSET: 0, TopicName.ASSIGNMENT: 1}
+"""Keys come before what they sign, the place before what is addressed to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What followed from one step: effects to run, documents that came into force."""
+
+    effects: tuple[Effect, ...] = ()
+    came: tuple[AnyDocument, ...] = ()
+
+
+class Documents:
+    """The documents of one node."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._in_force: dict[str, Accepted] = {}
+        self._pending: dict[tuple[str, bytes], tuple[Accepted, LastCounter | None]] = {}
+        self._parked: dict[str, StoredDocument] = {}
+
+    @property
+    def in_force(self) -> tuple[Accepted, ...]:
+        """Every document that is obeyed now."""
+        return tuple(self._in_force.values())
+
+    def restore(self, stored: Iterable[StoredDocument], counters: Iterable[LastCounter], now: Now) -> Outcome:
+        """Take in what the store holds; what cannot be judged yet is kept aside and judged again later."""
+        self._guard.restore(counters)
+        self._parked = {document.topic: document for document in stored}
+        return self.judge_parked(now)
+
+    def judge_parked(self, now: Now) -> Outcome:
+        """Judge again what was restored but not yet in force (the clock or the keyset was missing)."""
+        effects: list[Effect] = []
+        came: list[AnyDocument] = []
+        for parked in sorted(self._parked.values(), key=_restore_order):
+            if parked.topic in self._in_force:
+                del self._parked[parked.topic]
+                continue
+            try:
+                accepted = self._guard.reopen(parked.topic, parked.payload, now)
+            except Refusal as refusal:
+                effects.append(_refused_log("restored document not in force", parked.topic, refusal))
+                continue
+            del self._parked[parked.topic]
+            outcome = self._enforce(accepted, now)
+            effects += outcome.effects
+            came += outcome.came
+        return Outcome(effects=tuple(effects), came=tuple(came))
+
+    def receive(self, topic: str, payload: bytes, now: Now) -> Outcome:
+        """Judge what was received; raises Refusal, which the caller counts."""
+        accepted = self._guard.open(topic, payload, now)
+        if (topic, accepted.sha256) in self._pending:
+            return Outcome()
+        if accepted.is_duplicate:
+            known = self._in_force.get(topic)
+            if known is not None and known.sha256 == accepted.sha256:
+                return Outcome()
+            return self._enforce(accepted, now)
+        if isinstance(accepted.document, Acknowledgement):
+            self._guard.remember(accepted)
+            return Outcome(came=(accepted.document,))
+        self._refuse_excess(accepted)
+        if isinstance(accepted.document, AllClear):
+            self._refuse_foreign_all_clear(topic, accepted.document)
+        self._pending[(topic, accepted.sha256)] = (accepted, self._guard.remember(accepted))
+        store = StoreDocument(
+            topic=topic,
+            payload=payload,
+            key_id=accepted.key_id,
+            counter=accepted.document.counter,
+            sha256=accepted.sha256,
+        )
+        return Outcome(effects=(store,))
+
+    def stored(self, event: DocumentStored, now: Now) -> Outcome:
+        """A document is durable: it comes into force."""
+        pending = self._pending.pop((event.topic, event.sha256), None)
+        return Outcome() if pending is None else self._enforce(pending[0], now)
+
+    def store_failed(self, event: DocumentStoreFailed, now: Now) -> Outcome:
+        """A document could not be stored: it is not obeyed, unless it is a real emergency or its all-clear."""
+        pending = self._pending.pop((event.topic, event.sha256), None)
+        if pending is None:
+            return Outcome()
+        accepted, before = pending
+        if isinstance(accepted.document, (Emergency, AllClear)) and accepted.document.reality is Reality.REAL:
+            return self._enforce(accepted, now)
+        self._guard.forget(accepted, before)
+        log = LogDecision(
+            decision="document not obeyed",
+            fields=(("topic", event.topic), ("reason", "not stored"), ("detail", event.detail)),
+            level=LogLevel.ERROR,
+        )
+        return Outcome(effects=(log,))
+
+    def purge(self, now: Now) -> tuple[Effect, ...]:
+        """Forget streams that are over and expired: their documents would be refused without any counter."""
+        over = [
+            accepted.topic
+            for accepted in self._in_force.values()
+            if isinstance(accepted.document, (StreamStart, StreamEnd))
+            and now.shared_ms > max(accepted.document.expires_at_ms, accepted.document.ends_at_ms)
+        ]
+        for topic in over:
+            del self._in_force[topic]
+            self._guard.forget_topic(topic)
+        return (ForgetDocuments(topics=tuple(over), with_counters=True),) if over else ()
+
+    def _enforce(self, accepted: Accepted, now: Now) -> Outcome:
+        self._in_force[accepted.topic] = accepted
+        self._parked.pop(accepted.topic, None)
+        effects: list[Effect] = [_accepted_log(accepted)]
+        came: list[AnyDocument] = [accepted.document]
+        match accepted.document:
+            case Keyset():
+                self._guard.keyring = Keyring.from_keyset(accepted.document)
+            case Assignment():
+                self._guard.place = place_of(accepted.document)
+            case _:
+                return Outcome(effects=tuple(effects), came=tuple(came))
+        effects += self._judge_all(now)
+        parked = self.judge_parked(now)
+        return Outcome(effects=(*effects, *parked.effects), came=(*came, *parked.came))
+
+    def _judge_all(self, now: Now) -> list[Effect]:
+        """Drop what the keys or the place no longer allow."""
+        effects: list[Effect] = []
+        dropped: list[str] = []
+        for topic, accepted in list(self._in_force.items()):
+            try:
+                self._guard.reopen(topic, accepted.payload, now)
+            except Refusal as refusal:
+                del self._in_force[topic]
+                dropped.append(topic)
+                effects.append(_refused_log("document no longer in force", topic, refusal))
+        if dropped:
+            effects.append(ForgetDocuments(topics=tuple(dropped), with_counters=False))
+        return effects
+
+    def _refuse_excess(self, accepted: Accepted) -> None:
+        if len(self._pending) >= PENDING_MAX:
+            raise Refusal(RefusalReason.TOO_LARGE, f"{PENDING_MAX} documents are waiting for the disk")
+        is_stream = isinstance(accepted.document, (StreamStart, StreamEnd))
+        if is_stream and accepted.topic not in self._in_force:
+            known = sum(isinstance(each.document, (StreamStart, StreamEnd)) for each in self._in_force.values())
+            if known >= STREAM_TOPICS_MAX:
+                raise Refusal(RefusalReason.UNKNOWN_STREAM, f"{STREAM_TOPICS_MAX} streams are known already")
+
+    def _refuse_foreign_all_clear(self, topic: str, document: AllClear) -> None:
+        standing = self._in_force.get(topic)
+        if standing is None or not isinstance(standing.document, Emergency):
+            return
+        if standing.document.emergency != document.emergency:
+            detail = f"the all-clear of {document.emergency} while {standing.document.emergency} stands"
+            raise Refusal(RefusalReason.UNEXPECTED_TYPE, detail)
+
+
+def refusal_log(topic: str, refusal: Refusal) -> LogDecision:
+    """The line about a message that changes nothing."""
+    return _refused_log("refused", topic, refusal)
+
+
+def _refused_log(decision: str, topic: str, refusal: Refusal) -> LogDecision:
+    return LogDecision(
+        decision=decision,
+        fields=(("topic", topic[:120]), ("reason", refusal.reason.value), ("detail", refusal.detail)),
+        level=LogLevel.WARNING,
+    )
+
+
+def _accepted_log(accepted: Accepted) -> LogDecision:
+    document = accepted.document
+    fields: list[tuple[str, str | int | float | bool]] = [
+        ("kind", document.document_type),
+        ("id", document.id),
+        ("key", accepted.key_id),
+        ("counter", document.counter),
+    ]
+    if isinstance(document, Plan):
+        fields.append(("occurrences", len(document.occurrences)))
+    return LogDecision(decision="in force", fields=tuple(fields))
+
+
+def _restore_order(stored: StoredDocument) -> int:
+    try:
+        return _ORDER.get(parse_topic(stored.topic).name, len(_ORDER))
+    except Refusal:
+        return len(_ORDER)

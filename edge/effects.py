@@ -1,0 +1,146 @@
+"""Everything that a node can do to the world, as frozen values.
+
+Effects run in the order in which they were given and never block: a slow port answers later with an event
+(`events`). An effect that cannot be done is answered by its failure event, never by an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocol.messages import AiringRecord, MediaReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Send a message; QoS 0 is dropped while the broker is away."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool = False
+    expiry_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe:
+    """Ask the broker for topics, each with its QoS; retained messages come again."""
+
+    topics: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe:
+    """Ask the broker no longer to send topics."""
+
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDocument:
+    """Make a document and its counter durable in one step; answered by DocumentStored or DocumentStoreFailed."""
+
+    topic: str
+    payload: bytes
+    key_id: str
+    counter: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetDocuments:
+    """Remove documents and, when `with_counters`, the counters of their topics (all that they held is over)."""
+
+    topics: tuple[str, ...]
+    with_counters: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReport:
+    """Make a report durable, and with it which airing is open; answered by ReportStored or ReportStoreFailed."""
+
+    number: int
+    payload: bytes
+    sha256: bytes
+    open_airing: AiringRecord | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetReports:
+    """Remove reports: acknowledged, or too many."""
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchMedia:
+    """Bring a media file onto the disk; `keep` may not be evicted for it. Answered by MediaFetched or MediaFailed."""
+
+    reference: MediaReference
+    keep: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardMedia:
+    """Remove a media file that turned out to be damaged."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCard:
+    """Open the sound card and let it pull; answered by CardStarted or CardFailed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCard:
+    """Close the sound card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerAmplifier:
+    """Drive the amplifier's pin; answered only when it fails (AmplifierFailed)."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Ask for what only the world knows (free space, underruns); answered by Measured."""
+
+
+class LogLevel(StrEnum):
+    """How loudly a decision is written down."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogDecision:
+    """One line for the technician: what was decided and why."""
+
+    decision: str
+    fields: tuple[tuple[str, str | int | float | bool], ...] = ()
+    level: LogLevel = LogLevel.INFO
+
+
+Effect = (
+    Publish
+    | Subscribe
+    | Unsubscribe
+    | StoreDocument
+    | ForgetDocuments
+    | StoreReport
+    | ForgetReports
+    | FetchMedia
+    | DiscardMedia
+    | StartCard
+    | StopCard
+    | PowerAmplifier
+    | Measure
+    | LogDecision
+)

@@ -1,0 +1,215 @@
+"""The guard has the last word that something may *not* sound or be obeyed.
+
+It verifies what comes from outside, in this order: size, topic, form, key, signature, type, place, scope,
+time, audience, replay; and it says at each instant what keeps a candidate silent: an unknown clock or quiet
+hours; and how loud it may be at most. It leaves to the caller to count a refusal it raised (`count`), and to
+store a document before it is obeyed.
+
+Rules kept:
+- nothing is believed before its signature is; a broker can only drop or delay;
+- per key and topic the counter must rise; the same counter with the same bytes is a duplicate, harmless and
+  silent; everything else is a replay;
+- in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
+- a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
+  begin to act. A revoked key or a lost scope takes it away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from edge.assignment import Place
+from edge.events import LastCounter
+from edge.player.arbiter import Reason
+from edge.player.program import Candidate
+from protocol.codec import cbor_decode
+from protocol.envelope import open_sealed
+from protocol.errors import Refusal, RefusalReason
+from protocol.keyring import Keyring, RootKeys, open_keyset
+from protocol.messages import (
+    DOCUMENT_BYTES_MAX,
+    Acknowledgement,
+    AllClear,
+    AnyDocument,
+    Assignment,
+    BroadcastClass,
+    Emergency,
+    Keyset,
+    Plan,
+    Reality,
+    StreamEnd,
+    StreamStart,
+)
+from protocol.quiet import is_quiet, next_quiet_change_ms, time_zone_of
+from protocol.topics import ParsedTopic, TopicName, parse_topic
+from protocol.units import Now, SharedMs
+
+ROOT: Final = "root"
+"""Stands for the root's threshold where a key id is asked for."""
+GAIN_DB_MAX: Final = 12.0
+"""No assignment makes a pole louder than this above its calibrated level: horns and ears have limits."""
+EMERGENCY_GAIN_DB_MAX: Final = 18.0
+"""As GAIN_DB_MAX, for emergencies."""
+
+_ALLOWED: Final[dict[TopicName, tuple[type[AnyDocument], ...]]] = {
+    TopicName.KEYSET: (Keyset,),
+    TopicName.ASSIGNMENT: (Assignment,),
+    TopicName.PLAN: (Plan,),
+    TopicName.STREAM: (StreamStart, StreamEnd),
+    TopicName.EMERGENCY: (Emergency, AllClear),
+    TopicName.ACKNOWLEDGEMENT: (Acknowledgement,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A verified document and the bytes that it came in."""
+
+    topic: str
+    parsed: ParsedTopic
+    document: AnyDocument
+    key_id: str
+    payload: bytes
+    sha256: bytes
+    is_duplicate: bool
+
+
+class Guard:
+    """One node's guard; `place` and `keyring` are replaced as assignments and keysets are accepted."""
+
+    def __init__(self, *, place: Place, root: RootKeys) -> None:
+        self.place = place
+        self.keyring = Keyring.empty()
+        self.refused: dict[str, int] = {}
+        self._root = root
+        self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
+
+    @property
+    def has_keyset(self) -> bool:
+        """Whether any signature can be judged."""
+        return self.keyring.version > 0
+
+    def restore(self, counters: Iterable[LastCounter]) -> None:
+        """Take in what was accepted before the process began."""
+        for last in counters:
+            self._counters[(last.key_id, last.topic)] = (last.counter, last.sha256)
+
+    def count(self, reason: str) -> None:
+        """Add one to a reason's counter, as telemetry shows it."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def open(self, topic: str, payload: bytes, now: Now) -> Accepted:
+        """Verify a document that was just received; raises Refusal."""
+        accepted = self._verify(topic, payload, now, is_new=True)
+        last = self._counters.get((accepted.key_id, topic))
+        if last is None or accepted.document.counter > last[0]:
+            return accepted
+        if accepted.document.counter == last[0] and accepted.sha256 == last[1]:
+            return Accepted(
+                topic=topic,
+                parsed=accepted.parsed,
+                document=accepted.document,
+                key_id=accepted.key_id,
+                payload=payload,
+                sha256=accepted.sha256,
+                is_duplicate=True,
+            )
+        raise Refusal(
+            RefusalReason.REPLAYED, f"counter {accepted.document.counter} of {accepted.key_id}; {last[0]} was accepted"
+        )
+
+    def reopen(self, topic: str, payload: bytes, now: Now) -> Accepted:
+        """Verify a document that was accepted before: it or its key may have expired since; raises Refusal."""
+        return self._verify(topic, payload, now, is_new=False)
+
+    def remember(self, accepted: Accepted) -> LastCounter | None:
+        """Raise the counter by an accepted document; gives what stood before, for `restore` if storing fails."""
+        place = (accepted.key_id, accepted.topic)
+        before = self._counters.get(place)
+        self._counters[place] = (accepted.document.counter, accepted.sha256)
+        if before is None:
+            return None
+        return LastCounter(key_id=place[0], topic=place[1], counter=before[0], sha256=before[1])
+
+    def forget(self, accepted: Accepted, before: LastCounter | None) -> None:
+        """Take `remember` back: the document could not be stored."""
+        self._counters.pop((accepted.key_id, accepted.topic), None)
+        if before is not None:
+            self.restore([before])
+
+    def forget_topic(self, topic: str) -> None:
+        """Drop the counters of a topic whose every document has expired, and so is refused without them."""
+        self._counters = {place: last for place, last in self._counters.items() if place[1] != topic}
+
+    def blocks(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
+        """What forbids a candidate to sound at an instant."""
+        is_real_emergency = (
+            candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
+        )
+        if is_real_emergency or not is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms):
+            return None
+        return Reason.QUIET_HOURS
+
+    def next_change_ms(self, now_ms: SharedMs) -> SharedMs | None:
+        """When `blocks` may answer differently."""
+        return next_quiet_change_ms(self.place.quiet_hours, self.place.time_zone, now_ms)
+
+    def gain_db(self, candidate: Candidate) -> float:
+        """How loud a candidate plays: the assignment's gain, never above the cap."""
+        if candidate.broadcast_class is BroadcastClass.EMERGENCY:
+            return min(self.place.emergency_gain_db, EMERGENCY_GAIN_DB_MAX)
+        return min(self.place.gain_db, GAIN_DB_MAX)
+
+    def _verify(self, topic: str, payload: bytes, now: Now, *, is_new: bool) -> Accepted:
+        if len(payload) > DOCUMENT_BYTES_MAX:
+            raise Refusal(RefusalReason.TOO_LARGE, f"{len(payload)} bytes; at most {DOCUMENT_BYTES_MAX}")
+        parsed = parse_topic(topic)
+        if parsed.name not in _ALLOWED:
+            raise Refusal(RefusalReason.UNKNOWN_TOPIC, f"nothing is obeyed that comes on {topic}")
+        if not now.is_time_known:
+            raise Refusal(RefusalReason.NOT_YET_VALID, "the shared time is not known yet")
+        document, key_id = self._authenticate(topic, parsed, payload, now, is_new=is_new)
+        if document.audience not in self.place.audiences:
+            raise Refusal(RefusalReason.WRONG_AUDIENCE, f"for {document.audience}")
+        _refuse_other_place(parsed, document)
+        return Accepted(
+            topic=topic,
+            parsed=parsed,
+            document=document,
+            key_id=key_id,
+            payload=payload,
+            sha256=hashlib.sha256(payload).digest(),
+            is_duplicate=False,
+        )
+
+    def _authenticate(
+        self, topic: str, parsed: ParsedTopic, payload: bytes, now: Now, *, is_new: bool
+    ) -> tuple[AnyDocument, str]:
+        if parsed.name is TopicName.KEYSET:
+            keyset = open_keyset(payload, topic=topic, root=self._root)
+            if is_new and now.shared_ms >= keyset.expires_at_ms:
+                raise Refusal(RefusalReason.EXPIRED, f"the keyset {keyset.id}")
+            return keyset, ROOT
+        sealed = open_sealed(payload, topic=topic)
+        document: AnyDocument = cbor_decode(self.keyring.verify(sealed), AnyDocument)
+        if not isinstance(document, _ALLOWED[parsed.name]):
+            raise Refusal(RefusalReason.UNEXPECTED_TYPE, f"a {type(document).__name__} on {topic}")
+        try:
+            self.keyring.check(sealed.key_id, document, now.shared_ms, self.place.parents)
+        except Refusal as refusal:
+            if is_new or refusal.reason is not RefusalReason.EXPIRED:
+                raise
+        if isinstance(document, Assignment):
+            time_zone_of(document.time_zone)
+        return document, sealed.key_id
+
+
+def _refuse_other_place(parsed: ParsedTopic, document: AnyDocument) -> None:
+    """A document must speak of the area, node and stream that its topic names."""
+    for field, named in parsed.fields.items():
+        said = getattr(document, field, named)
+        if said != named:
+            raise Refusal(RefusalReason.WRONG_AUDIENCE, f"it speaks of the {field} {said} on the topic of {named}")

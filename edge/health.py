@@ -1,0 +1,68 @@
+"""What is wrong, on record: raises and clears faults, and puts each change into the outbox and the log.
+
+The faults themselves are kept by `gpio.faults`, the records by `outbox`. Faults that are a state of another
+room (media that do not arrive, reports that had to go, a clock that is unknown) are watched here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.effects import Effect, LogDecision, LogLevel
+from edge.errors import MediaFailure
+from edge.gpio.amplifier import Amplifier, AmplifierState
+from edge.gpio.faults import Fault, Faults
+from edge.media_need import MediaNeed
+from edge.outbox import Outbox
+from protocol.messages import FaultRecord
+from protocol.units import Now
+
+
+class Health:
+    """The health of one node."""
+
+    def __init__(self, *, outbox: Outbox, media: MediaNeed) -> None:
+        self.faults: Final = Faults()
+        self._outbox = outbox
+        self._media = media
+        self._dropped = 0
+
+    def fault(self, fault: Fault, detail: str, now: Now) -> list[Effect]:
+        """Something is wrong; nothing follows if that is known already."""
+        return self._report(self.faults.raise_fault(fault, detail, now.shared_ms))
+
+    def cleared(self, fault: Fault, now: Now) -> list[Effect]:
+        """Something is right again; nothing follows if it was not wrong."""
+        return self._report(self.faults.clear(fault, "right again", now.shared_ms))
+
+    def watch(self, amplifier: Amplifier, now: Now) -> list[Effect]:
+        """Raise and clear what follows from the state of other rooms."""
+        effects: list[Effect] = []
+        if amplifier.state is AmplifierState.ON:
+            effects += self.cleared(Fault.AMPLIFIER, now)
+        if now.is_time_known:
+            effects += self.cleared(Fault.CLOCK_UNKNOWN, now)
+        else:
+            effects += self.fault(Fault.CLOCK_UNKNOWN, "the clock is wrong: wait for NTP, or set it", now)
+        troubles = {why for why in self._media.troubled.values() if why != MediaFailure.UNREACHABLE.value}
+        if troubles:
+            effects += self.fault(Fault.MEDIA, f"files that did not arrive: {', '.join(sorted(troubles))}", now)
+        else:
+            effects += self.cleared(Fault.MEDIA, now)
+        if self._outbox.dropped > self._dropped:
+            self._dropped = self._outbox.dropped
+            detail = "the oldest airing records had to go: nobody has taken them for long"
+            effects += self.fault(Fault.REPORTS_DROPPED, detail, now)
+        elif self._outbox.waiting == 0:
+            effects += self.cleared(Fault.REPORTS_DROPPED, now)
+        return effects
+
+    def _report(self, record: FaultRecord | None) -> list[Effect]:
+        if record is None:
+            return []
+        log = LogDecision(
+            decision="fault" if record.active else "fault over",
+            fields=(("fault", record.fault), ("detail", record.detail)),
+            level=LogLevel.ERROR if record.active else LogLevel.INFO,
+        )
+        return [log, *self._outbox.append(record)]

@@ -1,0 +1,229 @@
+"""Who sounds: the arbiter alone decides it.
+
+Given all candidates and what blocks each, it says who owns the air at each instant of the near future
+(`slots`), and keeps one `Session` for each candidate that has been granted air, as a state machine. It
+leaves the collision rule to `protocol.priority`, the reasons that block to its caller, and sound, amplifier
+and records to the studio.
+
+Rules kept:
+- at each instant at most one candidate owns the air: the best-ranked that is due and not blocked;
+- nothing is resumed: at each call what is due *now* is computed anew, and whoever owns the air joins in step;
+- a grant is made ahead of its start, so that the amplifier is warm and the first sample exact;
+- every session ends with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from edge.player.program import Candidate
+from protocol.priority import Rank, rank
+from protocol.units import SharedMs
+
+
+class Reason(StrEnum):
+    """Why a session ended or never came to be; the names appear in records, logs and the console."""
+
+    FINISHED = "finished"
+    PRE_EMPTED = "pre_empted"
+    STOPPED = "stopped"
+    ALL_CLEAR = "all_clear"
+    CORRECTION = "correction"
+    EXPIRED = "expired"
+    STALLED = "stalled"
+    NO_STREAM = "no_stream"
+    MEDIA_MISSING = "media_missing"
+    QUIET_HOURS = "quiet_hours"
+    CARD_FAILED = "card_failed"
+    AMPLIFIER_FAILED = "amplifier_failed"
+    CLOCK_UNKNOWN = "clock_unknown"
+    SHUT_DOWN = "shut_down"
+    POWER_CUT = "power_cut"
+
+
+class SessionState(StrEnum):
+    """The life of a granted candidate."""
+
+    WAITING = "waiting"
+    WARMING = "warming"
+    ON_AIR = "on_air"
+    ENDED = "ended"
+
+
+class SessionEvent(StrEnum):
+    """What moves it: the amplifier was demanded for it, its sound has begun, it is over."""
+
+    DEMANDED = "demanded"
+    AIRED = "aired"
+    OVER = "over"
+
+
+TRANSITIONS: Final[dict[tuple[SessionState, SessionEvent], SessionState]] = {
+    (SessionState.WAITING, SessionEvent.DEMANDED): SessionState.WARMING,
+    (SessionState.WARMING, SessionEvent.AIRED): SessionState.ON_AIR,
+    (SessionState.WAITING, SessionEvent.OVER): SessionState.ENDED,
+    (SessionState.WARMING, SessionEvent.OVER): SessionState.ENDED,
+    (SessionState.ON_AIR, SessionEvent.OVER): SessionState.ENDED,
+}
+"""Pairs that do not stand here change nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Who owns the air between two instants."""
+
+    candidate: Candidate
+    from_ms: SharedMs
+    until_ms: SharedMs
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One grant of air; `slot` is what it owns now, and is renewed at each decision."""
+
+    slot: Slot
+    state: SessionState = SessionState.WAITING
+
+    @property
+    def key(self) -> str:
+        """The candidate's."""
+        return self.slot.candidate.key
+
+    def move(self, event: SessionEvent) -> bool:
+        """Take one step of the table; returns whether the state changed."""
+        after = TRANSITIONS.get((self.state, event), self.state)
+        has_changed = after is not self.state
+        self.state = after
+        return has_changed
+
+
+Blocked = Callable[[Candidate, SharedMs], Reason | None]
+"""What keeps a candidate from sounding at an instant; None when nothing does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What changed: sessions that are over with their reason, candidates that are due but do not own the air."""
+
+    ended: tuple[tuple[Session, Reason], ...]
+    denied: tuple[tuple[Candidate, Reason], ...]
+
+
+class Arbiter:
+    """The sessions of one node."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The granted sessions, the one that sounds or will sound first before the others."""
+        return tuple(sorted(self._sessions.values(), key=lambda session: session.slot.from_ms))
+
+    def decide(
+        self,
+        slots: Sequence[Slot],
+        candidates: Iterable[Candidate],
+        *,
+        blocked: Blocked,
+        gone: Callable[[Candidate], Reason],
+        now_ms: SharedMs,
+    ) -> Decision:
+        """Grant, keep and end sessions so that they are those of `slots`.
+
+        `gone` says why a candidate that no longer exists has gone.
+        """
+        present = {candidate.key: candidate for candidate in candidates}
+        owned = {slot.candidate.key: slot for slot in reversed(slots)}
+        ended: list[tuple[Session, Reason]] = []
+        for key, session in list(self._sessions.items()):
+            if key not in owned:
+                del self._sessions[key]
+                session.move(SessionEvent.OVER)
+                ended.append((session, _why(session, present.get(key), blocked, gone, now_ms)))
+        for key, slot in owned.items():
+            known = self._sessions.get(key)
+            if known is None:
+                self._sessions[key] = Session(slot=slot)
+            else:
+                known.slot = slot
+        denied = [
+            (candidate, blocked(candidate, now_ms) or Reason.PRE_EMPTED)
+            for key, candidate in present.items()
+            if key not in owned and candidate.starts_at_ms <= now_ms < candidate.ends_at_ms
+        ]
+        return Decision(ended=tuple(ended), denied=tuple(denied))
+
+    def end_all(self, reason: Reason) -> tuple[tuple[Session, Reason], ...]:
+        """End every session at once."""
+        ended = tuple(self._sessions.values())
+        self._sessions.clear()
+        for session in ended:
+            session.move(SessionEvent.OVER)
+        return tuple((session, reason) for session in ended)
+
+
+def slots_of(
+    candidates: Sequence[Candidate],
+    *,
+    blocked: Blocked,
+    now_ms: SharedMs,
+    horizon_ms: int,
+    changes_ms: Iterable[SharedMs] = (),
+) -> tuple[Slot, ...]:
+    """Who owns the air from now to the horizon, in order; instants that nobody owns have no slot.
+
+    `changes_ms` are further instants at which `blocked` may answer differently (quiet hours begin or end).
+    """
+    end_ms = now_ms + horizon_ms
+    instants = {now_ms}
+    for candidate in candidates:
+        instants |= {candidate.starts_at_ms, candidate.ends_at_ms}
+    instants |= set(changes_ms)
+    edges = sorted(instant for instant in instants if now_ms <= instant < end_ms)
+    found: list[Slot] = []
+    for index, from_ms in enumerate(edges):
+        winner = _winner(candidates, blocked, from_ms)
+        if winner is None:
+            continue
+        until_ms = edges[index + 1] if index + 1 < len(edges) else winner.ends_at_ms
+        if found and found[-1].candidate is winner and found[-1].until_ms == from_ms:
+            found[-1] = Slot(candidate=winner, from_ms=found[-1].from_ms, until_ms=until_ms)
+        else:
+            found.append(Slot(candidate=winner, from_ms=from_ms, until_ms=until_ms))
+    return tuple(found)
+
+
+def _winner(candidates: Iterable[Candidate], blocked: Blocked, at_ms: SharedMs) -> Candidate | None:
+    due = [
+        candidate
+        for candidate in candidates
+        if candidate.starts_at_ms <= at_ms < candidate.ends_at_ms and blocked(candidate, at_ms) is None
+    ]
+    return min(due, key=_order, default=None)
+
+
+def _order(candidate: Candidate) -> Rank:
+    return rank(
+        candidate.broadcast_class,
+        candidate.depth,
+        candidate.starts_at_ms,
+        candidate.key,
+        reality=candidate.reality,
+    )
+
+
+def _why(
+    session: Session, present: Candidate | None, blocked: Blocked, gone: Callable[[Candidate], Reason], now_ms: SharedMs
+) -> Reason:
+    candidate = session.slot.candidate
+    if now_ms >= candidate.ends_at_ms:
+        return Reason.FINISHED if candidate.repeat_every_ms is None else Reason.EXPIRED
+    if present is None:
+        return gone(candidate)
+    if now_ms >= present.ends_at_ms:
+        return gone(candidate)
+    return blocked(present, now_ms) or Reason.PRE_EMPTED

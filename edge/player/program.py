@@ -1,0 +1,140 @@
+"""All that could sound on this node: planned items, planned relays, standing emergencies.
+
+Turns accepted documents into `Candidate`s, values that say what, how important and when, and answers which of
+them touch the next moments. Live streams add their own candidates (`edge.streams`). It decides nothing:
+which one sounds is the arbiter's business, whether it may sound is the guard's.
+
+Rules kept:
+- the plans of the node's area and of every ancestor count together;
+- an occurrence that would begin after its plan has expired is no candidate;
+- asking costs only what is near in time: passed occurrences are dropped, later ones are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from edge.assignment import Place
+from protocol.messages import BroadcastClass, Emergency, MediaReference, Plan, Reality, SourceKind
+from protocol.schedule import Scheduled, merge
+from protocol.units import SharedMs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Something that could sound between two instants.
+
+    `key` is unique on the node. `media` without `stream` plays a clip (again each `repeat_every_ms`);
+    `stream` plays live packets; neither is a planned relay, which sounds only through a stream that names it
+    as its `occurrence`.
+    """
+
+    key: str
+    source: SourceKind
+    source_id: str
+    title: str
+    broadcast_class: BroadcastClass
+    reality: Reality
+    depth: int
+    starts_at_ms: SharedMs
+    ends_at_ms: SharedMs
+    media: MediaReference | None = None
+    repeat_every_ms: int | None = None
+    stream: str | None = None
+    occurrence: str | None = None
+
+    @property
+    def is_planned_relay(self) -> bool:
+        """Whether this is only the place in the plan that a live stream should fill."""
+        return self.media is None and self.stream is None
+
+
+def emergency_candidate(document: Emergency, place: Place) -> Candidate:
+    """A standing emergency: its clip, again and again, until it is over."""
+    return Candidate(
+        key=f"emergency:{document.emergency}",
+        source=SourceKind.EMERGENCY,
+        source_id=document.emergency,
+        title=document.title,
+        broadcast_class=BroadcastClass.EMERGENCY,
+        reality=document.reality,
+        depth=place.depth(document.area),
+        starts_at_ms=SharedMs(document.play_at_ms),
+        ends_at_ms=SharedMs(document.sounds_until_ms),
+        media=document.clip,
+        repeat_every_ms=document.repeat_every_ms,
+    )
+
+
+def planned_key(area: str, occurrence: str) -> str:
+    """The key of a planned item, by which a stream that serves a planned relay is matched."""
+    return f"plan:{area}:{occurrence}"
+
+
+class Program:
+    """The merged plans of one node."""
+
+    def __init__(self) -> None:
+        self._coming: list[Candidate] = []
+        self._until_ms: SharedMs | None = None
+
+    @property
+    def until_ms(self) -> SharedMs | None:
+        """Until when the node knows what to play; None without a plan."""
+        return self._until_ms
+
+    @property
+    def coming(self) -> tuple[Candidate, ...]:
+        """What is not over yet, by its start."""
+        return tuple(self._coming)
+
+    def replace(self, plans: Iterable[Plan], place: Place, now_ms: SharedMs) -> None:
+        """Take in the plans that hold now; they replace all that was known."""
+        bounded = [
+            msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms))
+            for plan in plans
+        ]
+        schedule = merge(bounded, areas=place.areas)
+        self._coming = [_planned(item) for item in schedule.items if item.ends_at_ms > now_ms]
+        self._until_ms = schedule.until_ms
+
+    def window(self, now_ms: SharedMs, horizon_ms: int) -> tuple[Candidate, ...]:
+        """What touches the time from now to `horizon_ms` ahead; drops what is over."""
+        found: list[Candidate] = []
+        is_some_over = False
+        for candidate in self._coming:
+            if candidate.starts_at_ms > now_ms + horizon_ms:
+                break
+            if candidate.ends_at_ms > now_ms:
+                found.append(candidate)
+            else:
+                is_some_over = True
+        if is_some_over:
+            self._coming = [candidate for candidate in self._coming if candidate.ends_at_ms > now_ms]
+        return tuple(found)
+
+    def next_start_ms(self, after_ms: int) -> SharedMs | None:
+        """When the first occurrence begins that begins after an instant."""
+        for candidate in self._coming:
+            if candidate.starts_at_ms > after_ms:
+                return candidate.starts_at_ms
+        return None
+
+
+def _planned(item: Scheduled) -> Candidate:
+    occurrence = item.occurrence
+    return Candidate(
+        key=planned_key(item.area, occurrence.id),
+        source=SourceKind.STREAM if occurrence.media is None else SourceKind.MEDIA,
+        source_id=occurrence.id,
+        title=occurrence.title,
+        broadcast_class=occurrence.broadcast_class,
+        reality=item.reality,
+        depth=item.rank.area_depth,
+        starts_at_ms=item.starts_at_ms,
+        ends_at_ms=item.ends_at_ms,
+        media=occurrence.media,
+    )

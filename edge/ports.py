@@ -1,0 +1,99 @@
+"""The ports of the agent: what it needs from the world, and how the world answers.
+
+No method blocks. What takes time answers through the `on_event` that its adapter was made with, on the loop's
+own thread; what fails answers with the failure event that `effects` names, never with an exception, but for
+`Workshop.open_clip`, whose file is on the disk already. The sound card's port is `edge.player.ports.SoundCard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, LogDecision, StoreDocument, StoreReport
+from edge.events import Event, Restored
+from edge.player.ports import ClipReader, OpusDecoder
+
+OnEvent = Callable[[Event], None]
+"""Takes an event in, on the loop's thread."""
+
+
+class Workshop(Protocol):
+    """Makes what sounds: decoders for streams, readers of clips that were fetched."""
+
+    def new_decoder(self) -> OpusDecoder:
+        """A fresh decoder; raises DecoderError when the codec library is missing."""
+
+    def open_clip(self, sha256: str) -> ClipReader:
+        """A fetched media file, ready to be read; raises ClipError when it is missing or damaged."""
+
+
+class Store(Protocol):
+    """What must survive a power cut. Requests are done in the order in which they were given."""
+
+    def load(self) -> Restored:
+        """Everything that is stored; the one call that waits, made before the loop runs. Raises StoreError."""
+
+    def store_document(self, effect: StoreDocument) -> None:
+        """Answers DocumentStored or DocumentStoreFailed."""
+
+    def forget_documents(self, effect: ForgetDocuments) -> None:
+        """Gives no answer: what is forgotten twice, or not at all, harms nobody."""
+
+    def store_report(self, effect: StoreReport) -> None:
+        """Answers ReportStored or ReportStoreFailed."""
+
+    def forget_reports(self, effect: ForgetReports) -> None:
+        """Gives no answer: a report that is not forgotten is sent again, and the controller knows it."""
+
+    def close(self) -> None:
+        """Finish what was asked for, in bounded time, and let go of the database."""
+
+
+class MediaStore(Protocol):
+    """Media files by their hash."""
+
+    def present(self) -> frozenset[str]:
+        """Hashes of the files that are whole on the disk."""
+
+    def fetch(self, effect: FetchMedia) -> None:
+        """Answers MediaFetched or MediaFailed; one file at a time, in the order asked for."""
+
+    def discard(self, sha256: str) -> None:
+        """Remove a damaged file."""
+
+    def free_bytes(self) -> int:
+        """Free space of the file system that holds the files; 0 when it cannot be read."""
+
+    def close(self) -> None:
+        """Stop fetching, in bounded time; what has arrived of a file stays for the next start."""
+
+
+class AmplifierPin(Protocol):
+    """The one pin that powers the amplifier; off from the moment it is claimed."""
+
+    def drive(self, *, on: bool) -> None:
+        """Set the pin. Raises GpioError."""
+
+    def close(self) -> None:
+        """Switch it off and let go of it."""
+
+
+class Supervisor(Protocol):
+    """Whoever restarts a process that hangs (systemd)."""
+
+    def ready(self) -> None:
+        """The process does its work now."""
+
+    def alive(self) -> None:
+        """The loop still turns."""
+
+    def stopping(self) -> None:
+        """The process ends by its own will."""
+
+
+class DecisionLog(Protocol):
+    """Where decisions are written down."""
+
+    def write(self, decision: LogDecision) -> None:
+        """One line."""

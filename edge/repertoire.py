@@ -1,0 +1,77 @@
+"""What could sound on this node: plans, streams and emergencies of the documents in force, as candidates.
+
+Composes program and streams. It leaves to the studio which candidate sounds and to the media store the files;
+it says which media all of this needs, the most urgent first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.documents import Documents
+from edge.guard import Guard
+from edge.player.arbiter import Reason
+from edge.player.program import Candidate, Program, emergency_candidate
+from edge.ports import Workshop
+from edge.streams import Streams
+from protocol.messages import AllClear, AnyDocument, Emergency, MediaReference, Plan, StreamEnd, StreamStart
+from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
+
+
+class Repertoire:
+    """Everything that one node could sound."""
+
+    def __init__(self, *, guard: Guard, documents: Documents, workshop: Workshop) -> None:
+        self.streams: Final = Streams(workshop.new_decoder)
+        self.program: Final = Program()
+        self._guard = guard
+        self._documents = documents
+
+    def renew_streams(self, now_ms: SharedMs) -> None:
+        """Make the live streams those of the documents in force, and forget those that are over."""
+        live = [each for each in self._in_force() if isinstance(each, (StreamStart, StreamEnd))]
+        self.streams.update(live, self._guard.place, now_ms)
+
+    def renew_program(self, now_ms: SharedMs) -> tuple[MediaReference, ...]:
+        """Make the program that of the plans in force; returns the media that are needed, most urgent first."""
+        plans = [each for each in self._in_force() if isinstance(each, Plan)]
+        self.program.replace(plans, self._guard.place, now_ms)
+        standing = tuple(document.clip for document in self._standing(now_ms))
+        planned = tuple(each.media for each in self.program.coming if each.media is not None)
+        return (*standing, *self._guard.place.prepared_clips, *planned)
+
+    def candidates(self, now: Now, horizon_ms: int) -> tuple[Candidate, ...]:
+        """What touches the time from now to the horizon; nothing while the shared time is unknown."""
+        if not now.is_time_known:
+            return ()
+        return (
+            *(emergency_candidate(document, self._guard.place) for document in self._standing(now.shared_ms)),
+            *self.program.window(now.shared_ms, horizon_ms),
+            *self.streams.candidates(now.shared_ms),
+        )
+
+    def why_gone(self, candidate: Candidate) -> Reason:
+        """Why what was a candidate is none now."""
+        if candidate.stream is not None:
+            return self.streams.why_gone(candidate)
+        for document in self._in_force():
+            if isinstance(document, AllClear) and document.emergency == candidate.source_id:
+                return Reason.CORRECTION if document.correction else Reason.ALL_CLEAR
+        return Reason.STOPPED
+
+    def next_deadline(self, now: Now, horizon_ms: int) -> MonotonicNs | None:
+        """When `candidates` will answer differently if nothing happens."""
+        changes: list[SharedMs] = []
+        start_ms = self.program.next_start_ms(now.shared_ms + horizon_ms)
+        if start_ms is not None:
+            changes.append(SharedMs(start_ms - horizon_ms))
+        stream_ms = self.streams.next_change_ms(now.shared_ms)
+        if stream_ms is not None:
+            changes.append(stream_ms)
+        return min((now.monotonic_at(SharedNs(change * NS_PER_MS)) for change in changes), default=None)
+
+    def _standing(self, now_ms: SharedMs) -> list[Emergency]:
+        return [each for each in self._in_force() if isinstance(each, Emergency) and each.sounds_until_ms > now_ms]
+
+    def _in_force(self) -> list[AnyDocument]:
+        return [accepted.document for accepted in self._documents.in_force]

@@ -1,0 +1,269 @@
+"""The studio: turns the arbiter's decisions into voices, amplifier power, card and records.
+
+Composes arbiter, amplifier, playout and proof; each of them decides its own subject. It leaves to the agent
+what could sound at all, and to the card when samples are asked for (`render`).
+
+Rules kept:
+- a grant is made `LEAD_MS` ahead, so that a planned item begins on its exact sample on a warm amplifier;
+- the amplifier is demanded only for a granted session, and samples are zero until it is warm;
+- whoever is granted late joins in step, once the amplifier is warm;
+- a card that does not run for `CARD_PATIENCE_MS` ends the sessions and so releases the amplifier; it stays
+  wanted, and when it comes back what is due then joins in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from edge.effects import Effect, LogDecision, LogLevel, PowerAmplifier, StartCard, StopCard
+from edge.errors import ClipError
+from edge.gpio.amplifier import Amplifier, AmplifierSettings
+from edge.guard import Guard
+from edge.player.arbiter import Arbiter, Reason, Session, SessionEvent, SessionState, slots_of
+from edge.player.playout import Playout
+from edge.player.ports import Frames
+from edge.player.program import Candidate
+from edge.player.proof import Proof
+from edge.player.voice import VoiceStatistics
+from edge.voices import Voices
+from protocol.messages import AiringRecord
+from protocol.units import (
+    NS_PER_MS,
+    NS_PER_S,
+    SAMPLE_RATE_HZ,
+    MonotonicNs,
+    Now,
+    SharedMs,
+    SharedNs,
+)
+
+CARD_LEAD_MS: Final = 1_500
+"""How long before its first sample a session is granted: PortAudio opens a card in 0.1 to 1 s on a Raspberry Pi."""
+POWER_SLACK_MS: Final = 50
+"""The amplifier is demanded this much before its warm-up must begin, so that a late timer costs no sample."""
+STOP_AHEAD_MS: Final = 400
+"""A known end is told to the playout this much ahead: more than is ever rendered ahead of the card."""
+CARD_PATIENCE_MS: Final = 3_000
+"""How long an amplifier may be powered for a card that does not run."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What followed from one settling: effects to run, records to keep."""
+
+    effects: list[Effect] = field(default_factory=list)
+    records: list[AiringRecord] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Studio:
+    """The air of one node. `has_media` says whether a file is on the disk."""
+
+    def __init__(
+        self, *, guard: Guard, voices: Voices, settings: AmplifierSettings, has_media: Callable[[str], bool]
+    ) -> None:
+        self.amplifier = Amplifier(settings)
+        self.playout: Playout = voices.playout
+        self.card_path = ""
+        self._guard = guard
+        self._voices = voices
+        self._settings = settings
+        self._has_media = has_media
+        self._arbiter = Arbiter()
+        self._proof = Proof()
+        self._is_card_wanted = False
+        self._is_card_running = False
+        self._card_waits_since: MonotonicNs | None = None
+        self._change_ms: SharedMs | None = None
+
+    @property
+    def horizon_ms(self) -> int:
+        """How far ahead candidates must be given to `settle`."""
+        return max(CARD_LEAD_MS, self._settings.warm_up_ms + POWER_SLACK_MS) + STOP_AHEAD_MS
+
+    @property
+    def on_air(self) -> tuple[Candidate, SharedMs] | None:
+        """What sounds now, and since when."""
+        for session in self._arbiter.sessions:
+            since_ms = self._proof.since_ms(session.slot.candidate)
+            if session.state is SessionState.ON_AIR and since_ms is not None:
+                return session.slot.candidate, since_ms
+        return None
+
+    @property
+    def heard(self) -> VoiceStatistics:
+        """What has come of all voices since the process began."""
+        return self._voices.heard
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        """The next frames for the card (int16[frames, 1]); zeros until the amplifier is warm."""
+        rendered = self.playout.render(frames, at_ns)
+        warm_ns = self.amplifier.sound_from
+        if warm_ns is None:
+            rendered[:] = 0
+        elif at_ns < warm_ns:
+            rendered[: (warm_ns - at_ns) * SAMPLE_RATE_HZ // NS_PER_S + 1] = 0
+        return rendered
+
+    def card_started(self, path: str) -> None:
+        """The card runs."""
+        self._is_card_running, self._card_waits_since, self.card_path = True, None, path
+
+    def card_failed(self, now: Now) -> None:
+        """The card does not run; its adapter goes on trying while it is wanted."""
+        self._is_card_running = False
+        if self._card_waits_since is None:
+            self._card_waits_since = now.monotonic_ns
+
+    def next_deadline(self, now: Now) -> MonotonicNs | None:
+        """When `settle` must be called at the latest."""
+        waits = [self.amplifier.next_deadline()]
+        if self._change_ms is not None:
+            waits.append(now.monotonic_at(SharedNs(self._change_ms * NS_PER_MS)))
+        if self._card_waits_since is not None:
+            waits.append(MonotonicNs(self._card_waits_since + CARD_PATIENCE_MS * NS_PER_MS))
+        return min((wait for wait in waits if wait is not None and wait > now.monotonic_ns), default=None)
+
+    def settle(
+        self, candidates: Sequence[Candidate], now: Now, *, gone: Callable[[Candidate], Reason]
+    ) -> Outcome:
+        """Make what sounds follow from what is due now."""
+        outcome = Outcome()
+        now_ms = now.shared_ms
+        quiet_change_ms = self._guard.next_change_ms(now_ms)
+        changes_ms = () if quiet_change_ms is None else (quiet_change_ms,)
+        wanted = slots_of(
+            candidates,
+            blocked=self._content_blocked,
+            now_ms=now_ms,
+            horizon_ms=self.horizon_ms,
+            changes_ms=changes_ms,
+        )
+        self._want_card(outcome, is_wanted=bool(wanted), now=now)
+        slots = () if self._hardware_blocked(now) else wanted
+        decision = self._arbiter.decide(
+            slots, candidates, blocked=lambda each, at_ms: self._blocked(each, at_ms, now), gone=gone, now_ms=now_ms
+        )
+        for session, reason in decision.ended:
+            self._end(outcome, session, reason, now)
+        for candidate, reason in decision.denied:
+            self._record(outcome, self._proof.denied(candidate, reason, now))
+        for record in self._proof.overdue(now):
+            self._record(outcome, record)
+        self._power(outcome, now)
+        for session in self._arbiter.sessions:
+            self._advance(outcome, session, now)
+        self._voices.close_ended(is_rendering=self._is_card_running)
+        self._change_ms = self._next_change_ms(candidates, changes_ms, now_ms)
+        return outcome
+
+    def fall_silent(self, reason: Reason, now: Now) -> Outcome:
+        """End everything at once: the process ends, or the amplifier's pin is lost."""
+        outcome = Outcome()
+        for session, why in self._arbiter.end_all(reason):
+            self._end(outcome, session, why, now)
+        return outcome
+
+    def switch_off(self, now: Now) -> tuple[Effect, ...]:
+        """Power and card off for good, whatever state they are in."""
+        self.amplifier.fail(now)
+        return (PowerAmplifier(on=False), StopCard())
+
+    def _blocked(self, candidate: Candidate, at_ms: SharedMs, now: Now) -> Reason | None:
+        return self._content_blocked(candidate, at_ms) or self._hardware_blocked(now)
+
+    def _content_blocked(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
+        forbidden = self._guard.blocks(candidate, at_ms)
+        if forbidden is not None:
+            return forbidden
+        if candidate.is_planned_relay:
+            return Reason.NO_STREAM
+        if candidate.media is not None and not self._has_media(candidate.media.sha256):
+            return Reason.MEDIA_MISSING
+        return None
+
+    def _hardware_blocked(self, now: Now) -> Reason | None:
+        if self.amplifier.is_blocked:
+            return Reason.AMPLIFIER_FAILED
+        since = self._card_waits_since
+        if since is not None and now.monotonic_ns - since >= CARD_PATIENCE_MS * NS_PER_MS:
+            return Reason.CARD_FAILED
+        return None
+
+    def _want_card(self, outcome: Outcome, *, is_wanted: bool, now: Now) -> None:
+        if is_wanted and not self._is_card_wanted:
+            self._is_card_wanted = True
+            self._card_waits_since = now.monotonic_ns
+            outcome.effects.append(StartCard())
+        elif not is_wanted and self._is_card_wanted and not self.amplifier.is_powered:
+            self._is_card_wanted = self._is_card_running = False
+            self._card_waits_since = None
+            outcome.effects.append(StopCard())
+
+    def _power(self, outcome: Outcome, now: Now) -> None:
+        ahead_ms = self._settings.warm_up_ms + POWER_SLACK_MS
+        demanding = [each for each in self._arbiter.sessions if each.slot.from_ms - ahead_ms <= now.shared_ms]
+        if self.amplifier.update(is_demanded=bool(demanding), now=now):
+            is_on = self.amplifier.is_powered
+            outcome.effects.append(PowerAmplifier(on=is_on))
+            outcome.effects.append(LogDecision(decision="amplifier", fields=(("powered", is_on),)))
+        if self.amplifier.is_powered:
+            for session in demanding:
+                session.move(SessionEvent.DEMANDED)
+
+    def _advance(self, outcome: Outcome, session: Session, now: Now) -> None:
+        """Give a session its voice, tell a known end, and note when its sound begins."""
+        candidate = session.slot.candidate
+        try:
+            begins_ms = self._voices.ensure(
+                session.slot, sound_from=self.amplifier.sound_from, gain_db=self._guard.gain_db(candidate), now=now
+            )
+        except ClipError as error:
+            if candidate.media is not None:
+                outcome.damaged.append((candidate.media.sha256, str(error)))
+            return
+        failure = self._voices.failure(session.key)
+        if failure is not None and candidate.media is not None:
+            outcome.damaged.append((candidate.media.sha256, failure))
+        if session.slot.until_ms - now.shared_ms <= STOP_AHEAD_MS:
+            self._voices.stop_at(session.key, session.slot.until_ms)
+        is_begun = session.state is SessionState.WARMING and self._is_card_running and now.shared_ms >= begins_ms
+        if is_begun and session.move(SessionEvent.AIRED):
+            record = self._proof.started(candidate, begins_ms, now)
+            self._record(outcome, record)
+
+    def _end(self, outcome: Outcome, session: Session, reason: Reason, now: Now) -> None:
+        statistics = self._voices.stop(session.key)
+        self._record(outcome, self._proof.ended(session.slot.candidate, reason, statistics, now))
+
+    def _record(self, outcome: Outcome, record: AiringRecord | None) -> None:
+        if record is None:
+            return
+        outcome.records.append(record)
+        level = LogLevel.INFO if record.reason != Reason.CARD_FAILED else LogLevel.WARNING
+        fields: tuple[tuple[str, str | int | float | bool], ...] = (
+            ("airing", record.airing),
+            ("title", record.title),
+            ("class", record.broadcast_class.value),
+            ("reason", record.reason),
+            ("audible_ms", record.audible_ms),
+        )
+        outcome.effects.append(LogDecision(decision=f"airing {record.state.value}", fields=fields, level=level))
+
+    def _next_change_ms(
+        self, candidates: Sequence[Candidate], changes_ms: tuple[SharedMs, ...], now_ms: SharedMs
+    ) -> SharedMs | None:
+        ahead_ms = self._settings.warm_up_ms + POWER_SLACK_MS
+        instants: list[int] = [*changes_ms]
+        for candidate in candidates:
+            starts_ms, ends_ms = candidate.starts_at_ms, candidate.ends_at_ms
+            instants += [starts_ms, starts_ms - ahead_ms, ends_ms, ends_ms - STOP_AHEAD_MS]
+            instants += [starts_ms - self.horizon_ms, starts_ms - STOP_AHEAD_MS]
+        instants += [change - STOP_AHEAD_MS for change in changes_ms]
+        instants += [begins_ms for begins_ms in self._voices.begins_ms() if begins_ms > now_ms]
+        overdue_ms = self._proof.next_change_ms()
+        if overdue_ms is not None:
+            instants.append(overdue_ms)
+        return min((SharedMs(instant) for instant in instants if instant > now_ms), default=None)

@@ -1,0 +1,65 @@
+"""What the node listens to at the broker: exactly what it could obey.
+
+Rules kept:
+- first the keyset; its own assignment and acknowledgements once there is a keyset to judge them by; its areas'
+  documents once it is assigned; a stream's packets once its start is verified;
+- after each connect everything is asked for again, and after each new keyset too: retained messages then come
+  once more, so what was refused for want of a key gets its second chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge.assignment import Place
+from edge.effects import Effect, Subscribe, Unsubscribe
+from protocol.topics import TOPICS, TopicName, topic
+
+
+class Subscriptions:
+    """The subscriptions of one node."""
+
+    def __init__(self) -> None:
+        self._is_connected = False
+        self._held: set[str] = set()
+
+    def connected(self) -> None:
+        """A new connection: nothing is held until it is asked for."""
+        self._is_connected = True
+        self._held.clear()
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
+        self._is_connected = False
+
+    def refresh(self) -> None:
+        """Ask for everything again at the next update."""
+        self._held.clear()
+
+    def update(self, *, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> tuple[Effect, ...]:
+        """The effects that make the broker send what is wanted now, and nothing else."""
+        if not self._is_connected:
+            return ()
+        wanted = wanted_topics(place=place, has_keyset=has_keyset, audio_topics=audio_topics)
+        new = [name for name in wanted if name not in self._held]
+        old = tuple(sorted(self._held - wanted.keys()))
+        self._held = set(wanted)
+        effects: list[Effect] = []
+        if old:
+            effects.append(Unsubscribe(topics=old))
+        if new:
+            effects.append(Subscribe(topics=tuple((name, wanted[name]) for name in new)))
+        return tuple(effects)
+
+
+def wanted_topics(*, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> dict[str, int]:
+    """Topics with their QoS, in the order in which they matter."""
+    wanted = {topic(TopicName.KEYSET): TOPICS[TopicName.KEYSET].qos}
+    if has_keyset:
+        for name in (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT):
+            wanted[topic(name, node=place.node)] = TOPICS[name].qos
+        for documents in place.document_topics():
+            wanted[documents] = TOPICS[TopicName.PLAN].qos
+    for audio in sorted(audio_topics):
+        wanted[audio] = TOPICS[TopicName.AUDIO].qos
+    return wanted
