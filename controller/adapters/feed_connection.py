@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -49,7 +50,7 @@ class Canceller:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connections: set[http.client.HTTPConnection] = set()
+        self._connections: set[HTTPConnection] = set()
         self._event = threading.Event()
 
     @property
@@ -69,7 +70,7 @@ class Canceller:
         if self._event.is_set():
             raise CancelledError
 
-    def add(self, connection: http.client.HTTPConnection) -> None:
+    def add(self, connection: HTTPConnection) -> None:
         """Learn of a connection whose waits may have to be ended."""
         with self._lock:
             self._connections.add(connection)
@@ -77,7 +78,7 @@ class Canceller:
             _shut(connection)
         self.check()
 
-    def remove(self, connection: http.client.HTTPConnection) -> None:
+    def remove(self, connection: HTTPConnection) -> None:
         """Forget a connection."""
         with self._lock:
             self._connections.discard(connection)
@@ -90,7 +91,7 @@ class Body(io.RawIOBase):
         self,
         *,
         url: str,
-        connection: http.client.HTTPConnection,
+        connection: HTTPConnection,
         answer: http.client.HTTPResponse,
         canceller: Canceller,
     ) -> None:
@@ -171,22 +172,22 @@ def is_page(body: Body) -> bool:
     return beginning.startswith(_PAGE_BEGINNINGS)
 
 
-def _connection_to(url: str) -> http.client.HTTPConnection:
+def _connection_to(url: str) -> HTTPConnection:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise FeedError(AlarmKind.UNREACHABLE, f"{url} is no address: {error}") from error
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if parts.scheme not in kinds or not host:
+    if parts.scheme not in {"http", "https"} or not host:
         raise FeedError(AlarmKind.UNREACHABLE, f"{url} is no http or https address")
-    connection = kinds[parts.scheme](host, port, timeout=CONNECT_S_MAX)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(host, port, timeout=CONNECT_S_MAX)
     connection.response_class = _Answer
     return connection
 
 
 def _ask(
-    connection: http.client.HTTPConnection, url: str, headers: Mapping[str, str], canceller: Canceller
+    connection: HTTPConnection, url: str, headers: Mapping[str, str], canceller: Canceller
 ) -> http.client.HTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -199,7 +200,7 @@ def _ask(
             connection.sock.settimeout(READ_S_MAX)
     except (OSError, http.client.HTTPException, ValueError) as error:
         canceller.check()
-        raise FeedError(AlarmKind.UNREACHABLE, f"{url} cannot be reached: {error or type(error).__name__}") from error
+        raise FeedError(AlarmKind.UNREACHABLE, f"{url} cannot be reached: {error!r}") from error
     return answer
 
 
@@ -208,7 +209,7 @@ def _require_ok(answer: http.client.HTTPResponse, url: str) -> None:
         raise FeedError(AlarmKind.HTTP_STATUS, f"{url} answers {answer.status} {answer.reason}")
 
 
-def _shut(connection: http.client.HTTPConnection) -> None:
+def _shut(connection: HTTPConnection) -> None:
     # Also when the far end is gone already; a socket that is being closed may be None or shut by now.
     with contextlib.suppress(OSError):
         if connection.sock is not None:
@@ -220,20 +221,18 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(sock, *arguments, **options)
-        self.fp = _IcyTolerant(self.fp)
+        self.fp = _IcyTolerant(self.fp.detach())
 
 
 class _IcyTolerant(io.BufferedReader):
     """Reads "ICY 200 OK" as "HTTP/1.0 200 OK"; all else as it is."""
 
-    def __init__(self, answered: io.BufferedIOBase) -> None:
-        super().__init__(answered)  # type: ignore[arg-type] - a buffered stream is a readable one
-        self._is_first = True
+    is_first = True
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """One line of the head."""
         line = super().readline(size)
-        if self._is_first and line.startswith(b"ICY "):
+        if self.is_first and line.startswith(b"ICY "):
             line = b"HTTP/1.0 " + line[len(b"ICY ") :]
-        self._is_first = False
+        self.is_first = False
         return line

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import av
@@ -33,7 +33,13 @@ DAMAGED_PACKETS_MAX: Final = 50
 """Packets in a row that do not decode: it is no sound (Icecast begins in the middle of a frame: one or two)."""
 _READ_BYTES: Final = 4096
 """Small reads: 96 kbit/s fill it in a third of a second."""
-_PROBE_OPTIONS: Final = {"probesize": "16384", "analyzeduration": "1000000", "fflags": "+discardcorrupt"}
+_PROBE_OPTIONS: Final = {
+    # ffmpeg would wait for 64 KiB to be sure of MP3, which at 96 kbit/s is five seconds; 16 KiB hold 39 frames.
+    "formatprobesize": "16384",
+    "probesize": "16384",
+    "analyzeduration": "1000000",
+    "fflags": "+discardcorrupt",
+}
 _HLS_OPTIONS: Final = {
     # Every open comes to us, so nothing may be kept open or fetched ahead by ffmpeg itself.
     "http_persistent": "0",
@@ -55,6 +61,7 @@ class FeedReader:
         self._ready: deque[NDArray[np.int16]] = deque()
         self._ready_samples = 0
         self._failure: FeedError | None = None
+        self._noted: FeedError | None = None
         self._thread = threading.Thread(target=self._run, name="feed-reader", daemon=True)
         self.codec = ""
         """What the data turned out to be, as "container/codec"; empty before."""
@@ -102,13 +109,13 @@ class FeedReader:
         failure: FeedError | None
         try:
             self._read()
-            failure = FeedError(AlarmKind.STALLED, f"{self._url} came to its end")
+            failure = self._noted or FeedError(AlarmKind.STALLED, f"{self._url} came to its end")
         except FeedError as error:
             failure = error
         except CancelledError:
             failure = None
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            failure = FeedError(AlarmKind.NOT_AUDIO, f"{self._url} cannot be decoded: {error}")
+            failure = self._noted or FeedError(AlarmKind.NOT_AUDIO, f"{self._url} cannot be decoded: {error}")
         except Exception as error:  # noqa: BLE001 - a thread that dies unheard would be silence while all is green
             failure = FeedError(AlarmKind.NOT_AUDIO, f"{self._url} cannot be read: {type(error).__name__}: {error}")
         if not self._canceller.is_cancelled:
@@ -129,15 +136,15 @@ class FeedReader:
                 entry = _first_entry(body)
                 body.close()
                 body = self._open(entry)
-                container = self._container(body, options=_PROBE_OPTIONS)
+                container = self._container(_QuietFile(body, self._note), options=_PROBE_OPTIONS)
             else:
-                container = self._container(body, options=_PROBE_OPTIONS)
+                container = self._container(_QuietFile(body, self._note), options=_PROBE_OPTIONS)
             with container:
                 self._decode(container)
         finally:
             body.close()
 
-    def _container(self, file: Body | str, **options: Any) -> Any:  # noqa: ANN401 - PyAV has its own types
+    def _container(self, file: _QuietFile | str, **options: Any) -> Any:  # noqa: ANN401 - PyAV has its own types
         container = av.open(file, mode="r", buffer_size=_READ_BYTES, **options)
         if not container.streams.audio:
             container.close()
@@ -147,8 +154,18 @@ class FeedReader:
     def _open(self, url: str) -> Body:
         return open_body(url, self._headers, self._canceller)
 
-    def _open_part(self, url: str, flags: int, options: Mapping[str, str]) -> Body:  # noqa: ARG002 - PyAV's signature
-        return self._open(url)
+    def _open_part(self, url: str, flags: int, options: Mapping[str, str]) -> _QuietFile:  # noqa: ARG002 - PyAV calls
+        try:
+            body = self._open(url)
+        except (FeedError, CancelledError) as error:
+            self._note(error)
+            return _QuietFile(None, self._note)
+        self._noted = None
+        return _QuietFile(body, self._note)
+
+    def _note(self, error: FeedError | CancelledError) -> None:
+        if isinstance(error, FeedError):
+            self._noted = error
 
     def _decode(self, container: Any) -> None:  # noqa: ANN401 - as `_container`
         stream = container.streams.audio[0]
@@ -183,6 +200,32 @@ class FeedReader:
             self._canceller.check()
             self._ready.append(block)
             self._ready_samples += len(block)
+
+
+class _QuietFile:
+    """A body as PyAV reads it: trouble is noted and looks like the end, for ffmpeg drops or prints exceptions.
+
+    A missing HLS segment is thereby skipped; a missing playlist ends the reading.
+    """
+
+    def __init__(self, body: Body | None, note: Callable[[FeedError | CancelledError], None]) -> None:
+        self._body = body
+        self._note = note
+
+    def read(self, size: int) -> bytes:
+        """What has come; empty at the end and in trouble."""
+        if self._body is None:
+            return b""
+        try:
+            return self._body.read(size)
+        except (FeedError, CancelledError) as error:
+            self._note(error)
+            return b""
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._body is not None:
+            self._body.close()
 
 
 def _resampler() -> Any:  # noqa: ANN401 - PyAV's type
