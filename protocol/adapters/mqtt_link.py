@@ -116,7 +116,7 @@ class MqttLink:
         self._inbox: Inbox | None = None
         self._thread: NetworkThread | None = None
         if will is not None:
-            _require_sendable(will.topic, will.payload, will.qos)
+            require_sendable(will.topic, will.payload, will.qos)
 
     @property
     def dropped(self) -> int:
@@ -151,7 +151,7 @@ class MqttLink:
 
         Raises LinkError for what may never be sent: too large, a wildcard in the topic, QoS 2.
         """
-        _require_sendable(topic, payload, qos)
+        require_sendable(topic, payload, qos)
         if not self._queue.put(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s):
             if qos > 0:
                 log.warning("the queue to the broker is full (%d): a message on %s is dropped", len(self._queue), topic)
@@ -196,7 +196,8 @@ class MqttLink:
             self._inbox.put(callback, *arguments)
 
 
-def _require_sendable(topic: str, payload: bytes, qos: int) -> None:
+def require_sendable(topic: str, payload: bytes, qos: int) -> None:
+    """Raise LinkError for a message that may never be sent: too large, a wildcard in its topic, QoS 2."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise LinkError(f"{len(payload)} bytes on {topic}: a message has at most {PAYLOAD_BYTES_MAX}")
     if not topic or "+" in topic or "#" in topic or "\0" in topic:
