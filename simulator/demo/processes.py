@@ -22,6 +22,8 @@ RESTART_PAUSE_S: Final = 1.0
 RESTARTS_MAX: Final = 20
 """A child that dies more often than this in one demo is broken, not unlucky."""
 _POLL_S: Final = 0.02
+_UNLESS_ORPHANED: Final = '[ "$PPID" = "$1" ] || exit 125; shift; exec "$@"'
+"""A parent that died before the child could ask to die with it is no parent any more."""
 
 
 class ChildError(Exception):
@@ -62,8 +64,12 @@ class ChildEnded:
 class Children:
     """The demo's processes, in the order in which they were started; stopped in reverse."""
 
-    def __init__(self, log_folder: Path) -> None:
+    def __init__(
+        self, log_folder: Path, *, restart_pause_s: float = RESTART_PAUSE_S, stop_s: float = STOP_S_MAX
+    ) -> None:
         self._log_folder = log_folder
+        self._stop_s = stop_s
+        self._restart_pause_s = restart_pause_s
         self._children: dict[str, Child] = {}
         log_folder.mkdir(parents=True, exist_ok=True)
 
@@ -89,7 +95,7 @@ class Children:
             if child.process is not None and child.process.poll() is not None:
                 ended.append(ChildEnded(name=child.name, how=how_it_ended(child.process.returncode)))
                 child.process = None
-                child.start_again_at = time.monotonic() + RESTART_PAUSE_S
+                child.start_again_at = time.monotonic() + self._restart_pause_s
             if child.start_again_at is not None and time.monotonic() >= child.start_again_at:
                 child.start_again_at = None
                 child.restarts += 1
@@ -104,14 +110,14 @@ class Children:
         child = self._children.pop(name, None)
         if child is not None:
             _ask(child)
-            _await_end([child], STOP_S_MAX)
+            _await_end([child], self._stop_s)
 
     def stop(self) -> None:
         """Ask all to end, last started first, then kill what is left with its group."""
         children = list(reversed(self._children.values()))
         for child in children:
             _ask(child)
-        _await_end(children, STOP_S_MAX)
+        _await_end(children, self._stop_s)
         self._children.clear()
 
 
@@ -134,7 +140,17 @@ def _launch(child: Child) -> None:
     with child.log.open("ab") as log:
         try:
             child.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *child.command],
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    "sh",
+                    "-c",
+                    _UNLESS_ORPHANED,
+                    "sh",
+                    str(os.getpid()),
+                    *child.command,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

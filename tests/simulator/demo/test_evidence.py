@@ -127,10 +127,13 @@ def test_sound_outside_of_power_is_counted_and_inside_is_not() -> None:
     capture = captured(np.concatenate((silence(0.5), noise(1.0), silence(0.5))))
     covered = [PinChange(at_ns=at(200), is_on=True), PinChange(at_ns=at(1900), is_on=False)]
     late = [PinChange(at_ns=at(800), is_on=True), PinChange(at_ns=at(1900), is_on=False)]
-    measure = {"tolerance_ns": 20 * NS_PER_MS, "until_ns": at(2000)}
-    assert evidence.unpowered_sound_ms(capture, covered, **measure) == 0
-    assert evidence.unpowered_sound_ms(capture, late, **measure) == pytest.approx(280, abs=15)
-    assert evidence.unpowered_sound_ms(capture, [], **measure) == pytest.approx(1000, abs=15)
+
+    def unpowered_ms(trace: list[PinChange]) -> int:
+        return evidence.unpowered_sound_ms(capture, trace, tolerance_ns=20 * NS_PER_MS, until_ns=at(2000))
+
+    assert unpowered_ms(covered) == 0
+    assert unpowered_ms(late) == pytest.approx(280, abs=15)
+    assert unpowered_ms([]) == pytest.approx(1000, abs=15)
 
 
 def test_clicks_are_changes_of_level() -> None:
