@@ -65,8 +65,11 @@ class Pipe:
         self.pending_bytes = 0
         self.queue: deque[tuple[int, int, int, Any]] = deque()
 
-    def send(self, packet: Any, size: int) -> None:  # noqa: ANN401 - see End
-        """Queue a message; it arrives after the link's delay and behind all before it."""
+    def send(self, packet: Any, size: int, from_ns: int = 0) -> None:  # noqa: ANN401 - see End
+        """Queue a message; it arrives after the link's delay and behind all before it.
+
+        `from_ns` is when the sender's core gets round to it, if that is later than now (true time).
+        """
         host = self._connection.host
         now_ns = self._world.now_ns
         segments = 1 + size // SEGMENT_BYTES
@@ -78,7 +81,7 @@ class Pipe:
         else:
             model = host.access.down
             sent_ns = host.send_down(wire_bytes)
-        arrival_ns = sent_ns + model.sample_ns(host.chance, segments)
+        arrival_ns = max(sent_ns, from_ns) + model.sample_ns(host.chance, segments)
         self._last_arrival_ns = arrival_ns = max(arrival_ns, self._last_arrival_ns)
         self.pending_bytes += size
         self.queue.append((arrival_ns, now_ns, size, packet))
@@ -163,6 +166,11 @@ class Connection:
         """Whether messages reach the other end."""
         return not self.is_cut
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether both ends are there and reach each other."""
+        return not self.is_cut and self.client is not None and self.server is not None
+
     def arrived(self, packet: Any, *, is_up: bool) -> None:  # noqa: ANN401 - see End
         """A pipe delivers; an end that is gone without a word has its machine reset the sender, once it runs again."""
         end = self.server if is_up else self.client
@@ -194,6 +202,7 @@ class Connection:
 
     def vanish(self, *, client: bool) -> None:
         """One end is gone without a word: power cut, machine dead."""
+        self._settle_pings()
         if client:
             self.client, other = None, self.server
         else:
@@ -235,7 +244,7 @@ class Connection:
 
     def ping_bytes(self) -> int:
         """What keep-alive has cost since the last settlement: it is counted, not simulated, while all is well."""
-        if not self.keep_alive_ns or not self.is_flowing:
+        if not self.keep_alive_ns or not self.is_whole:
             return 0
         return (self.world.now_ns - self.flowing_from_ns) // self.keep_alive_ns * PING_BYTES
 
