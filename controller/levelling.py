@@ -55,12 +55,22 @@ def level_dbfs(samples: Samples) -> float:
 
 
 def gated_level_dbfs(samples: Samples) -> float:
-    """RMS of a whole recording without its pauses: blocks of 20 ms, absolute gate, then relative gate.
+    """RMS of a recording without its pauses; see `gated_level_of_powers`."""
+    return gated_level_of_powers(block_powers(samples))
+
+
+def block_powers(samples: Samples) -> NDArray[np.float64]:
+    """Mean square of each whole block of 20 ms."""
+    blocks = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    powers: NDArray[np.float64] = np.einsum("ij,ij->i", blocks, blocks, dtype=np.float64) / FRAME_SAMPLES
+    return powers
+
+
+def gated_level_of_powers(powers: NDArray[np.float64]) -> float:
+    """RMS in dBFS over blocks that pass the absolute gate and then the relative gate.
 
     SILENT_DBFS when nothing passes the absolute gate.
     """
-    blocks = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    powers = np.einsum("ij,ij->i", blocks, blocks, dtype=np.float64) / FRAME_SAMPLES
     powers = powers[powers > _power(GATE_DBFS)]
     if not len(powers):
         return SILENT_DBFS
