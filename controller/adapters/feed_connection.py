@@ -15,7 +15,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -50,7 +50,7 @@ class Canceller:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connections: set[HTTPConnection] = set()
+        self._sockets: set[socket.socket] = set()
         self._event = threading.Event()
 
     @property
@@ -62,26 +62,31 @@ class Canceller:
         """End every wait now and every later one at once."""
         self._event.set()
         with self._lock:
-            for connection in self._connections:
-                _shut(connection)
+            for waiting in self._sockets:
+                _shut(waiting)
 
     def check(self) -> None:
         """Raise CancelledError once cancelled."""
         if self._event.is_set():
             raise CancelledError
 
-    def add(self, connection: HTTPConnection) -> None:
-        """Learn of a connection whose waits may have to be ended."""
-        with self._lock:
-            self._connections.add(connection)
-        if self._event.is_set():
-            _shut(connection)
+    def wait(self, seconds: float) -> None:
+        """Let time pass; raises CancelledError at once when cancelled."""
+        self._event.wait(seconds)
         self.check()
 
-    def remove(self, connection: HTTPConnection) -> None:
-        """Forget a connection."""
+    def add(self, waiting: socket.socket) -> None:
+        """Learn of a socket whose waits may have to be ended."""
         with self._lock:
-            self._connections.discard(connection)
+            self._sockets.add(waiting)
+        if self._event.is_set():
+            _shut(waiting)
+        self.check()
+
+    def remove(self, waiting: socket.socket) -> None:
+        """Forget a socket."""
+        with self._lock:
+            self._sockets.discard(waiting)
 
 
 class Body(io.RawIOBase):
@@ -92,7 +97,8 @@ class Body(io.RawIOBase):
         *,
         url: str,
         connection: HTTPConnection,
-        answer: http.client.HTTPResponse,
+        waiting: socket.socket,
+        answer: HTTPResponse,
         canceller: Canceller,
     ) -> None:
         super().__init__()
@@ -100,6 +106,7 @@ class Body(io.RawIOBase):
         """Where the body really came from, after redirects."""
         self.content_type: Final = (answer.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         self._connection = connection
+        self._socket = waiting
         self._answer = answer
         self._canceller = canceller
         self._sniffed = b""
@@ -127,9 +134,9 @@ class Body(io.RawIOBase):
 
     def close(self) -> None:
         """Hang up."""
-        self._canceller.remove(self._connection)
-        self._connection.close()
+        self._canceller.remove(self._socket)
         self._answer.close()
+        self._connection.close()
         super().close()
 
     def _receive(self, size: int) -> bytes:
@@ -150,17 +157,22 @@ def open_body(url: str, headers: Mapping[str, str], canceller: Canceller) -> Bod
     for _hop in range(REDIRECTS_MAX + 1):
         canceller.check()
         connection = _connection_to(url)
+        waiting = _connect(connection, url)
         try:
+            canceller.add(waiting)
             answer = _ask(connection, url, headers, canceller)
             location = answer.getheader("Location")
             if answer.status not in _REDIRECTS or location is None:
                 _require_ok(answer, url)
-                return Body(url=url, connection=connection, answer=answer, canceller=canceller)
+                waiting.settimeout(READ_S_MAX)
+                return Body(url=url, connection=connection, waiting=waiting, answer=answer, canceller=canceller)
         except BaseException:
-            canceller.remove(connection)
+            canceller.remove(waiting)
             connection.close()
+            waiting.close()
             raise
-        canceller.remove(connection)
+        canceller.remove(waiting)
+        answer.close()
         connection.close()
         url = urljoin(url, location)
     raise FeedError(AlarmKind.HTTP_STATUS, f"more than {REDIRECTS_MAX} redirects, last to {url}")
@@ -186,37 +198,42 @@ def _connection_to(url: str) -> HTTPConnection:
     return connection
 
 
-def _ask(
-    connection: HTTPConnection, url: str, headers: Mapping[str, str], canceller: Canceller
-) -> http.client.HTTPResponse:
+def _connect(connection: HTTPConnection, url: str) -> socket.socket:
+    try:
+        connection.connect()
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+    # The library forgets the socket when the answer will end with the connection, as a stream's does.
+    waiting: socket.socket = connection.sock
+    return waiting
+
+
+def _ask(connection: HTTPConnection, url: str, headers: Mapping[str, str], canceller: Canceller) -> HTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.connect()
-        canceller.add(connection)
         connection.request("GET", target, headers={"User-Agent": _USER_AGENT, "Accept": "*/*", **headers})
-        answer = connection.getresponse()
-        if connection.sock is not None:
-            connection.sock.settimeout(READ_S_MAX)
+        return connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
         canceller.check()
-        raise FeedError(AlarmKind.UNREACHABLE, f"{url} cannot be reached: {error!r}") from error
-    return answer
+        raise _unreachable(url, error) from error
 
 
-def _require_ok(answer: http.client.HTTPResponse, url: str) -> None:
+def _unreachable(url: str, error: Exception) -> FeedError:
+    return FeedError(AlarmKind.UNREACHABLE, f"{url} cannot be reached: {error!r}")
+
+
+def _require_ok(answer: HTTPResponse, url: str) -> None:
     if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise FeedError(AlarmKind.HTTP_STATUS, f"{url} answers {answer.status} {answer.reason}")
 
 
-def _shut(connection: HTTPConnection) -> None:
-    # Also when the far end is gone already; a socket that is being closed may be None or shut by now.
-    with contextlib.suppress(OSError):
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
+def _shut(waiting: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the far end, or the reader itself, may have closed it already
+        waiting.shutdown(socket.SHUT_RDWR)
 
 
-class _Answer(http.client.HTTPResponse):
+class _Answer(HTTPResponse):
     """An answer whose first line may be SHOUTcast's."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on

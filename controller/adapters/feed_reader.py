@@ -4,12 +4,12 @@ Duty: open one address, find out from the bytes what it is, decode with PyAV (ff
 blocks ready for `take`. Why it ended stands in `failure`. Leaves retries, failover and alarms to `feed_watch`.
 Rules kept: the codec is told by the data, never by the name; all bytes come through `feed_connection`, so that headers,
 waits and cancelling are the same for playlists and segments; a damaged packet is skipped, many in a row are
-the end; `stop` returns at once, and the thread ends as soon as ffmpeg looks up: immediately, or, between two
-reloads of an HLS playlist, within one segment.
+the end; `stop` ends every wait for the station at once, but for the making of a connection (CONNECT_S_MAX).
 """
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.adapters.feed_connection import Body, CancelledError, Canceller, is_page, open_body
+from controller.adapters.feed_playlist import Playlists
 from controller.feed_watch import AlarmKind, FeedError
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
@@ -57,6 +58,7 @@ class FeedReader:
         self._url = url
         self._headers = headers
         self._canceller = Canceller()
+        self._playlists = Playlists(self._open, self._canceller)
         self._changed = threading.Condition()
         self._ready: deque[NDArray[np.int16]] = deque()
         self._ready_samples = 0
@@ -156,12 +158,17 @@ class FeedReader:
 
     def _open_part(self, url: str, flags: int, options: Mapping[str, str]) -> _QuietFile:  # noqa: ARG002 - PyAV calls
         try:
+            self._playlists.await_turn(url)
             body = self._open(url)
+            text = self._playlists.hold(url, body)
         except (FeedError, CancelledError) as error:
             self._note(error)
             return _QuietFile(None, self._note)
         self._noted = None
-        return _QuietFile(body, self._note)
+        if text is None:
+            return _QuietFile(body, self._note)
+        body.close()
+        return _QuietFile(io.BytesIO(text), self._note)
 
     def _note(self, error: FeedError | CancelledError) -> None:
         if isinstance(error, FeedError):
@@ -208,7 +215,7 @@ class _QuietFile:
     A missing HLS segment is thereby skipped; a missing playlist ends the reading.
     """
 
-    def __init__(self, body: Body | None, note: Callable[[FeedError | CancelledError], None]) -> None:
+    def __init__(self, body: Body | io.BytesIO | None, note: Callable[[FeedError | CancelledError], None]) -> None:
         self._body = body
         self._note = note
 
