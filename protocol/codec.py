@@ -11,7 +11,8 @@ memory that the size bound does not bound), indefinite lengths, and map keys tha
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from types import UnionType
+from typing import Any, Final, TypeVar, overload
 
 import cbor2
 import msgspec
@@ -55,17 +56,24 @@ def cbor_encode_checked(value: msgspec.Struct) -> bytes:
     return cbor2.dumps(plain, canonical=True)
 
 
-def cbor_decode(data: bytes, kind: type[T] | Any) -> T:  # noqa: ANN401 - unions are not `type`
+@overload
+def cbor_decode(data: bytes, kind: type[T]) -> T: ...
+
+
+@overload
+def cbor_decode(data: bytes, kind: UnionType) -> Any: ...  # noqa: ANN401 - a union's value has no name for mypy
+
+
+def cbor_decode(data: bytes, kind: Any) -> Any:
     """Decode CBOR into `kind`.
 
     Raises Refusal(TOO_LARGE) above DOCUMENT_BYTES_MAX and Refusal(MALFORMED) for anything that does not fit.
     """
     plain = cbor_decode_plain(data)
     try:
-        result: T = msgspec.convert(plain, kind, strict=True, builtin_types=_CBOR_NATIVE)
+        return msgspec.convert(plain, kind, strict=True, builtin_types=_CBOR_NATIVE)
     except msgspec.ValidationError as error:
         raise Refusal(RefusalReason.MALFORMED, str(error)[:200]) from error
-    return result
 
 
 def cbor_decode_plain(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds any plain value

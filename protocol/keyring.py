@@ -78,8 +78,7 @@ def open_keyset(data: bytes, *, topic: str, root: RootKeys) -> Keyset:
     Whether it is newer than the one in use is the caller's to check: `counter` only rises.
     """
     payload = open_sealed_by_many(data, topic=topic, public_keys=root.public_keys, threshold=root.threshold)
-    keyset: Keyset = cbor_decode(payload, Keyset)
-    return keyset
+    return cbor_decode(payload, Keyset)
 
 
 class Keyring:

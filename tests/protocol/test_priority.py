@@ -1,0 +1,40 @@
+"""The collision rule, as a total order that every pole computes alike."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.messages import BroadcastClass, Reality
+from protocol.priority import Rank, rank
+from tests.support.messages import classes, names, realities
+
+ranks = st.builds(rank, classes, st.integers(0, 7), st.integers(0, 10), names, reality=realities)
+
+IN_ORDER = [
+    rank(BroadcastClass.EMERGENCY, 2, 9, "z"),
+    rank(BroadcastClass.EMERGENCY, 0, 0, "a", reality=Reality.DRILL),
+    rank(BroadcastClass.PRIORITY, 0, 5, "z"),
+    rank(BroadcastClass.PRIORITY, 1, 4, "z"),
+    rank(BroadcastClass.ROUTINE, 0, 3, "b"),
+    rank(BroadcastClass.ROUTINE, 1, 1, "b"),
+    rank(BroadcastClass.ROUTINE, 1, 2, "a"),
+    rank(BroadcastClass.ROUTINE, 1, 2, "b"),
+]
+
+
+def test_class_then_reality_then_area_then_start_then_name() -> None:
+    assert sorted(IN_ORDER[::-1]) == IN_ORDER
+
+
+@given(ranks, ranks, ranks)
+def test_it_is_a_total_order(one: Rank, two: Rank, three: Rank) -> None:
+    assert (one < two) + (two < one) + (one == two) == 1
+    assert not (one <= two <= three) or one <= three
+
+
+@given(st.lists(ranks, min_size=1), st.randoms())
+def test_the_winner_does_not_depend_on_who_was_heard_of_first(items: list[Rank], random: st.random.Random) -> None:  # type: ignore[name-defined] # hypothesis names it so
+    shuffled = list(items)
+    random.shuffle(shuffled)
+    assert min(shuffled) == min(items)
