@@ -9,6 +9,8 @@ from typing import Any, Final
 
 ANSWER_S_MAX: Final = 5.0
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+AIRINGS_MAX: Final = 500
+"""As many records as the API gives at once."""
 
 
 class ConsoleError(Exception):
@@ -22,11 +24,13 @@ class Console:
         self._port = port
         self._token_file = token_file
 
-    def list_of(self, what: str) -> list[dict[str, Any]]:
-        """`nodes`, `airings`, `emergencies`, `relays`; raises ConsoleError."""
-        answer = self._call("GET", f"/api/v1/{what}")
-        entries = answer.get(what, []) if isinstance(answer, dict) else answer
-        return [entry for entry in entries if isinstance(entry, dict)]
+    def nodes(self) -> list[dict[str, Any]]:
+        """What the controller says of each node; raises ConsoleError."""
+        return self._list("/api/v1/nodes", "nodes")
+
+    def airings(self, *, limit: int = AIRINGS_MAX) -> list[dict[str, Any]]:
+        """What is on record, newest first; raises ConsoleError."""
+        return self._list(f"/api/v1/airings?limit={limit}", "airings")
 
     def start_relay(self, *, area: str, feed: str, minutes: int) -> str:
         """Begin to relay a feed; its stream's id."""
@@ -45,6 +49,11 @@ class Console:
     def all_clear(self, emergency: str, *, reason: str) -> None:
         """End an emergency."""
         self._call("POST", f"/api/v1/emergencies/{emergency}/all-clear", {"reason": reason, "correction": False})
+
+    def _list(self, path: str, name: str) -> list[dict[str, Any]]:
+        answer = self._call("GET", path)
+        entries = answer.get(name, []) if isinstance(answer, dict) else []
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S_MAX)

@@ -6,6 +6,7 @@ happen is found out by `findings` and judged by `verdict`. One thread; every wai
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ _LOOP_S: Final = 0.2
 _POLL_S: Final = 1.0
 _RELAY_MINUTES: Final = 60
 _FRAME_MS: Final = 20
+_EVENTS_ASKED: Final = 30
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class Show:
         self._stream = ""
         self._emergency = ""
         self._seen: dict[str, dict[str, Any]] = {}
+        self._last_events: dict[str, str] = {}
         self._polled_at = 0.0
         self._acts: Final[dict[Act, Callable[[], None]]] = {
             Act.RELAY: lambda: self._start_relay("icecast"),
@@ -151,6 +154,7 @@ class Show:
         if time.monotonic() - self._polled_at >= _POLL_S:
             self._polled_at = time.monotonic()
             self._seen = self._town.nodes()
+            self._last_events.update(self._newest_events())
         elapsed_s = (time.time_ns() - this.begin_ns) / NS_PER_S
         now = this.steps[number - 1].title if number else "Chuẩn bị"
         coming = this.steps[min(number, len(this.steps) - 1)]
@@ -168,7 +172,6 @@ class Show:
         rows = []
         for node in self._town.site.nodes:
             seen = self._seen.get(node.name, {})
-            telemetry = seen.get("telemetry") or {}
             trace = read_pin_trace(self._town.site.pin_trace(node.name))
             is_up = self._town.children[node.name].pid is not None
             rows.append(
@@ -177,14 +180,23 @@ class Show:
                     title=node.title,
                     village=VILLAGES[node.village],
                     state=str(seen.get("state", "?")) if is_up else "down",
-                    sounding=str((telemetry.get("sounding") or {}).get("title", "")),
+                    sounding=str((seen.get("sounding") or {}).get("title", "")),
                     level_dbfs=self._town.listener.level_dbfs(node.name),
                     is_powered=bool(trace and trace[-1].is_on) if trace is not None else None,
-                    faults=", ".join(telemetry.get("faults") or ()),
-                    last_event=str(seen.get("last_event") or ""),
+                    faults=", ".join(seen.get("faults") or ()),
+                    last_event=self._last_events.get(node.name, ""),
                 )
             )
         return rows
+
+    def _newest_events(self) -> dict[str, str]:
+        """The newest record of each node, in words; nothing while the controller cannot be asked."""
+        found: dict[str, str] = {}
+        with contextlib.suppress(ConsoleError):
+            for airing in self._town.console.airings(limit=_EVENTS_ASKED):
+                if "state" in airing:
+                    found.setdefault(str(airing["node"]), f"{airing['state']}: {airing['title']}")
+        return found
 
     def _start_relay(self, feed: str) -> None:
         self._stream = self._town.console.start_relay(area=COMMUNE, feed=feed, minutes=_RELAY_MINUTES)
@@ -233,7 +245,7 @@ class Show:
     def _concealed_frames(self, this: Round) -> dict[str, int]:
         """What the nodes put on record of this round, by node; only the decoder knows it."""
         try:
-            airings = self._town.console.list_of("airings")
+            airings = self._town.console.airings()
         except ConsoleError as error:
             self._troubles.append(f"no records: {error}")
             return {}

@@ -116,7 +116,7 @@ class Town:
     def nodes(self) -> dict[str, dict[str, Any]]:
         """What the controller says of each node; empty while it cannot be asked."""
         with contextlib.suppress(ConsoleError):
-            return {str(entry["id"]): entry for entry in self.console.list_of("nodes")}
+            return {str(entry["id"]): entry for entry in self.console.nodes()}
         return {}
 
     def stop(self) -> None:
@@ -133,10 +133,9 @@ class Town:
         if not nodes:
             return "the controller's API"
         for name, entry in nodes.items():
-            telemetry = entry.get("telemetry") or {}
             if entry.get("state") != "ready":
                 return f"node {name} ({entry.get('state')})"
-            if not telemetry or telemetry.get("media_missing", 0) or "plan_until_ms" not in telemetry:
+            if entry.get("media_missing") or entry.get("plan_until_ms") is None:
                 return f"plan or media of node {name}"
         return ""
 
