@@ -112,7 +112,9 @@ def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, by
     """
     parts = _tagged_parts(data, TAG_SIGN)
     match parts:
-        case [b"" as body_protected, {**unprotected}, bytes(payload), (list() | tuple()) as signatures] if not unprotected:
+        case [b"" as body_protected, {**unprotected}, bytes(payload), list() | tuple() as signatures] if (
+            not unprotected
+        ):
             if len(signatures) > _SIGNERS_MAX:
                 raise Refusal(RefusalReason.MALFORMED, f"{len(signatures)} signatures; at most {_SIGNERS_MAX}")
         case _:

@@ -25,9 +25,11 @@ class Subscriptions:
         self._waiting: dict[int, list[str]] = {}
 
     def want(self, topics: Iterable[tuple[str, int]]) -> None:
-        """Be subscribed to these (topic, QoS) from now on."""
+        """Be subscribed to these (topic, QoS) from now on; asked for anew, so that what is retained comes again."""
         with self._lock:
-            self._wanted.update(topics)
+            for topic, qos in topics:
+                self._wanted[topic] = qos
+                self._asked.pop(topic, None)
 
     def unwant(self, topics: Iterable[str]) -> None:
         """No longer be subscribed to these."""

@@ -24,7 +24,8 @@ IN_ORDER = [
 
 
 def test_class_then_reality_then_area_then_start_then_name() -> None:
-    assert sorted(IN_ORDER[::-1]) == IN_ORDER
+    backwards = IN_ORDER[::-1]
+    assert sorted(backwards) == IN_ORDER
 
 
 @given(ranks, ranks, ranks)
