@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.records import Change, Kept, StoredReport
+from protocol.messages import MediaReference
 
 AIRINGS_MAX = 500
 """Most airing records that one question returns; more are asked for page by page."""
@@ -64,3 +65,10 @@ class Fresh(Protocol):
 
     def stream_key(self, stream: str) -> bytes:
         """Make the signing key of a stream's packets; returns its public half."""
+
+
+class ImportMedia(Protocol):
+    """Takes a source file into the media store."""
+
+    def __call__(self, path: Path) -> MediaReference:
+        """The levelled file in the store; quick where it was taken in before. Raises MediaError with a reason."""

@@ -65,7 +65,9 @@ class SqlDatabase:
             heads = [ReportHead(**row) for row in await _rows(connection, sa.select(tables.HEADS))]
             emergencies = await self._latest(connection, tables.EMERGENCIES, EmergencyRecord, "raised_at_ms")
             return Kept(
-                documents=tuple([StandingDocument(**row) for row in await _rows(connection, sa.select(tables.DOCUMENTS))]),
+                documents=tuple(
+                    [StandingDocument(**row) for row in await _rows(connection, sa.select(tables.DOCUMENTS))]
+                ),
                 counters=tuple([CounterUsed(**row) for row in await _rows(connection, sa.select(tables.COUNTERS))]),
                 emergencies=tuple(emergencies),
                 relays=tuple(await self._latest(connection, tables.RELAYS, RelayRecord, "starts_at_ms")),
@@ -134,10 +136,9 @@ class SqlDatabase:
                 return [self._upsert(tables.RELAYS, _body(change, "stream", "state", "starts_at_ms"))]
             case StoredReport():
                 return [self._insert(tables.REPORTS).values(_report_values(change)).on_conflict_do_nothing()]
-            case ReportGap():
-                return [self._upsert(tables.GAPS, _values(change))]
-            case ReportHead():
-                return [self._upsert(tables.HEADS, _values(change))]
+            case ReportGap() | ReportHead():
+                table = tables.GAPS if isinstance(change, ReportGap) else tables.HEADS
+                return [self._upsert(table, _values(change))]
             case NodeSeen():
                 return [self._upsert(tables.NODES, {**_values(change), "state": change.state.value})]
 
@@ -198,7 +199,9 @@ async def open_database(text: str) -> SqlDatabase:
         url = make_url(text)
         engine = _engine(url)
     except (ArgumentError, KeyError) as error:
-        raise DatabaseError(f"database: {text.split('@')[-1]!r} is no address of a database; see docs") from error
+        raise DatabaseError(
+            f"database: {text.rsplit('@', maxsplit=1)[-1]!r} is no address of a database; see docs"
+        ) from error
     name = url.render_as_string(hide_password=True)
     try:
         await upgrade(engine, url)

@@ -48,7 +48,7 @@ def _upgrade(connection: Connection) -> None:
     stands_at = MigrationContext.configure(connection).get_current_revision()
     if stands_at is not None and stands_at not in known:
         raise DatabaseError(
-            f"the database was made by a newer version (revision {stands_at}); install that version, or restore a backup"
+            f"the database was made by a newer version (revision {stands_at}); install that, or restore a backup"
         )
     command.upgrade(config, "head")
 

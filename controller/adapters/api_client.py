@@ -1,0 +1,61 @@
+"""Calls the API of the controller that runs on this machine, for the commands.
+
+Every failure is an ApiError that says whether the controller is not running, refused, or answered something else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any, Final
+
+from controller.config import ConsoleListenerConfig
+from controller.errors import ApiError
+
+ANSWER_S_MAX: Final = 20.0
+"""Longer than the controller itself waits for its database."""
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a listener on all addresses is asked on loopback
+
+
+class ApiClient:
+    """One controller's API with its token."""
+
+    def __init__(self, listener: ConsoleListenerConfig, token: str) -> None:
+        self._host = _ANY.get(listener.host, listener.host)
+        self._port = listener.port
+        self._token = token
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer's JSON; raises ApiError."""
+        at = f"http://{self._host}:{self._port}"
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S_MAX)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", "Host": "localhost"}
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+            answer = connection.getresponse()
+            data = answer.read(ANSWER_BYTES_MAX)
+        except ConnectionRefusedError as error:
+            raise ApiError(
+                f"no controller answers at {at}; start it: loaxa-controller run CONFIG "
+                "(or systemctl start loaxa-controller)"
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(f"the controller at {at} does not answer: {error}") from error
+        finally:
+            connection.close()
+        return _checked(answer.status, data, at)
+
+
+def _checked(status: int, data: bytes, at: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise ApiError(f"what answers at {at} is no LoaXa controller (status {status}); check http.console") from error
+    if not isinstance(value, dict):
+        raise ApiError(f"what answers at {at} is no LoaXa controller; check http.console")
+    if status >= http.client.BAD_REQUEST:
+        refusal = value.get("error")
+        message = refusal.get("message") if isinstance(refusal, dict) else None
+        raise ApiError(str(message or f"the controller at {at} answered with status {status}"))
+    return value

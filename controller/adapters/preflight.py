@@ -1,0 +1,61 @@
+"""`check CONFIG`: everything that can be known before the controller runs, without changing anything.
+
+Looks at files, keys, certificates and media sources; does not connect to broker, database or feeds, for their
+absence is a state of the world and not a fault of the configuration.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import av.error
+
+from controller.adapters.signing import load_authority
+from controller.config import Config
+from controller.errors import ConfigError
+from controller.site import site_of
+from controller.web.listeners import mutual_tls
+
+
+def faults_found(config: Config) -> Iterator[str]:
+    """One sentence for each thing that would not work."""
+    try:
+        load_authority(config.trust)
+    except ConfigError as error:
+        yield str(error)
+    try:
+        mutual_tls(config.http.nodes, config.trust)
+    except ConfigError as error:
+        yield str(error)
+    yield from _client_certificate(config)
+    for path in site_of(config).media_paths:
+        fault = _sound_fault(Path(path))
+        if fault:
+            yield f"{path}: {fault}"
+
+
+def _client_certificate(config: Config) -> Iterator[str]:
+    trust = config.trust
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(trust.certificate, trust.private_key)
+    except (OSError, ssl.SSLError) as error:
+        yield f"trust: {trust.certificate} with {trust.private_key} cannot be used: {error}"
+
+
+def _sound_fault(path: Path) -> str | None:
+    """Why a file cannot be played, from its beginning; the whole file is judged when it is taken in."""
+    if not path.is_file():
+        return "there is no such file"
+    try:
+        with path.open("rb") as file, av.open(file, mode="r", options={"protocol_whitelist": "none"}) as container:
+            if not container.streams.audio:
+                return "there is no sound in it"
+            next(container.decode(container.streams.audio[0]))
+    except StopIteration:
+        return "there is no sound in it"
+    except (OSError, av.error.FFmpegError) as error:
+        return f"it cannot be decoded ({error.strerror or error}); give MP3, WAV, FLAC or AAC"
+    return None

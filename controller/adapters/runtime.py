@@ -1,0 +1,230 @@
+"""Runs the controller's desk: feeds it what happens, carries out what it says, keeps the process in one piece.
+
+Database, broker, relay workers and media each answer later with an event; nothing here waits inside an effect.
+A broker that is away is an event like any other: the page and the API go on. A bug in the desk ends the process, so
+that it is started anew from what is durable, rather than going on in a state that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from controller.adapters.commit_writer import CommitWriter
+from controller.adapters.relay_pool import RelayPool
+from controller.adapters.signing import FreshSecrets
+from controller.config import BrokerConfig, Config, TrustConfig
+from controller.dispatch import Authority, Desk
+from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
+from controller.errors import ConfigError, MediaError, RequestCode, RequestError
+from controller.events import (
+    BrokerConnected,
+    BrokerLost,
+    Event,
+    MediaPrepared,
+    MediaRefused,
+    MessageReceived,
+    RelayNews,
+    RequestReceived,
+    SiteChanged,
+    Stopping,
+    Woken,
+)
+from controller.ports import AiringQuestion, AiringRow, Database, ImportMedia
+from controller.relay import RelayEvent
+from controller.requests import Request
+from controller.site import site_of
+from controller.views import StatusView
+from protocol.adapters.asyncio_loop import LoopDriver
+from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will
+from protocol.adapters.system_clock import read_now
+from protocol.codec import json_encode
+from protocol.messages import ControllerState, Readiness
+from protocol.topics import TOPICS, TopicName, topic
+
+log = logging.getLogger("controller")
+
+ANSWER_S_MAX: Final = 15.0
+"""A request that the database has not let through by then is told so; it may still be carried out."""
+REQUESTS_MAX: Final = 64
+"""Requests waiting for an answer at one time."""
+QUEUED_MAX: Final = 5_000
+"""Messages waiting for the broker: everything that stands for 5,000 nodes comes in slices of 100."""
+HERD_WINDOW_S: Final = 0.5
+"""The controller comes back before its nodes do."""
+_LOG_LEVELS: Final = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
+
+
+class Runtime:
+    """One controller process; also the console's view of it."""
+
+    def __init__(self, *, config: Config, authority: Authority, database: Database, import_media: ImportMedia) -> None:
+        self._config = config
+        self._authority = authority
+        self._database = database
+        self._import_media = import_media
+        self._secrets = FreshSecrets()
+        self._tickets = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._media_wanted = asyncio.Event()
+        self._media_done: set[str] = set()
+        self._desk: Desk
+        self._driver: LoopDriver[Event, Effect]
+        self._link: MqttLink
+        self._relays: RelayPool
+        self._writer: CommitWriter
+
+    @property
+    def desk(self) -> Desk:
+        """The desk, to be looked at."""
+        return self._desk
+
+    def status(self) -> StatusView:
+        """What the page and the API show."""
+        return self._desk.status(read_now())
+
+    async def ask(self, request: Request) -> Answer:
+        """Put a request before the desk; raises RequestError when it is refused or not answered in time."""
+        if len(self._waiting) >= REQUESTS_MAX:
+            raise RequestError(RequestCode.TOO_MANY, "too many requests wait for an answer; try again in a second")
+        ticket = next(self._tickets)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[ticket] = future
+        try:
+            self._driver.post(RequestReceived(ticket=ticket, request=request))
+            answer = await asyncio.wait_for(future, ANSWER_S_MAX)
+        except TimeoutError as error:
+            what = (
+                f"the database has not answered for {ANSWER_S_MAX:.0f} s; look at the emergencies before trying again"
+            )
+            raise RequestError(RequestCode.NOT_STORED, what) from error
+        finally:
+            self._waiting.pop(ticket, None)
+        if isinstance(answer.result, RequestError):
+            raise answer.result
+        return answer
+
+    async def airings(self, question: AiringQuestion) -> list[AiringRow]:
+        """Stored airing records, newest first; raises DatabaseError."""
+        return await self._database.airings(question)
+
+    def reconfigure(self, config: Config) -> None:
+        """Follow another configuration in all that needs no new connection or listener."""
+        self._config = config
+        self._relays.reconfigure(config.relay)
+        self._driver.post(SiteChanged(site=site_of(config)))
+        self._media_wanted.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Future[None]]:
+        """Work until left; the future fails when the desk does. Raises DatabaseError, ConfigError."""
+        now, config = read_now(), self._config
+        kept = await self._database.load()
+        self._desk = Desk(site=site_of(config), authority=self._authority, kept=kept, fresh=self._secrets, now=now)
+        self._driver = LoopDriver(node=self._desk, execute=self._execute, wake_event=Woken())
+        self._writer = CommitWriter(self._database, self._driver.post)
+        self._link = self._make_link(config.controller, config.broker, config.trust, epoch=now.shared_ms)
+        self._relays = RelayPool(
+            config=config.relay, secrets=self._secrets, publish=self._publish_audio, on_news=self._relay_news
+        )
+        writer = asyncio.create_task(self._writer.run(), name="commits")
+        media = asyncio.create_task(self._keep_media(), name="media")
+        self._link.start()
+        self._driver.post(Woken())
+        try:
+            yield self._driver.failure
+        finally:
+            await self._end(writer, media)
+
+    async def _end(self, *tasks: asyncio.Task[None]) -> None:
+        self._driver.post(Stopping())
+        await self._relays.close_all()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._writer.finish()
+        self._driver.close()
+        await asyncio.to_thread(self._link.stop)
+
+    def _make_link(self, controller: str, broker: BrokerConfig, trust: TrustConfig, *, epoch: int) -> MqttLink:
+        gone = ControllerState(controller=controller, state=Readiness.LOST, session_epoch=epoch)
+        row = TOPICS[TopicName.CONTROLLER_STATE]
+        settings = MqttSettings(
+            host=broker.host,
+            port=broker.port,
+            client_id=controller,
+            ca_path=trust.ca,
+            certificate_path=trust.certificate,
+            private_key_path=trust.private_key,
+            herd_window_s=HERD_WINDOW_S,
+            queued_max=QUEUED_MAX,
+        )
+        own = topic(TopicName.CONTROLLER_STATE, controller=controller)
+        will = Will(topic=own, payload=json_encode(gone), qos=row.qos, retain=row.retain)
+        try:
+            return MqttLink(
+                settings,
+                will,
+                on_connected=lambda present, _: self._driver.post(BrokerConnected(is_session_present=present)),
+                on_disconnected=lambda reason: self._driver.post(BrokerLost(reason=reason)),
+                on_message=lambda at, payload: self._driver.post(MessageReceived(topic=at, payload=payload)),
+            )
+        except LinkError as error:
+            raise ConfigError(f"trust: {error}") from error
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case Publish():
+                self._publish(effect)
+            case Subscribe(topics=topics):
+                self._link.subscribe(topics)
+            case Commit():
+                self._writer.put(effect)
+            case OpenRelay():
+                self._relays.open(effect)
+            case CloseRelay(stream=stream):
+                self._relays.close(stream)
+            case Answer(ticket=ticket):
+                future = self._waiting.get(ticket)
+                if future is not None and not future.done():
+                    future.set_result(effect)
+            case Note(level=level, what=what, reason=reason, facts=facts):
+                shown = " ".join(f"{name}={value}" for name, value in facts.items())
+                log.log(_LOG_LEVELS[level], "%s %s%s", what, shown, f" ({reason})" if reason else "")
+
+    def _publish(self, effect: Publish) -> None:
+        try:
+            self._link.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
+        except LinkError as error:
+            log.error("not published: %s", error)  # noqa: TRY400 - the sentence is whole; a traceback says no more
+
+    def _publish_audio(self, at: str, payload: bytes) -> None:
+        row = TOPICS[TopicName.AUDIO]
+        self._link.publish(at, payload, row.qos, row.retain, row.expiry_s)
+
+    def _relay_news(self, stream: str, news: RelayEvent) -> None:
+        self._driver.post(RelayNews(stream=stream, news=news))
+
+    async def _keep_media(self) -> None:
+        """Take in what the site needs, one file after another, and again when the configuration has changed."""
+        while True:
+            self._media_wanted.clear()
+            for path in self._desk.site.media_paths:
+                if path not in self._media_done:
+                    self._media_done.add(path)
+                    self._driver.post(await self._import(path))
+            await self._media_wanted.wait()
+
+    async def _import(self, path: str) -> MediaPrepared | MediaRefused:
+        try:
+            return MediaPrepared(path=path, media=await asyncio.to_thread(self._import_media, Path(path)))
+        except MediaError as error:
+            return MediaRefused(path=path, reason=str(error))
+        except Exception as error:
+            log.exception("the import of %s failed", path)
+            return MediaRefused(path=path, reason=f"{path}: the import failed ({type(error).__name__}: {error})")

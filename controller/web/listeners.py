@@ -1,0 +1,52 @@
+"""Opens a listener and names what is wrong when it cannot be opened."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from aiohttp import web
+
+from controller.config import NodesListenerConfig, TrustConfig
+from controller.errors import ConfigError
+
+SHUTDOWN_S_MAX: Final = 2.0
+"""Answers under way get so long when the controller stops."""
+KEEP_ALIVE_S: Final = 30.0
+
+
+async def open_listener(
+    application: web.Application, *, host: str, port: int, key: str, tls: ssl.SSLContext | None = None
+) -> web.AppRunner:
+    """Serve an application; raises ConfigError that names the configuration's key."""
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S_MAX,
+        keepalive_timeout=KEEP_ALIVE_S,
+        handle_signals=False,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(f"{key}: cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return runner
+
+
+def mutual_tls(listener: NodesListenerConfig, trust: TrustConfig) -> ssl.SSLContext:
+    """TLS 1.3 with a certificate of our authority from both sides; raises ConfigError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_cert_chain(listener.certificate, listener.private_key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"http.nodes: {listener.certificate} with {listener.private_key} cannot be used: {error}"
+        raise ConfigError(message) from error
+    try:
+        context.load_verify_locations(trust.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"trust.ca: {trust.ca} cannot be used: {error}") from error
+    return context
