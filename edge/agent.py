@@ -19,7 +19,7 @@ from typing import Any, Final
 from edge import events as happened
 from edge.assignment import nowhere
 from edge.documents import Documents, Outcome, refusal_log
-from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel
+from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
 from edge.errors import MediaFailure
 from edge.events import Event
 from edge.gpio.amplifier import AmplifierSettings
@@ -171,14 +171,17 @@ class Agent:
             match document:
                 case Acknowledgement():
                     effects += self.outbox.acknowledged(document.stored_number, now)
-                case Keyset() | Assignment():
+                case Keyset():
                     self._subscriptions.refresh()
+                case Assignment():
+                    self._subscriptions.refresh()
+                    effects.append(SpreadReconnects(herd_window_s=document.herd_window_s))
         return effects
 
     def _booted(self, event: happened.Booted, now: Now) -> list[Effect]:
         restored = event.restored
         self.media.restore(restored.media)
-        self.outbox.restore(restored)
+        self.outbox.restore(restored, now)
         self._was_time_known = now.is_time_known
         effects: list[Effect] = [
             _log("booted", version=self._settings.version, reports=len(restored.reports), media=len(restored.media))
@@ -191,13 +194,13 @@ class Agent:
         return effects
 
     def _connected(self, event: happened.Connected, now: Now) -> list[Effect]:
-        self._subscriptions.connected()
+        if event.session_present:
+            self._subscriptions.refresh()
         self._reporter.connected(now)
         self.media.hurry()
         return [_log("connected", incarnation=event.incarnation), *self.outbox.connected(now)]
 
     def _disconnected(self, event: happened.Disconnected, _: Now) -> list[Effect]:
-        self._subscriptions.disconnected()
         self._reporter.disconnected()
         self.outbox.disconnected()
         return [_log("disconnected", LogLevel.WARNING, reason=event.reason)]

@@ -25,7 +25,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
-    """Ask the broker for topics, each with its QoS; retained messages come again."""
+    """Ask for topics, each with its QoS, on this connection and every later one; retained messages come again."""
 
     topics: tuple[tuple[str, int], ...]
 
@@ -35,6 +35,13 @@ class Unsubscribe:
     """Ask the broker no longer to send topics."""
 
     topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadReconnects:
+    """After the broker is lost, come back within this window by chance, so that a fleet does not come at once."""
+
+    herd_window_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +139,7 @@ Effect = (
     Publish
     | Subscribe
     | Unsubscribe
+    | SpreadReconnects
     | StoreDocument
     | ForgetDocuments
     | StoreReport

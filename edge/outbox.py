@@ -65,9 +65,13 @@ class Outbox:
         """When an unanswered window is sent again."""
         return self._resend_at
 
-    def restore(self, restored: Restored) -> None:
-        """Take in what was waiting when the process ended."""
-        self._last_number = restored.last_number
+    def restore(self, restored: Restored, now: Now) -> None:
+        """Take in what was waiting when the process ended.
+
+        After a damaged store the last number is not known: numbers go on from the clock, so that none is given
+        twice, and the controller sees the gap.
+        """
+        self._last_number = now.shared_ms if restored.damage else restored.last_number
         self._last_sha256 = restored.last_sha256
         self._open_airing = restored.open_airing
         for report in restored.reports:

@@ -3,8 +3,9 @@
 Rules kept:
 - first the keyset; its own assignment and acknowledgements once there is a keyset to judge them by; its areas'
   documents once it is assigned; a stream's packets once its start is verified;
-- after each connect everything is asked for again, and after each new keyset too: retained messages then come
-  once more, so what was refused for want of a key gets its second chance.
+- after a connect that found its old session, and after each new keyset or assignment, everything is asked for
+  again: retained messages then come once more, so what was missed or refused gets its second chance. After a
+  connect without a session the link renews every subscription by itself.
 """
 
 from __future__ import annotations
@@ -20,17 +21,7 @@ class Subscriptions:
     """The subscriptions of one node."""
 
     def __init__(self) -> None:
-        self._is_connected = False
         self._held: set[str] = set()
-
-    def connected(self) -> None:
-        """A new connection: nothing is held until it is asked for."""
-        self._is_connected = True
-        self._held.clear()
-
-    def disconnected(self) -> None:
-        """The connection is gone."""
-        self._is_connected = False
 
     def refresh(self) -> None:
         """Ask for everything again at the next update."""
@@ -38,8 +29,6 @@ class Subscriptions:
 
     def update(self, *, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> tuple[Effect, ...]:
         """The effects that make the broker send what is wanted now, and nothing else."""
-        if not self._is_connected:
-            return ()
         wanted = wanted_topics(place=place, has_keyset=has_keyset, audio_topics=audio_topics)
         new = [name for name in wanted if name not in self._held]
         old = tuple(sorted(self._held - wanted.keys()))

@@ -30,7 +30,8 @@ class CardFeed:
     """One opening of the card. Attributes are written by the card's thread and read by the loop's.
 
     `observation` is (frame number, monotonic instant at which it is heard). `wake` is called on the card's thread
-    when the ring has room for a block, and not again until `is_wake_pending` was cleared.
+    when the ring is half empty, and not again until `is_wake_pending` was cleared: few wake-ups are what keeps a
+    node's load low, each costs 0.3 ms of cold caches.
     """
 
     def __init__(self, *, ring: Ring, wake: Callable[[CardFeed], None], is_paced: bool, block_frames: int) -> None:
@@ -68,7 +69,7 @@ class CardFeed:
         self.frame = first + frames
         if self.is_primed and (missing or flags & _OUTPUT_UNDERFLOW):
             self.underruns += 1
-        if not self.is_wake_pending and self.ring.free >= frames:
+        if not self.is_wake_pending and self.ring.held * 2 <= self.ring.capacity:
             self.is_wake_pending = True
             self._wake(self)
         return taken, _CONTINUE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import warnings
 from typing import Any, Final
 
 from edge.errors import DecoderError
@@ -23,7 +24,9 @@ _FLOATS: Final = ctypes.POINTER(ctypes.c_float)
 
 def _functions() -> Any:  # noqa: ANN401 - opuslib publishes no types
     try:
-        return importlib.import_module("opuslib.api.decoder")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # opuslib 3.0.1 compares integers by `is`; harmless here
+            return importlib.import_module("opuslib.api.decoder")
     except Exception as error:  # opuslib raises a bare Exception when libopus is not installed
         raise DecoderError("libopus cannot be loaded; install the Debian package libopus0") from error
 

@@ -62,6 +62,13 @@ class PortAudioOutput:
             raise SoundError(f"sound device {name!r} cannot be opened: {error}; is it in use?") from error
         return OpenedDevice(name=name, is_fallback=is_fallback, latency_s=latency_s)
 
+    def find(self, device: str | None, fallback: str | None) -> tuple[str, bool]:
+        """The name of the device that `open` would take, and whether it is the fallback. Raises SoundError."""
+        if self._session is None:
+            self._begin()
+        _, name, is_fallback = self._find(device, fallback)
+        return name, is_fallback
+
     def close(self, *, is_broken: bool) -> None:
         """Close the stream; after a failure also the session, so that devices are looked for anew."""
         stream, self._stream = self._stream, None

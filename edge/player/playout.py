@@ -55,7 +55,13 @@ class Playout:
         gain_db: float = 0.0,
         fade_in_ms: int = 10,
     ) -> None:
-        """Let a source sound from a grid sample on; late, it joins at once in the middle. Replaces a namesake."""
+        """Let a source sound from a grid sample on; late, it joins at once in the middle. Replaces a namesake.
+
+        A source can only be read by one voice: another voice that has it ends where this one begins, and this one
+        goes on from its gain.
+        """
+        begins = max(int(from_sample), self._timeline.cursor or 0)
+        before = sum(other.hand_over(begins) for other in self._voices.values() if other.source is source)
         self._retire(voice)
         self._ended.pop(voice, None)
         self._voices[voice] = Voice(
@@ -65,6 +71,7 @@ class Playout:
             until_sample=until_sample,
             gain_db=gain_db,
             fade_in_ms=fade_in_ms,
+            gain_before=before,
         )
 
     def stop(self, voice: str, *, at_sample: SharedSample | None = None, fade_ms: int = 20) -> None:

@@ -38,7 +38,10 @@ class VoiceStatistics:
 
 
 class Voice:
-    """A source between `from_sample` and `until_sample` (None: open), with gain and fades."""
+    """A source between `from_sample` and `until_sample` (None: open), with gain and fades.
+
+    The fade in rises from `gain_before`: 0 for a new voice, or what a voice had that this one goes on for.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,12 @@ class Voice:
         until_sample: SharedSample | None,
         gain_db: float,
         fade_in_ms: int,
+        gain_before: float = 0.0,
     ) -> None:
         self.name: Final = name
         self.source: Final = source
         self._gain: Final = 10.0 ** (gain_db / 20.0)
+        self._gain_before: Final = gain_before
         self._from = int(from_sample)
         self._until = None if until_sample is None else int(until_sample)
         self._fade_in: Final = _fade_samples(fade_in_ms)
@@ -68,6 +73,15 @@ class Voice:
         fade = _fade_samples(fade_ms)
         if self._until is None or at + fade < self._until:
             self._until, self._fade_out = at + fade, fade
+
+    def hand_over(self, at: int) -> float:
+        """End at `at` without a fade, for another voice goes on with the same source; the gain that it had there."""
+        if not self._began or self.is_over(at):
+            self._until = self._from
+            return 0.0
+        envelope = self._envelope(at - 1, at)
+        self._until, self._fade_out = at, 0
+        return self._gain if envelope is None else float(envelope[0])
 
     def is_over(self, position: int) -> bool:
         """Whether nothing of it comes at `position` or later."""
@@ -123,7 +137,8 @@ class Voice:
         places = np.arange(low, high, dtype=np.int64)
         gain = np.full(high - low, self._gain, np.float32)
         if fades_in:
-            gain *= _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
+            rise = _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
+            gain = (self._gain_before + (self._gain - self._gain_before) * rise).astype(np.float32)
         if fades_out and self._until is not None:
             gain *= _quarter_sine((self._until - places) / (self._fade_out + 1))
         return gain

@@ -1,0 +1,76 @@
+"""Runs the agent's effects on the ports, each without blocking.
+
+One table from effect to port. A pin that cannot be driven is the one failure that a port raises here; it becomes
+the event that the agent knows. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge import effects as wanted
+from edge.effects import Effect
+from edge.errors import GpioError
+from edge.events import AmplifierFailed, Event, Measured
+from edge.player.ports import SoundCard
+from edge.ports import AmplifierPin, DecisionLog, MediaStore, Store
+from protocol.adapters.mqtt_link import MqttLink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything that an agent's effects reach."""
+
+    link: MqttLink
+    store: Store
+    media: MediaStore
+    card: SoundCard
+    pin: AmplifierPin
+    log: DecisionLog
+
+
+class Executor:
+    """Runs effects; `post` takes in the events that an effect causes at once."""
+
+    def __init__(self, ports: Ports, *, post: Callable[[Event], None]) -> None:
+        self._ports = ports
+        self._post = post
+        self._table: Final[dict[type[Effect], Callable[[Any], None]]] = {
+            wanted.Publish: self._publish,
+            wanted.Subscribe: lambda effect: ports.link.subscribe(effect.topics),
+            wanted.Unsubscribe: lambda effect: ports.link.unsubscribe(effect.topics),
+            wanted.SpreadReconnects: lambda effect: ports.link.set_herd_window_s(effect.herd_window_s),
+            wanted.StoreDocument: ports.store.store_document,
+            wanted.ForgetDocuments: ports.store.forget_documents,
+            wanted.StoreReport: ports.store.store_report,
+            wanted.ForgetReports: ports.store.forget_reports,
+            wanted.FetchMedia: ports.media.fetch,
+            wanted.DiscardMedia: lambda effect: ports.media.discard(effect.sha256),
+            wanted.StartCard: lambda _: ports.card.start(),
+            wanted.StopCard: lambda _: ports.card.stop(),
+            wanted.PowerAmplifier: self._power,
+            wanted.Measure: self._measure,
+            wanted.LogDecision: ports.log.write,
+        }
+
+    def execute(self, effect: Effect) -> None:
+        """Run one effect."""
+        self._table[type(effect)](effect)
+
+    def _publish(self, effect: wanted.Publish) -> None:
+        self._ports.link.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
+
+    def _power(self, effect: wanted.PowerAmplifier) -> None:
+        try:
+            self._ports.pin.drive(on=effect.on)
+        except GpioError as error:
+            self._post(AmplifierFailed(detail=str(error)))
+
+    def _measure(self, _: wanted.Measure) -> None:
+        self._post(
+            Measured(
+                disk_free_bytes=self._ports.media.free_bytes(), underruns=self._ports.card.statistics.underruns
+            )
+        )

@@ -1,0 +1,179 @@
+"""`loaxa-edge check` and `show`: what a technician asks a node, without starting it.
+
+`check` reads everything that a start needs, and looks for the sound device. `show` reads the database beside a
+running node, verifies what stands in it as the node would, and prints it in words. Neither changes anything.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from edge.adapters.config_file import read_config
+from edge.adapters.decoder import LibopusDecoder
+from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
+from edge.adapters.media import media_folder, present_in
+from edge.adapters.port_audio import PortAudioOutput
+from edge.adapters.preflight import Prepared, prepare
+from edge.adapters.store import read_only
+from edge.assignment import Place, nowhere
+from edge.config import EdgeConfig
+from edge.documents import Documents
+from edge.errors import ConfigurationError, DecoderError, SoundError
+from edge.events import Restored
+from edge.guard import Guard
+from edge.player.program import Candidate, Program
+from protocol.adapters.system_clock import explain_clock, read_now
+from protocol.messages import AllClear, AnyDocument, Emergency, Keyset, Plan
+from protocol.units import Now
+
+OCCURRENCES_SHOWN_MAX: Final = 40
+"""What fits two screens of a telephone; the rest is counted."""
+_CHIPS: Final = Path("/dev")
+
+
+def check(path: Path) -> tuple[bool, list[str]]:
+    """Whether a node could start with this configuration, and why or why not, line by line."""
+    lines: list[str] = []
+    try:
+        prepared = prepare(path)
+    except ConfigurationError as error:
+        return False, str(error).splitlines()
+    is_good = True
+    lines.append(f"ok: {path} is a configuration of {prepared.config.node}; its keys and certificates fit")
+    lines += [f"warning: {warning}" for warning in prepared.warnings]
+    for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier))):
+        is_good = is_good and found_good
+        lines.append(f"{'ok' if found_good else 'problem'}: {line}")
+    lines.append(f"{'ok' if read_now().is_time_known else 'warning'}: {explain_clock()}")
+    return is_good, lines
+
+
+def show(path: Path) -> list[str]:
+    """What a node has stored; raises EdgeError."""
+    config = read_config(path)
+    prepared = prepare(path)
+    restored = read_only(Path(config.state_dir))
+    guard = Guard(place=nowhere(config.node), root=prepared.root)
+    documents = Documents(guard)
+    now = read_now()
+    documents.restore(restored.documents, restored.counters, now)
+    in_force = [accepted.document for accepted in documents.in_force]
+    media = present_in(media_folder(Path(config.state_dir)))
+    return [
+        *_place_lines(guard.place, config),
+        *_keyset_lines(in_force, now),
+        *_emergency_lines(in_force, guard.place),
+        *_plan_lines(in_force, guard.place, media, now),
+        f"media: {len(media)} files in {media_folder(Path(config.state_dir))}",
+        *_report_lines(restored),
+        *_not_in_force_lines(restored, documents),
+    ]
+
+
+def _sound(prepared: Prepared) -> tuple[bool, str]:
+    sound = prepared.config.sound
+    output = PortAudioOutput()
+    try:
+        name, is_fallback = output.find(sound.device, sound.fallback_device)
+    except SoundError as error:
+        return False, f"sound: {error}"
+    finally:
+        output.close(is_broken=True)
+    return True, f"sound: {name}" + (" (the fallback: sound.device is not there)" if is_fallback else "")
+
+
+def _codec() -> tuple[bool, str]:
+    try:
+        LibopusDecoder()
+    except DecoderError as error:
+        return False, f"codec: {error}"
+    return True, "codec: libopus"
+
+
+def _pin(settings: PinSettings) -> tuple[bool, str]:
+    """Looks for pins without claiming one, for a running node holds it."""
+    has_pins = any(_CHIPS.glob("gpiochip*"))
+    name = f"amplifier: pin {settings.relay_pin}"
+    if settings.pin_factory is PinFactory.MOCK or (settings.pin_factory is PinFactory.AUTO and not has_pins):
+        return True, f"{name} of the mock: no relay will click"
+    if not has_pins:
+        return False, f"{name}: this machine has no pins (/dev/gpiochip*); set amplifier.pin_factory to auto or mock"
+    return True, f"{name}, {'high' if settings.active_high else 'low'} powers it"
+
+
+def _place_lines(place: Place, config: EdgeConfig) -> list[str]:
+    if not place.is_assigned:
+        return [f"node: {config.node}, not assigned yet: nothing will sound"]
+    quiet = "none"
+    if place.quiet_hours is not None:
+        begin, end = place.quiet_hours.begin_minute, place.quiet_hours.end_minute
+        quiet = f"{begin // 60:02d}:{begin % 60:02d} to {end // 60:02d}:{end % 60:02d} {place.time_zone}"
+    return [
+        f"node: {config.node} {place.title!r}, areas {' < '.join(place.areas)}",
+        f"gain: {place.gain_db:+.1f} dB, emergencies {place.emergency_gain_db:+.1f} dB",
+        f"quiet hours: {quiet}",
+    ]
+
+
+def _keyset_lines(in_force: list[AnyDocument], now: Now) -> list[str]:
+    keysets = [document for document in in_force if isinstance(document, Keyset)]
+    if not keysets:
+        return ["keys: no keyset yet: nothing can be verified"]
+    lines = [f"keys: keyset {keysets[0].counter}"]
+    for key in keysets[0].keys:
+        state = "revoked" if key.revoked else "expired" if key.expires_at_ms <= now.shared_ms else "valid"
+        until = datetime.fromtimestamp(key.expires_at_ms / 1000, UTC)
+        lines.append(f"  {key.key_id}: {state} until {until:%Y-%m-%d}, {', '.join(sorted(key.scope.realities))}")
+    return lines
+
+
+def _emergency_lines(in_force: list[AnyDocument], place: Place) -> list[str]:
+    lines = []
+    for document in in_force:
+        if isinstance(document, Emergency):
+            until = _local(document.sounds_until_ms, place)
+            lines.append(f"emergency: {document.title!r} ({document.reality.value}) for {document.area} until {until}")
+        elif isinstance(document, AllClear):
+            lines.append(f"all-clear: {document.emergency} in {document.area}: {document.reason}")
+    return lines
+
+
+def _plan_lines(in_force: list[AnyDocument], place: Place, media: frozenset[str], now: Now) -> list[str]:
+    program = Program()
+    program.replace([document for document in in_force if isinstance(document, Plan)], place, now.shared_ms)
+    if program.until_ms is None:
+        return ["plan: none"]
+    coming = program.coming
+    lines = [f"plan: until {_local(program.until_ms, place)}, {len(coming)} to come"]
+    lines += [f"  {_occurrence(candidate, place, media)}" for candidate in coming[:OCCURRENCES_SHOWN_MAX]]
+    if len(coming) > OCCURRENCES_SHOWN_MAX:
+        lines.append(f"  and {len(coming) - OCCURRENCES_SHOWN_MAX} more")
+    return lines
+
+
+def _occurrence(candidate: Candidate, place: Place, media: frozenset[str]) -> str:
+    what = "relay"
+    if candidate.media is not None:
+        what = "here" if candidate.media.sha256 in media else "MEDIA MISSING"
+    seconds = (candidate.ends_at_ms - candidate.starts_at_ms) // 1000
+    start = _local(candidate.starts_at_ms, place)
+    return f"{start}  {seconds:5d} s  {candidate.broadcast_class.value:9}  {what:13}  {candidate.title}"
+
+
+def _report_lines(restored: Restored) -> list[str]:
+    lines = [f"reports: {len(restored.reports)} not acknowledged yet, last number {restored.last_number}"]
+    if restored.open_airing is not None:
+        lines.append(f"on air: {restored.open_airing.title!r}, as of the last record")
+    return lines
+
+
+def _not_in_force_lines(restored: Restored, documents: Documents) -> list[str]:
+    known = {accepted.topic for accepted in documents.in_force}
+    return [f"not in force: {stored.topic}" for stored in restored.documents if stored.topic not in known]
+
+
+def _local(shared_ms: int, place: Place) -> str:
+    return f"{datetime.fromtimestamp(shared_ms / 1000, ZoneInfo(place.time_zone)):%a %Y-%m-%d %H:%M:%S}"

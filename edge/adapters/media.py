@@ -1,0 +1,202 @@
+"""Media files by their hash: fetched over HTTPS with the node's certificate, verified, kept within bounds.
+
+One worker thread, one file at a time. What has arrived of a file stays in `.part` and is resumed by Range after
+a lost line, a restart or a power cut. A file is whole only under its own hash, after fsync, rename and fsync of
+the folder. It leaves to the agent what is needed and when to try again; every failure is a MediaFailed event.
+
+Rules kept: never more bytes than the reference says; room is made first, by evicting what was used longest ago
+and nothing needs; the free space that the store and the log live from is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import queue
+import re
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from edge.adapters.media_files import PartFile, make_room, remove_old_parts, sync_folder
+from edge.effects import FetchMedia
+from edge.errors import MediaError, MediaFailure
+from edge.events import Event, MediaFailed, MediaFetched
+from protocol.identity import SHA256_PATTERN
+from protocol.messages import MediaReference
+
+REQUESTS_MAX: Final = 16
+"""Requests waiting for the worker; the agent asks for one file at a time."""
+SILENCE_S_MAX: Final = 15.0
+"""How long a server may say nothing: a village's 4G link stalls for ten seconds and comes back."""
+CHUNK_BYTES: Final = 64 * 1024
+CLOSE_S_MAX: Final = 3.0
+_NAME: Final = re.compile(SHA256_PATTERN)
+_GONE: Final = (http.client.NOT_FOUND, http.client.GONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """Where files come from and how much room they may take. `context` is the node's TLS identity."""
+
+    url: str
+    folder: Path
+    bytes_max: int
+    free_bytes_min: int
+    context: ssl.SSLContext
+
+
+class HttpsMediaStore:
+    """The media of one node behind the port `MediaStore`. `post` takes an event in, from any thread."""
+
+    def __init__(self, settings: MediaSettings, *, post: Callable[[Event], None]) -> None:
+        self._settings = settings
+        self._post = post
+        self._requests: queue.Queue[FetchMedia | None] = queue.Queue(REQUESTS_MAX)
+        self._is_closing = threading.Event()
+        self._connection: http.client.HTTPSConnection | None = None
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._work, name="media", daemon=True)
+        self._thread.start()
+
+    def path(self, sha256: str) -> Path:
+        """Where a file of this hash stands when it is whole."""
+        return self._settings.folder / sha256
+
+    def present(self) -> frozenset[str]:
+        """See `MediaStore.present`."""
+        return present_in(self._settings.folder)
+
+    def fetch(self, effect: FetchMedia) -> None:
+        """See `MediaStore.fetch`."""
+        try:
+            self._requests.put_nowait(effect)
+        except queue.Full:
+            self._fail(effect.reference, MediaFailure.UNREACHABLE, f"{REQUESTS_MAX} requests are waiting")
+
+    def discard(self, sha256: str) -> None:
+        """See `MediaStore.discard`."""
+        with contextlib.suppress(OSError):
+            self.path(sha256).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """See `MediaStore.free_bytes`."""
+        try:
+            found = os.statvfs(self._settings.folder)
+        except OSError:
+            return 0
+        return found.f_bavail * found.f_frsize
+
+    def close(self) -> None:
+        """See `MediaStore.close`."""
+        self._is_closing.set()
+        with contextlib.suppress(queue.Full):
+            self._requests.put_nowait(None)
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.close()
+        self._thread.join(CLOSE_S_MAX)
+
+    def _work(self) -> None:
+        while (effect := self._requests.get()) is not None and not self._is_closing.is_set():
+            reference = effect.reference
+            try:
+                evicted = self._fetch(reference, effect.keep)
+            except MediaError as error:
+                self._fail(reference, error.reason, error.detail)
+            except OSError as error:
+                self._fail(reference, MediaFailure.DISK_FULL, f"{self._settings.folder}: {error}")
+            else:
+                self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+
+    def _fail(self, reference: MediaReference, reason: MediaFailure, detail: str) -> None:
+        if not self._is_closing.is_set():
+            self._post(MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200]))
+
+    def _fetch(self, reference: MediaReference, keep: frozenset[str]) -> tuple[str, ...]:
+        if self.path(reference.sha256).exists():
+            return ()
+        folder = self._settings.folder
+        remove_old_parts(folder, keep=keep | {reference.sha256})
+        part = PartFile(folder / f"{reference.sha256}.part", size_bytes=reference.size_bytes)
+        evicted = make_room(
+            folder,
+            needed_bytes=reference.size_bytes - part.length,
+            file_bytes=reference.size_bytes,
+            bytes_max=self._settings.bytes_max,
+            free_bytes_min=self._settings.free_bytes_min,
+            keep=keep | {reference.sha256},
+        )
+        if part.length < reference.size_bytes:
+            self._download(reference, part)
+        part.finish(self.path(reference.sha256), sha256=reference.sha256)
+        sync_folder(folder)
+        return evicted
+
+    def _download(self, reference: MediaReference, part: PartFile) -> None:
+        parts = urlsplit(self._settings.url)
+        self._connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=SILENCE_S_MAX, context=self._settings.context
+        )
+        path = f"{parts.path.rstrip('/')}/media/sha256/{reference.sha256}"
+        headers = {"Range": f"bytes={part.length}-"} if part.length else {}
+        try:
+            self._connection.request("GET", path, headers=headers)
+            response = self._connection.getresponse()
+            self._judge(response, part)
+            self._copy(response, part)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            detail = f"{self._settings.url}: {str(error) or type(error).__name__}"
+            raise MediaError(MediaFailure.UNREACHABLE, detail) from error
+        finally:
+            self._connection.close()
+            self._connection = None
+        if part.length != reference.size_bytes:
+            raise MediaError(
+                MediaFailure.UNREACHABLE, f"{part.length} of {reference.size_bytes} bytes arrived; the rest follows"
+            )
+
+    def _judge(self, response: http.client.HTTPResponse, part: PartFile) -> None:
+        match response.status:
+            case http.client.OK:
+                part.restart()
+            case http.client.PARTIAL_CONTENT:
+                start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+                if start is None or int(start[1]) != part.length:
+                    part.restart()
+                    raise MediaError(MediaFailure.UNREACHABLE, "the server sent another range than was asked for")
+            case http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.restart()
+                raise MediaError(MediaFailure.WRONG_HASH, "the server's file is shorter than the plan says")
+            case status if status in _GONE:
+                raise MediaError(MediaFailure.NOT_FOUND, f"{self._settings.url} does not have the file")
+            case status:
+                raise MediaError(MediaFailure.UNREACHABLE, f"{self._settings.url} answers {status} {response.reason}")
+
+    def _copy(self, response: http.client.HTTPResponse, part: PartFile) -> None:
+        while chunk := response.read1(CHUNK_BYTES):
+            if self._is_closing.is_set():
+                raise MediaError(MediaFailure.UNREACHABLE, "the node is stopping")
+            try:
+                part.append(chunk)
+            except OSError as error:
+                raise MediaError(MediaFailure.DISK_FULL, f"{self._settings.folder}: {error}") from error
+
+
+def media_folder(state_folder: Path) -> Path:
+    """Where media files stand."""
+    return state_folder / "media"
+
+
+def present_in(folder: Path) -> frozenset[str]:
+    """Hashes of the files that are whole in a media folder."""
+    try:
+        return frozenset(entry.name for entry in folder.iterdir() if _NAME.match(entry.name))
+    except OSError:
+        return frozenset()

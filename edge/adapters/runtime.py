@@ -1,0 +1,201 @@
+"""One node as a process: builds the ports around the agent, runs them on one loop, takes them down again.
+
+The order matters. The amplifier is switched off first of all, before anything else is read or tried; at the end
+it is switched off before anything is waited for. SIGTERM and SIGINT end the process in good order; whatever ends
+it otherwise, systemd runs `loaxa-edge silence`. A bug in the agent ends the process, which is then started anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from edge.adapters.config_file import read_config
+from edge.adapters.executor import Executor, Ports
+from edge.adapters.gpio_lines import GpioAmplifier, pin_settings
+from edge.adapters.logging import LoggedDecisions, set_up_logging
+from edge.adapters.media import HttpsMediaStore, MediaSettings, media_folder
+from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
+from edge.adapters.preflight import Prepared, prepare
+from edge.adapters.sound_card import CardSettings, Pacing, PortAudioCard
+from edge.adapters.store import SqliteStore
+from edge.adapters.version import product_version
+from edge.adapters.workshop import LibraryWorkshop
+from edge.agent import Agent, AgentSettings
+from edge.config import EdgeConfig
+from edge.effects import Effect, LogDecision, LogLevel
+from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, Restored, StopRequested, Wake
+from edge.gpio.amplifier import AmplifierSettings
+from edge.telemetry import TelemetrySettings, make_state
+from protocol.adapters.asyncio_loop import LoopDriver
+from protocol.adapters.mqtt_link import MqttLink, MqttSettings, Will
+from protocol.adapters.system_clock import read_now
+from protocol.codec import json_encode
+from protocol.messages import Readiness
+from protocol.topics import TopicName, topic
+
+NS_PER_MS: Final = 1_000_000
+
+
+def run(path: Path) -> None:
+    """Run the node that a configuration describes until it is told to end; raises EdgeError."""
+    config = read_config(path)
+    set_up_logging(node=config.node, level=config.log.level)
+    pin = GpioAmplifier(pin_settings(config.amplifier), read_now=read_now)
+    try:
+        asyncio.run(_run(prepare(path), pin))
+    finally:
+        pin.close()
+
+
+async def _run(prepared: Prepared, pin: GpioAmplifier) -> None:
+    log = LoggedDecisions()
+    for warning in prepared.warnings:
+        log.write(LogDecision(decision="warning", fields=(("about", warning),), level=LogLevel.WARNING))
+    process = _Process(prepared, pin, log)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, process.ask_to_stop)
+    try:
+        await process.serve()
+    finally:
+        process.close()
+
+
+class _Process:
+    """The ports of one running node."""
+
+    def __init__(self, prepared: Prepared, pin: GpioAmplifier, log: LoggedDecisions) -> None:
+        config = prepared.config
+        folder = Path(config.state_dir)
+        self._supervisor = SystemdNotifier()
+        self._stop = asyncio.Event()
+        self._store = SqliteStore(folder, post=self._post_from_thread)
+        self._media = HttpsMediaStore(_media_settings(prepared), post=self._post_from_thread)
+        session_epoch = time.time_ns() // NS_PER_MS
+        self._link = _link(config, session_epoch, self._post)
+        workshop = LibraryWorkshop(self._media.path)
+        workshop.new_decoder()
+        agent = Agent(
+            settings=_agent_settings(prepared, session_epoch), signer=prepared.report_signer, workshop=workshop
+        )
+        self._card = PortAudioCard(
+            _card_settings(config),
+            render=agent.render,
+            read_now=read_now,
+            on_event=self._post,
+            loop=asyncio.get_running_loop(),
+        )
+        ports = Ports(link=self._link, store=self._store, media=self._media, card=self._card, pin=pin, log=log)
+        self._driver: LoopDriver[Event, Effect] = LoopDriver(
+            node=agent, execute=Executor(ports, post=self._post).execute, wake_event=Wake()
+        )
+
+    def ask_to_stop(self) -> None:
+        """Silence first, then let `serve` return."""
+        self._supervisor.stopping()
+        self._post(StopRequested())
+        self._stop.set()
+
+    async def serve(self) -> None:
+        """Boot, connect, and work until told to stop; raises what a bug in the agent raised."""
+        restored = self._store.load()
+        self._post(Booted(restored=_with_media(restored, self._media.present())))
+        self._link.start()
+        gc.freeze()  # what was made at the start lives on: the collector need not walk it while sound is rendered
+        self._supervisor.ready()
+        watchdog = asyncio.create_task(self._give_signs_of_life())
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((stopped, self._driver.failure), return_when=asyncio.FIRST_COMPLETED)
+            if self._driver.failure.done():
+                self._driver.failure.result()
+        finally:
+            for task in (watchdog, stopped):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(watchdog, stopped)
+
+    def close(self) -> None:
+        """Take everything down, each in bounded time; what was asked of the disk is done."""
+        self._store.close()
+        self._link.stop()
+        self._card.close()
+        self._media.close()
+        self._driver.close()
+
+    async def _give_signs_of_life(self) -> None:
+        interval_s = watchdog_interval_s()
+        while interval_s is not None:
+            self._supervisor.alive()
+            await asyncio.sleep(interval_s)
+
+    def _post(self, event: Event) -> None:
+        self._driver.post(event)
+
+    def _post_from_thread(self, event: Event) -> None:
+        self._driver.post_from_thread(event)
+
+
+def _with_media(restored: Restored, media: frozenset[str]) -> Restored:
+    fields = {name: getattr(restored, name) for name in Restored.__slots__}
+    return Restored(**{**fields, "media": media})
+
+
+def _agent_settings(prepared: Prepared, session_epoch: int) -> AgentSettings:
+    config = prepared.config
+    return AgentSettings(
+        node=config.node,
+        root=prepared.root,
+        version=product_version(),
+        session_epoch=session_epoch,
+        amplifier=AmplifierSettings(warm_up_ms=config.amplifier.warm_up_ms, hold_ms=config.amplifier.hold_ms),
+        telemetry=TelemetrySettings(
+            idle_interval_s=config.telemetry.idle_interval_s, on_air_interval_s=config.telemetry.on_air_interval_s
+        ),
+    )
+
+
+def _media_settings(prepared: Prepared) -> MediaSettings:
+    config = prepared.config
+    return MediaSettings(
+        url=config.media.url,
+        folder=media_folder(Path(config.state_dir)),
+        bytes_max=config.media.bytes_max,
+        free_bytes_min=config.media.free_bytes_min,
+        context=prepared.tls,
+    )
+
+
+def _card_settings(config: EdgeConfig) -> CardSettings:
+    return CardSettings(
+        device=config.sound.device,
+        fallback_device=config.sound.fallback_device,
+        paced=Pacing(config.sound.paced),
+        latency_ms=config.sound.latency_ms,
+        ahead_ms=config.sound.ahead_ms,
+    )
+
+
+def _link(config: EdgeConfig, session_epoch: int, post: Callable[[Event], None]) -> MqttLink:
+    will = make_state(config.node, Readiness.LOST, session_epoch, product_version())
+    return MqttLink(
+        MqttSettings(
+            host=config.broker.host,
+            port=config.broker.port,
+            client_id=config.node,
+            ca_path=config.trust.ca,
+            certificate_path=config.trust.certificate,
+            private_key_path=config.trust.private_key,
+        ),
+        Will(topic=topic(TopicName.NODE_STATE, node=config.node), payload=json_encode(will)),
+        on_connected=lambda present, incarnation: post(Connected(session_present=present, incarnation=incarnation)),
+        on_disconnected=lambda reason: post(Disconnected(reason=reason)),
+        on_message=lambda name, payload: post(MessageReceived(topic=name, payload=payload)),
+    )

@@ -1,0 +1,211 @@
+"""What must survive a power cut: SQLite with full synchronous commits, on one worker thread.
+
+Answers by events on the loop's thread, in the order of the requests. A damaged database is set aside with its
+whole name and a new one is begun: the node comes back from the broker's retained documents, and the fault is on
+record. Numbers of reports go on from the clock then, so that none is given twice.
+
+Rules kept: one transaction for a document with its counter, one for a report with the airing it opens or closes;
+the queue of requests is bounded, and a request that finds it full fails like one that the disk refuses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from edge.adapters.store_schema import SCHEMA, VERSION, load_all
+from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.errors import StoreError
+from edge.events import DocumentStored, DocumentStoreFailed, Event, ReportStored, ReportStoreFailed, Restored
+from protocol.codec import cbor_encode
+
+REQUESTS_MAX: Final = 1_024
+"""Requests waiting for the disk; a node makes a few a minute."""
+BUSY_MS: Final = 5_000
+"""How long to wait for a technician's `show` that reads the same database."""
+CLOSE_S_MAX: Final = 5.0
+"""How long closing may wait for what was asked for."""
+SET_ASIDE_MAX: Final = 3
+"""Damaged databases that are kept for a person to look at; older ones go."""
+
+Request = StoreDocument | StoreReport | ForgetDocuments | ForgetReports
+
+
+class SqliteStore:
+    """The store of one node, in `folder`. `post` takes an event in, from any thread."""
+
+    def __init__(self, folder: Path, *, post: Callable[[Event], None]) -> None:
+        self._path: Final = folder / "node.sqlite"
+        self._post = post
+        self._requests: queue.Queue[Request | None] = queue.Queue(REQUESTS_MAX)
+        self._thread: threading.Thread | None = None
+
+    def load(self) -> Restored:
+        """See `Store.load`. Sets a damaged database aside; raises StoreError when none can be made at all."""
+        damage = ""
+        try:
+            restored = self._load_once()
+        except (sqlite3.DatabaseError, StoreError) as error:
+            damage = f"{self._path.name} was damaged and set aside: {error}"
+            self._set_aside()
+            try:
+                restored = self._load_once()
+            except sqlite3.DatabaseError as again:
+                raise StoreError(f"{self._path} cannot be made: {again}; check the disk and its rights") from again
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+        return Restored(
+            documents=restored.documents,
+            counters=restored.counters,
+            reports=restored.reports,
+            last_number=restored.last_number,
+            last_sha256=restored.last_sha256,
+            open_airing=restored.open_airing,
+            damage=damage,
+        )
+
+    def store_document(self, effect: StoreDocument) -> None:
+        """See `Store.store_document`."""
+        self._ask(effect)
+
+    def forget_documents(self, effect: ForgetDocuments) -> None:
+        """See `Store.forget_documents`."""
+        self._ask(effect)
+
+    def store_report(self, effect: StoreReport) -> None:
+        """See `Store.store_report`."""
+        self._ask(effect)
+
+    def forget_reports(self, effect: ForgetReports) -> None:
+        """See `Store.forget_reports`."""
+        self._ask(effect)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        if self._thread is None:
+            return
+        with contextlib.suppress(queue.Full):
+            self._requests.put(None, timeout=CLOSE_S_MAX)
+        self._thread.join(CLOSE_S_MAX)
+        self._thread = None
+
+    def _ask(self, request: Request) -> None:
+        try:
+            self._requests.put_nowait(request)
+        except queue.Full:
+            self._fail(request, f"{REQUESTS_MAX} requests are waiting for the disk")
+
+    def _load_once(self) -> Restored:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(_connect(self._path)) as database:
+            return load_all(database)
+
+    def _work(self) -> None:
+        database: sqlite3.Connection | None = None
+        while (request := self._requests.get()) is not None:
+            try:
+                if database is None:
+                    database = _connect(self._path)
+                with database:
+                    self._do(database, request)
+            except sqlite3.Error as error:
+                self._fail(request, f"{self._path.name}: {error}")
+                if database is not None:
+                    database.close()
+                    database = None
+            else:
+                self._answer(request)
+        if database is not None:
+            database.close()
+
+    def _do(self, database: sqlite3.Connection, request: Request) -> None:
+        match request:
+            case StoreDocument():
+                row = (request.key_id, request.topic, request.counter, request.sha256)
+                database.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?)", row)
+                database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", _document_row(request))
+            case ForgetDocuments():
+                for topic in request.topics:
+                    database.execute("DELETE FROM documents WHERE topic = ?", (topic,))
+                    if request.with_counters:
+                        database.execute("DELETE FROM counters WHERE topic = ?", (topic,))
+            case StoreReport():
+                airing = None if request.open_airing is None else cbor_encode(request.open_airing)
+                database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?)", (request.number, request.payload))
+                database.execute(
+                    "INSERT OR REPLACE INTO chain VALUES (0, ?, ?, ?)", (request.number, request.sha256, airing)
+                )
+            case ForgetReports():
+                database.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in request.numbers])
+
+    def _answer(self, request: Request) -> None:
+        match request:
+            case StoreDocument():
+                self._post(DocumentStored(topic=request.topic, sha256=request.sha256))
+            case StoreReport():
+                self._post(ReportStored(number=request.number))
+
+    def _fail(self, request: Request, detail: str) -> None:
+        match request:
+            case StoreDocument():
+                self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
+            case StoreReport():
+                self._post(ReportStoreFailed(number=request.number, detail=detail))
+
+    def _set_aside(self) -> None:
+        """Rename the database with its journals to the first free numbered name; keep a few."""
+        folder = self._path.parent
+        aside = sorted(folder.glob(f"{self._path.name}.damaged-*"), key=_aside_number)
+        number = 1 + (_aside_number(aside[-1]) if aside else 0)
+        for suffix in ("-wal", "-shm"):
+            folder.joinpath(self._path.name + suffix).unlink(missing_ok=True)
+        if self._path.exists():
+            self._path.rename(folder / f"{self._path.name}.damaged-{number}")
+        for old in aside[: max(0, len(aside) + 1 - SET_ASIDE_MAX)]:
+            old.unlink(missing_ok=True)
+
+
+def read_only(folder: Path) -> Restored:
+    """What a node has stored, for a person who looks at it while the node runs; raises StoreError."""
+    path = folder / "node.sqlite"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: the node has not run yet with this state_dir")
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_MS / 1000)) as database:
+            return load_all(database)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_MS / 1000)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        _require_schema(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _require_schema(database: sqlite3.Connection) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        database.executescript(SCHEMA)
+    elif version != VERSION:
+        raise StoreError(f"its schema is version {version}; this program knows {VERSION}")
+
+
+def _document_row(request: StoreDocument) -> tuple[str, bytes, str, int, bytes]:
+    return (request.topic, request.payload, request.key_id, request.counter, request.sha256)
+
+
+def _aside_number(path: Path) -> int:
+    text = path.name.rpartition("-")[2]
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,140 @@
+"""The node's configuration: one YAML, typed, every value bounded.
+
+`parse_config` takes text and the folder that relative paths start from, and reads nothing else. That the files
+it names exist and can be used is the duty of `adapters.preflight`. Keys stand in files of their own, by path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from edge.errors import ConfigurationError
+from edge.gpio.amplifier import HOLD_MS_DEFAULT, WARM_UP_MS_DEFAULT
+from protocol.configuration import SettingsError, parse_settings
+from protocol.identity import NodeId
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
+DeviceName = Annotated[str, Meta(min_length=1, max_length=200)]
+LATENCY_MS_MAX: Final = 500
+"""An emergency waits for what was rendered ahead; more than this would be heard."""
+
+
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One mapping of the file: no key that is not named here."""
+
+
+class BrokerConfig(_Part, frozen=True, kw_only=True):
+    """Where the MQTT broker listens; always TLS."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "localhost"
+    port: Port = 8883
+
+
+class MediaConfig(_Part, frozen=True, kw_only=True):
+    """Where media files are fetched, how much room they take at most, and how much stays free beside them."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=1024)] = "https://localhost:8443"
+    bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 2 * 1024**3
+    free_bytes_min: Annotated[int, Meta(ge=0)] = 64 * 1024**2
+
+
+class TrustConfig(_Part, frozen=True, kw_only=True):
+    """Whom the node believes, and what it proves itself with."""
+
+    root_keys: FilePath = "root_keys.json"
+    ca: FilePath = "ca.pem"
+    certificate: FilePath = "node.pem"
+    private_key: FilePath = "node.key"
+    report_key: FilePath = "report.key"
+
+
+class SoundConfig(_Part, frozen=True, kw_only=True):
+    """The sound card: which device, what if it is missing, who paces it, how much is rendered before it."""
+
+    device: DeviceName | None = None
+    fallback_device: DeviceName | None = None
+    paced: Literal["device", "clock"] = "device"
+    latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 60
+    ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 60
+
+
+class AmplifierConfig(_Part, frozen=True, kw_only=True):
+    """The pin that powers the amplifier, and how long that takes."""
+
+    pin_factory: Literal["auto", "lgpio", "mock"] = "auto"
+    relay_pin: Annotated[int, Meta(ge=0, le=27)] = 17
+    active_high: bool = True
+    warm_up_ms: Annotated[int, Meta(ge=0, le=10_000)] = WARM_UP_MS_DEFAULT
+    hold_ms: Annotated[int, Meta(ge=0, le=60_000)] = HOLD_MS_DEFAULT
+    trace: FilePath | None = None
+
+
+class TelemetryConfig(_Part, frozen=True, kw_only=True):
+    """How often the node says how it is when nothing changes."""
+
+    idle_interval_s: Annotated[int, Meta(ge=1, le=90)] = 30
+    on_air_interval_s: Annotated[int, Meta(ge=1, le=90)] = 5
+
+
+class LogConfig(_Part, frozen=True, kw_only=True):
+    """How much is written down."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class EdgeConfig(_Part, frozen=True, kw_only=True):
+    """The whole file."""
+
+    node: NodeId
+    broker: BrokerConfig = BrokerConfig()
+    media: MediaConfig = MediaConfig()
+    trust: TrustConfig = TrustConfig()
+    state_dir: FilePath = "/var/lib/loaxa"
+    sound: SoundConfig = SoundConfig()
+    amplifier: AmplifierConfig = AmplifierConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    log: LogConfig = LogConfig()
+
+
+def parse_config(text: str, *, name: str, folder: Path) -> EdgeConfig:
+    """The configuration in `text`, its paths made absolute from `folder`; raises ConfigurationError."""
+    try:
+        config = parse_settings(text, EdgeConfig, name=name)
+    except SettingsError as error:
+        raise ConfigurationError(name, [str(error).removeprefix(f"{name}: ")]) from error
+    problems = _problems(config)
+    if problems:
+        raise ConfigurationError(name, problems)
+    return _absolute(config, folder)
+
+
+def _problems(config: EdgeConfig) -> list[str]:
+    problems: list[str] = []
+    url = urlsplit(config.media.url)
+    try:
+        has_host = bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        has_host = False
+    if url.scheme != "https" or not has_host or url.query or url.username:
+        problems.append(
+            f"media.url: {config.media.url!r} is not an address; write https://HOST:PORT (media need the node's "
+            "certificate, so plain http is not possible)"
+        )
+    return problems
+
+
+def _absolute(config: EdgeConfig, folder: Path) -> EdgeConfig:
+    trust = {field: str(folder / getattr(config.trust, field)) for field in config.trust.__struct_fields__}
+    trace = config.amplifier.trace
+    return msgspec.structs.replace(
+        config,
+        trust=TrustConfig(**trust),
+        state_dir=str(folder / config.state_dir),
+        amplifier=msgspec.structs.replace(config.amplifier, trace=None if trace is None else str(folder / trace)),
+    )
