@@ -30,8 +30,8 @@ from edge.player.ring import Ring
 from protocol.units import NS_PER_MS, SAMPLES_PER_MS, Now
 
 _LOG: Final = logging.getLogger(__name__)
-WATCH_S: Final = 0.5
-"""A card that has pulled nothing for twice this long has stopped: its longest block is a tenth of that."""
+WATCH_S: Final = 0.75
+"""A card that has pulled nothing for twice this long has stopped; PulseAudio starts with gaps of up to a second."""
 ANSWER_S_MAX: Final = 5.0
 """How long opening may take; PulseAudio, started on demand, takes two seconds."""
 JOBS_WAITING_MAX: Final = 4
@@ -107,6 +107,11 @@ class PortAudioCard:
         """Stop for good and let the worker end; the node's last act."""
         self.stop()
         self._worker.end()
+
+    @property
+    def is_thread_alive(self) -> bool:
+        """Whether the worker still runs; after `close` it ends as soon as PortAudio lets it."""
+        return self._worker.is_alive
 
     @property
     def path(self) -> str:
@@ -246,6 +251,11 @@ class _Worker:
     def waiting(self) -> int:
         """Orders that the thread has not taken up yet."""
         return self._jobs.qsize()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def open(
         self,
