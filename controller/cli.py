@@ -18,8 +18,6 @@ from typing import Any, Final
 from controller.adapters import development_pki
 from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config, read_token
-from controller.adapters.preflight import faults_found
-from controller.adapters.serve import serve
 from controller.errors import ConfigError, ControllerError
 from controller.tables import TABLES, table_of
 
@@ -57,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from controller.adapters.serve import serve  # noqa: PLC0415 - an emergency's command must not load codecs first
+
     level = logging.DEBUG if options.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -65,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from controller.adapters.preflight import faults_found  # noqa: PLC0415 - as in `_run`
+
     config = read_config(options.config)
     faults = list(faults_found(config))
     for fault in faults:

@@ -194,8 +194,8 @@ class Runtime:
                 if future is not None and not future.done():
                     future.set_result(effect)
             case Note(level=level, what=what, reason=reason, facts=facts):
-                shown = " ".join(f"{name}={value}" for name, value in facts.items())
-                log.log(_LOG_LEVELS[level], "%s %s%s", what, shown, f" ({reason})" if reason else "")
+                shown = [what, *(f"{name}={value}" for name, value in facts.items()), *([f"({reason})"] if reason else [])]
+                log.log(_LOG_LEVELS[level], "%s", " ".join(shown))
 
     def _publish(self, effect: Publish) -> None:
         try:
