@@ -1,10 +1,11 @@
 """An MQTT 5 broker in virtual time, with the semantics of the one that is shipped (Mosquitto 2.0, probed).
 
 It does what the product may rely on and no more: sessions and their expiry, retained messages, QoS 0 and 1,
-wills, keep-alive, take-over, access rules, restarts. Two of Mosquitto's habits matter and are kept: an orderly stop
+wills, keep-alive, take-over, access rules, restarts. Habits of Mosquitto that matter are kept: an orderly stop
 publishes every connected client's will, delay or not, and keeps it as a retained message; a take-over publishes
-none. Its one core is a resource: a handshake and a delivery cost what was measured, so that a storm of
-reconnects delays a stream here as it does there.
+none, but for a clean start over a will without delay; a session whose last CONNECT was a clean start is not
+written to disk, however long its expiry. Its one core is a resource: a handshake and a delivery cost what was
+measured, so that a storm of reconnects delays a stream here as it does there.
 
 One contract suite (tests/contract/test_link_contract.py) runs on this and on the real one.
 """
@@ -136,7 +137,7 @@ class Broker:
 
     def save(self) -> None:
         """Write the database, as autosave does."""
-        kept = [session.copy() for session in self._sessions.values() if session.expiry_ns > 0]
+        kept = [session.copy() for session in self._sessions.values() if session.is_saved and session.expiry_ns > 0]
         self._saved = (self._retained.copy(), kept)
 
     def forget_saved(self) -> None:
@@ -173,6 +174,7 @@ class Broker:
         session.identity = packet.identity
         session.end = end
         session.expiry_ns = packet.session_expiry_ns
+        session.is_saved = not packet.is_clean_start
         session.will = packet.will
         session.receive_max = min(packet.receive_max, self.settings.receive_max)
         end.session = session

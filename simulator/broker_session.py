@@ -33,6 +33,7 @@ class Session:
         "expiry_timer",
         "identity",
         "in_flight",
+        "is_saved",
         "next_id",
         "queue",
         "queued_max",
@@ -49,6 +50,7 @@ class Session:
         self.subscriptions: dict[str, int] = {}
         self.end: BrokerEnd | None = None
         self.expiry_ns = 0
+        self.is_saved = False
         self.expiry_timer: Timer | None = None
         self.will: WillMessage | None = None
         self.will_timer: Timer | None = None
@@ -111,6 +113,7 @@ class Session:
         copied = Session(self.client_id, self.identity, self.queued_max)
         copied.subscriptions = dict(self.subscriptions)
         copied.expiry_ns = self.expiry_ns
+        copied.is_saved = self.is_saved
         copied.in_flight = dict(self.in_flight)
         copied.queue = deque(self.queue)
         copied.next_id = self.next_id

@@ -212,6 +212,14 @@ class Connection:
         elif not self.is_cut:
             other.stalled()
 
+    def reset(self) -> None:
+        """Something on the path has reset the connection: both ends are told, what was under way is lost."""
+        ends = (self.client, self.server)
+        self._discard()
+        for end in ends:
+            if end is not None:
+                end.closed("reset by the peer")
+
     def forget(self) -> None:
         """The path forgets this connection for good (a NAT entry is gone): both ends hang."""
         self.is_forgotten = True

@@ -141,7 +141,7 @@ class Link:
         topic: str,
         payload: bytes,
         qos: int = 1,
-        retain: bool = False,  # noqa: FBT001, FBT002 - the real link's signature
+        retain: bool = False,
         expiry_s: int | None = None,
     ) -> None:
         """Queue a message. QoS 0 is dropped while there is no connection; QoS 1 waits for one.

@@ -214,6 +214,12 @@ class Network:
             connection.forget()
         self._world.record(name, "network_forgot_connections")
 
+    def reset(self, name: str) -> None:
+        """Something on the path resets a machine's connections (a modem that restarts): both ends are told at once."""
+        for connection in tuple(self.hosts[name].connections.values()):
+            connection.reset()
+        self._world.record(name, "network_reset_connections")
+
     def power_off(self, name: str) -> None:
         """A machine loses power: its connections are gone without a word; its programs must be told elsewhere."""
         host = self.hosts[name]

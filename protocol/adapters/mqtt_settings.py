@@ -97,6 +97,12 @@ class ResumingContext(ssl.SSLContext):
         """Offer this session at the next handshake; None offers none."""
         self._session = session
 
+    def close(self) -> None:
+        """Close the socket of a handshake that failed: paho forgets it. On the network's thread."""
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.close()
+
     def abort(self) -> None:
         """End a handshake in progress, from any thread, and every later one."""
         self._is_aborted = True

@@ -239,6 +239,7 @@ class NetworkThread:
         sock = self._client.socket()
         if sock is not None:
             sock.close()
+        self._context.close()
 
     def _on_connect(
         self,

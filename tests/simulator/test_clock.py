@@ -17,7 +17,7 @@ _S = 1_000_000_000
 _RATES = st.integers(-DRIFT_PPB_MAX, DRIFT_PPB_MAX)
 
 
-def _clock(world: World, **settings: Any) -> NodeClock:  # noqa: ANN401 - keywords of the settings
+def _clock(world: World, **settings: Any) -> NodeClock:
     return NodeClock(world, "N001", ClockSettings(**settings))
 
 

@@ -65,7 +65,7 @@ def test_a_heap_of_cancelled_events_is_cleaned_up() -> None:
         if index % 1_000:
             world.cancel(timer)
     assert world.waiting == 50
-    assert len(world._heap) < 10_000  # noqa: SLF001 - memory is what is tested
+    assert len(world._heap) < 10_000
     world.run_until(2_000_000)
     assert ran == list(range(0, 50_000, 1_000))
 
@@ -129,7 +129,7 @@ print(world.log.count, world.log.digest)
 
 def test_the_log_is_the_same_under_every_hash_seed() -> None:
     outputs = {
-        subprocess.run(  # noqa: S603 - our own interpreter on our own text
+        subprocess.run(
             [sys.executable, "-c", _PROVINCE],
             env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
             capture_output=True,

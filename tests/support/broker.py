@@ -19,7 +19,10 @@ STOP_S_MAX = 5.0
 class RealBroker:
     """One Mosquitto process over a folder of keys (see `tests.support.pki`)."""
 
-    def __init__(self, folder: Path, pki_folder: Path, *, controllers: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, pki_folder: Path, *, controllers: tuple[str, ...], is_persistent: bool = False
+    ) -> None:
+        self._is_persistent = is_persistent
         self.port = free_port()
         self.log_path = folder / "broker.log"
         self._folder, self._controllers = folder, controllers
@@ -35,6 +38,10 @@ class RealBroker:
         """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect."""
         files = BrokerFiles(folder=self._folder, pki=server_pki or self._files.pki, port=self.port)
         write_broker_files(files, controllers=self._controllers)
+        if self._is_persistent:
+            text = files.configuration.read_text()
+            persistence = f"persistence true\npersistence_location {self._folder}/"
+            files.configuration.write_text(text.replace("persistence false", persistence))
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(files.command, stdout=log, stderr=log)
         if await_ready:
@@ -61,10 +68,12 @@ class RealBroker:
 
 
 @contextmanager
-def real_broker(folder: Path, pki_folder: Path, *, controllers: tuple[str, ...]) -> Iterator[RealBroker]:
+def real_broker(
+    folder: Path, pki_folder: Path, *, controllers: tuple[str, ...], is_persistent: bool = False
+) -> Iterator[RealBroker]:
     """A broker that is running; it is gone when the block ends, whatever happened."""
     folder.mkdir(parents=True, exist_ok=True)
-    broker = RealBroker(folder, pki_folder, controllers=controllers)
+    broker = RealBroker(folder, pki_folder, controllers=controllers, is_persistent=is_persistent)
     try:
         broker.start()
         yield broker
