@@ -80,6 +80,8 @@ class Documents:
         effects: list[Effect] = []
         came: list[AnyDocument] = []
         for parked in sorted(self._parked.values(), key=_restore_order):
+            if self._parked.get(parked.topic) is not parked:
+                continue  # an assignment or keyset that came into force before it has had it judged already
             if parked.topic in self._in_force:
                 del self._parked[parked.topic]
                 continue

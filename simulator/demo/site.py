@@ -260,7 +260,7 @@ def _edge(site: DemoSite, node: str) -> dict[str, Any]:
             "report_key": str(keys / "report.key"),
         },
         "state_dir": "state",
-        "sound": {"device": None, "fallback_device": SOUND_DEVICE, "paced": "clock"},
+        "sound": {"device": SOUND_DEVICE, "paced": "clock"},
         "amplifier": {
             "pin_factory": "mock",
             "relay_pin": 17,
