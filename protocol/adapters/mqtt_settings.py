@@ -29,6 +29,10 @@ INBOX_MAX: Final = 1_000
 PAYLOAD_BYTES_MAX: Final = DOCUMENT_BYTES_MAX
 
 
+UNGREETED: Final = "ended the connection right after the handshake"
+"""With TLS 1.3 a refused client learns of it only after its own handshake, and often just loses the connection."""
+
+
 class LinkError(LocalProtocolError):
     """The link cannot be made from what was given; the text says what is wrong and where."""
 
@@ -148,6 +152,8 @@ def explain_error(error: BaseException | str, *, host: str, port: int) -> str:
 
 
 def _explain_text(text: str, at: str) -> str:
+    if text.startswith(UNGREETED):
+        return f"the broker at {at} refuses our certificate, or so it seems: it {text}"
     alert = text.upper()
     if "CERTIFICATE_REQUIRED" in alert or "CERTIFICATE REQUIRED" in alert or "HANDSHAKE_FAILURE" in alert:
         return f"the broker at {at} refuses our certificate ({text})"

@@ -31,6 +31,7 @@ from protocol.adapters.mqtt_settings import (
     CONNACK_S_MAX,
     FLUSH_S_MAX,
     IN_FLIGHT_MAX,
+    UNGREETED,
     MqttSettings,
     ResumingContext,
     Will,
@@ -162,7 +163,8 @@ class NetworkThread:
             return self._why(error)
         finally:
             self._close_socket()
-        return self._why(self._errors.text or "it closed the connection")
+        text = self._errors.text or "it closed the connection"
+        return self._why(f"{UNGREETED} ({text})" if self._connected_at_s is None else text)
 
     def _why(self, error: BaseException | str) -> str:
         """The broker's own words if it said any, else the error's in plain ones."""
