@@ -135,8 +135,7 @@ class Body(io.RawIOBase):
     def close(self) -> None:
         """Hang up."""
         self._canceller.remove(self._socket)
-        self._answer.close()
-        self._connection.close()
+        _hang_up(self._connection, self._answer)
         super().close()
 
     def _receive(self, size: int) -> bytes:
@@ -158,6 +157,7 @@ def open_body(url: str, headers: Mapping[str, str], canceller: Canceller) -> Bod
         canceller.check()
         connection = _connection_to(url)
         waiting = _connect(connection, url)
+        answer: HTTPResponse | None = None
         try:
             canceller.add(waiting)
             answer = _ask(connection, url, headers, canceller)
@@ -168,12 +168,10 @@ def open_body(url: str, headers: Mapping[str, str], canceller: Canceller) -> Bod
                 return Body(url=url, connection=connection, waiting=waiting, answer=answer, canceller=canceller)
         except BaseException:
             canceller.remove(waiting)
-            connection.close()
-            waiting.close()
+            _hang_up(connection, answer)
             raise
         canceller.remove(waiting)
-        answer.close()
-        connection.close()
+        _hang_up(connection, answer)
         url = urljoin(url, location)
     raise FeedError(AlarmKind.HTTP_STATUS, f"more than {REDIRECTS_MAX} redirects, last to {url}")
 
@@ -217,6 +215,12 @@ def _ask(connection: HTTPConnection, url: str, headers: Mapping[str, str], cance
     except (OSError, http.client.HTTPException, ValueError) as error:
         canceller.check()
         raise _unreachable(url, error) from error
+
+
+def _hang_up(connection: HTTPConnection, answer: HTTPResponse | None) -> None:
+    if answer is not None:
+        answer.close()
+    connection.close()
 
 
 def _unreachable(url: str, error: Exception) -> FeedError:

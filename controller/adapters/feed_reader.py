@@ -157,12 +157,15 @@ class FeedReader:
         return open_body(url, self._headers, self._canceller)
 
     def _open_part(self, url: str, flags: int, options: Mapping[str, str]) -> _QuietFile:  # noqa: ARG002 - PyAV calls
+        body = None
         try:
             self._playlists.await_turn(url)
             body = self._open(url)
             text = self._playlists.hold(url, body)
         except (FeedError, CancelledError) as error:
             self._note(error)
+            if body is not None:
+                body.close()
             return _QuietFile(None, self._note)
         self._noted = None
         if text is None:
@@ -193,7 +196,7 @@ class FeedReader:
             self._canceller.check()
             try:
                 yield from packet.decode()
-            except av.error.InvalidDataError as error:
+            except av.error.FFmpegError as error:  # decoders have codes of their own for damage
                 damaged += 1
                 if damaged > DAMAGED_PACKETS_MAX:
                     raise FeedError(AlarmKind.NOT_AUDIO, f"{self._url}: {damaged} damaged packets in a row") from error

@@ -147,7 +147,7 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:  # noqa: ANN401 - PyA
     for packet in container.demux(stream):
         try:
             yield from packet.decode()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             continue  # one damaged packet does not make a file unfit; a file of them is found to be silent or short
     yield None  # lets the resampler give what it holds
 

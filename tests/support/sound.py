@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+import warnings
 import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +68,23 @@ def find(piece: NDArray[np.float32], whole: NDArray[np.float32]) -> Found:
     likeness = products / np.sqrt(np.maximum(energies, 1e-9) * max(1e-9, float(np.dot(small, small))))
     best = int(np.argmax(likeness))
     return Found(at_s=best * _COARSE / RATE_HZ, likeness=float(likeness[best]))
+
+
+def decode_opus(frames: Iterable[bytes]) -> NDArray[np.float32]:
+    """What libopus makes of frames of 20 ms, mono 48 kHz."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # opuslib 3.0.1 compares integers by `is`
+        opus = importlib.import_module("opuslib.api.decoder")
+    state, pieces = opus.create_state(RATE_HZ, 1), []
+    decode = importlib.import_module("opuslib.api").libopus.opus_decode_float
+    try:
+        for frame in frames:
+            out = (ctypes.c_float * 960)()
+            assert decode(state, frame, len(frame), out, 960, 0) == 960
+            pieces.append(np.frombuffer(bytes(out), np.float32))
+    finally:
+        opus.destroy(state)
+    return np.concatenate(pieces)
 
 
 def _coarse(samples: NDArray[np.float32]) -> NDArray[np.float64]:
