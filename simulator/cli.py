@@ -24,7 +24,7 @@ from simulator.demo.station import StationError
 from simulator.demo.table import Display, LiveDisplay, PlainDisplay
 from simulator.demo.timeline import SECONDS_MIN
 from simulator.demo.town import TownError
-from simulator.demo.verdict import STAGES, Verdict
+from simulator.demo.verdict import FIRST_STAGES, Verdict
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
@@ -111,7 +111,7 @@ def _report(verdict: Verdict) -> Table:
     table = Table(title=f"{verdict.seconds:g} s; spread p50 {verdict.spread_ms.p50} ms, max {verdict.spread_ms.max} ms")
     heads = (
         "node",
-        *(f"first sound: {stage}, ms" for stage in STAGES),
+        *(f"first sound: {stage}, ms" for stage in FIRST_STAGES),
         "sounded, s",
         "gaps",
         "concealed",
@@ -123,7 +123,7 @@ def _report(verdict: Verdict) -> Table:
     for found in verdict.nodes:
         cells = (
             found.node,
-            *(found.first_sound_ms.get(stage) for stage in STAGES),
+            *(found.first_sound_ms.get(stage) for stage in FIRST_STAGES),
             found.seconds_sounded,
             found.gaps,
             found.concealed_frames,

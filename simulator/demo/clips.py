@@ -54,7 +54,7 @@ def make_clips(folder: Path) -> DemoClips:
         write_wav(made.flood, _announcement(FLOOD_TEXT, siren(begin_hz=600, end_hz=1400, seconds=1.0)))
     if not made.drill.exists():
         write_wav(made.drill, _announcement(DRILL_TEXT, siren(begin_hz=900, end_hz=450, seconds=0.6)))
-    for source, target, begin_s, length_s in ((_MUSIC, made.playlist[0], 8, 6), (_SPEECH, made.playlist[1], 0, 5)):
+    for source, target, begin_s, length_s in ((_MUSIC, made.playlist[0], 8, 6), (_SPEECH, made.playlist[1], 1, 5)):
         if not target.exists():
             _cut(source, target, begin_s=begin_s, length_s=length_s)
     return made

@@ -30,6 +30,8 @@ SPREAD_REACH: Final = 4800
 """Neighbours may be this many samples (100 ms) apart and still be measured."""
 _CORRELATION_MIN: Final = 0.6
 """Below it two windows are not the same sound, and their lag says nothing."""
+_REPEATED_LIKENESS: Final = 0.9
+"""A repetition is at least this much as alike as the best place."""
 _NS_PER_SAMPLE: Final = NS_PER_S / SAMPLE_RATE_HZ
 
 
@@ -105,16 +107,21 @@ def gaps(capture: Capture, *, begin_ns: SharedNs, end_ns: SharedNs) -> list[Gap]
 
 
 def find_clip(capture: Capture, clip: NDArray[np.int16], *, after_ns: SharedNs, before_ns: SharedNs) -> Match | None:
-    """Where the beginning of a clip is most alike in an interval, by normalised correlation."""
-    best: Match | None = None
+    """Where a clip first begins in an interval, by normalised correlation; None where nothing was heard.
+
+    Of places that are nearly as alike as the best (a clip that is repeated) the earliest counts.
+    """
+    found: list[Match] = []
     for segment, first, last in _clipped(capture, after_ns, before_ns):
         likeness = _likeness(capture.samples[first:last], clip)
         if likeness is None:
             continue
-        at = int(np.argmax(likeness))
-        if best is None or likeness[at] > best.likeness:
-            best = Match(at_ns=capture.time_of(first + at, segment), likeness=round(float(likeness[at]), 3))
-    return best
+        enough = _REPEATED_LIKENESS * float(likeness.max())
+        begin = int(np.argmax(likeness >= enough))
+        at = begin + int(np.argmax(likeness[begin : begin + SAMPLE_RATE_HZ // 10]))
+        found.append(Match(at_ns=capture.time_of(first + at, segment), likeness=round(float(likeness[at]), 3)))
+    best = max((match.likeness for match in found), default=0.0)
+    return next((match for match in found if match.likeness >= _REPEATED_LIKENESS * best), None)
 
 
 def best_likeness(sound: NDArray[np.int16], pattern: NDArray[np.int16]) -> float | None:

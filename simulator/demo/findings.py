@@ -18,7 +18,7 @@ from simulator.demo import evidence
 from simulator.demo.capture import Capture
 from simulator.demo.evidence import PinChange
 from simulator.demo.timeline import PLAYLIST_S, Act
-from simulator.demo.verdict import NodeFindings, SpreadFindings, spread_of
+from simulator.demo.verdict import RETURNING_STAGE, NodeFindings, SpreadFindings, spread_of
 
 EARLY_S: Final = 1.0
 """How much before its instant a clip is looked for."""
@@ -80,10 +80,13 @@ def findings_on(
     first_sound: dict[str, float | None] = {}
     likeness: dict[str, float | None] = {}
     for stage in stages:
-        first_sound[stage.name], likeness[stage.name] = _stage(capture, stage, expected.programme)
-    broken = [gap for stage in stages for gap in _gaps(capture, stage, first_sound[stage.name])]
+        heard_ms, likeness[stage.name] = _stage(capture, stage, expected.programme)
+        if stage.name != RETURNING_STAGE:
+            first_sound[stage.name] = heard_ms
+    broken = [gap for stage in stages for gap in _gaps(capture, stage, first_sound.get(stage.name))]
     unpowered = None
     if trace is not None:
+        trace = [change for change in trace if change.at_ns >= begin_ns]
         unpowered = evidence.unpowered_sound_ms(capture, trace, tolerance_ns=POWER_TOLERANCE_NS, until_ns=until_ns)
     return NodeFindings(
         node=node,
@@ -133,6 +136,8 @@ def _stage(capture: Capture, stage: Stage, programme: NDArray[np.int16]) -> tupl
         if match is None:
             return None, None
         return _ms(match.at_ns - stage.begin_ns), match.likeness
+    if stage.name == RETURNING_STAGE:
+        return None, programme_likeness(capture, programme, begin_ns=stage.begin_ns, end_ns=stage.end_ns)
     sounded_ns = evidence.first_sound_ns(capture, after_ns=stage.begin_ns, before_ns=stage.end_ns)
     if sounded_ns is None:
         return None, None

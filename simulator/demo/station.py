@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MUSIC: Final = Path("/usr/share/asterisk/moh/manolo_camp-morning_coffee.wav")
 SPEECH: Final = Path("/usr/share/asterisk/sounds/en_US_f_Allison/demo-instruct.wav")
+MUSIC_BEGINS_S: Final = 1
+"""The piece opens with pauses, which a listener for gaps could not tell from faults."""
 MUSIC_S: Final = 40
 """Seconds of music before the speech; the programme then begins anew."""
 READY_S_MAX: Final = 20.0
@@ -237,7 +239,8 @@ def make_programme(path: Path) -> None:
             message = f"{source} is missing; install asterisk-moh-opsound-wav and asterisk-core-sounds-en-wav"
             raise StationError(message)
     unfinished = path.with_suffix(".unfinished.wav")
-    chain = f"[0:a]atrim=0:{MUSIC_S}[m];[1:a]volume=1.5[s];[m][s]concat=n=2:v=0:a=1,aresample=48000"
+    music = f"[0:a]atrim={MUSIC_BEGINS_S}:{MUSIC_BEGINS_S + MUSIC_S}[m]"
+    chain = f"{music};[1:a]volume=1.5[s];[m][s]concat=n=2:v=0:a=1,aresample=48000"
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", str(MUSIC), "-i", str(SPEECH)]
     command += ["-filter_complex", chain, "-ac", "1", "-c:a", "pcm_s16le", str(unfinished)]
     try:

@@ -15,8 +15,11 @@ SPREAD_MS_MAX: Final = 30.0
 """Beyond it neighbours are heard apart."""
 LIKENESS_MIN: Final = 0.5
 """Below it what sounded was not what should have sounded."""
-STAGES: Final = ("relay", "playlist", "relay_hls", "emergency", "relay_after")
-"""What every node must have sounded, in order; `relay_after` is the relay that goes on after the all-clear."""
+RETURNING_STAGE: Final = "relay_after"
+"""The relay that goes on after the all-clear: it has no first sound, for sound never ceased."""
+FIRST_STAGES: Final = ("relay", "playlist", "relay_hls", "emergency")
+STAGES: Final = (*FIRST_STAGES, RETURNING_STAGE)
+"""What every node must have sounded, in order."""
 
 
 class NodeFindings(Struct, frozen=True, kw_only=True):
@@ -95,11 +98,10 @@ def spread_of(values: Sequence[float | None]) -> SpreadFindings:
 def _reasons_against(found: NodeFindings) -> list[str]:
     reasons = []
     for stage in STAGES:
-        if found.first_sound_ms.get(stage) is None:
-            reasons.append(f"did not sound: {stage}")
-            continue
         likeness = found.likeness.get(stage)
-        if likeness is None or likeness < LIKENESS_MIN:
+        if likeness is None or (stage in FIRST_STAGES and found.first_sound_ms.get(stage) is None):
+            reasons.append(f"did not sound: {stage}")
+        elif likeness < LIKENESS_MIN:
             reasons.append(f"something else sounded: {stage} (likeness {likeness})")
     if found.unpowered_sound_ms is None or found.relay_transitions is None or found.still_powered is None:
         reasons.append("its relay left no trace")

@@ -106,6 +106,16 @@ def test_a_clip_is_found_where_it_lies_and_not_where_it_is_not() -> None:
     assert other.likeness < 0.2
 
 
+def test_of_a_repeated_clip_the_first_is_found() -> None:
+    clip = noise(0.5, seed=7)
+    pause = silence(0.3)
+    worse = (clip // 2 + noise(0.5, seed=11) // 16).astype(np.int16)
+    capture = captured(np.concatenate((noise(1.0), worse, pause, clip, pause, clip, noise(1.0, seed=8))))
+    match = evidence.find_clip(capture, clip, after_ns=at(0), before_ns=at(4000))
+    assert match is not None
+    assert abs(match.at_ns - at(1000)) < NS_PER_MS
+
+
 @pytest.mark.parametrize("apart_ms", [0.0, 0.5, 7.0, 60.0])
 def test_spread_is_what_was_planted_in_spite_of_late_chunks(apart_ms: float) -> None:
     music = noise(6.0)
