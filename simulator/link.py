@@ -92,6 +92,7 @@ class Link:
         self._keep_alive: KeepAlive | None = None
         self._connected_at_s: float | None = None
         self._incarnation = 0
+        self._is_wish_new = False
         self._is_started = False
         self._is_stopped = False
         self._in_flight: dict[int, Publish] = {}
@@ -155,11 +156,13 @@ class Link:
     def subscribe(self, topics: Sequence[tuple[str, int]]) -> None:
         """Be subscribed to these (topic filter, QoS), on this connection and every later one."""
         self._subscriptions.want(topics)
+        self._is_wish_new = True
         self._pump()
 
     def unsubscribe(self, topics: Sequence[str]) -> None:
         """Undo `subscribe`."""
         self._subscriptions.unwant(topics)
+        self._is_wish_new = True
         self._pump()
 
     def set_herd_window_s(self, herd_window_s: float) -> None:
@@ -260,6 +263,7 @@ class Link:
             self.stalled()
         self._in_flight_max = min(IN_FLIGHT_MAX, answer.receive_max)
         self._subscriptions.connected(session_present=answer.session_present)
+        self._is_wish_new = True
         self._queue.open()
         for message_id, packet in self._in_flight.items():
             self._send(
@@ -311,12 +315,8 @@ class Link:
         connection = self._connection
         if connection is None or self._connected_at_s is None:
             return
-        for dropped in self._subscriptions.to_drop():
-            self._send(Unsubscribe(topics=tuple(dropped)))
-        for asked in self._subscriptions.to_request():
-            message_id = self._take_id()
-            self._subscriptions.requested(message_id, [topic for topic, _ in asked])
-            self._send(Subscribe(message_id=message_id, topics=tuple(asked)))
+        if self._is_wish_new:
+            self._send_wishes()
         while connection.up.pending_bytes < SEND_BUFFER_BYTES:
             waiting = self._queue.take(is_lasting_allowed=len(self._in_flight) < self._in_flight_max)
             if waiting is None:
@@ -334,6 +334,15 @@ class Link:
             self._send(packet)
         if self._retry is None and len(self._queue):
             self._retry = self._clock.call_after(_RETRY_NS, self._try_again)
+
+    def _send_wishes(self) -> None:
+        self._is_wish_new = False
+        for dropped in self._subscriptions.to_drop():
+            self._send(Unsubscribe(topics=tuple(dropped)))
+        for asked in self._subscriptions.to_request():
+            message_id = self._take_id()
+            self._subscriptions.requested(message_id, [topic for topic, _ in asked])
+            self._send(Subscribe(message_id=message_id, topics=tuple(asked)))
 
     def _try_again(self) -> None:
         self._retry = None

@@ -98,6 +98,7 @@ class World:
                 self._corpses -= 1
                 continue
             timer[_ACTION] = None
+            timer[3] = ()  # the arguments may hold the timer: a cycle would burden the garbage collector
             if at_ns != self.now_ns:
                 self.now_ns = at_ns
                 self._at_this_instant = 0
