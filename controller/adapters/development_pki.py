@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_p256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
 from controller.errors import ControllerError
@@ -54,8 +55,6 @@ SCOPE_TYPES: Final = (
     "stream-start",
 )
 _DAY_MS: Final = 24 * 3600 * 1000
-
-KeyT = TypeVar("KeyT", EllipticCurvePrivateKey, Ed25519PrivateKey)
 
 
 class DevelopmentPkiError(ControllerError):
@@ -125,7 +124,7 @@ def run(arguments: argparse.Namespace) -> str:
 
 
 def _authority(folder: Path) -> Authority:
-    key = _private_key(folder / "ca.key", EllipticCurvePrivateKey, lambda: generate_p256(SECP256R1()))
+    key = _p256(folder / "ca.key")
     path = folder / "ca.pem"
     if not path.exists():
         _write_once(path, Authority.self_signed(key, valid_days=VALID_DAYS, backdated_days=BACKDATED_DAYS))
@@ -143,7 +142,7 @@ def _certify(authority: Authority, stem: Path, *, name: str, purpose: Purpose, h
     if path.exists() and not key_path.exists():
         message = f"{path} is there without {key_path.name}; restore the key or remove the certificate"
         raise DevelopmentPkiError(message)
-    key = _private_key(key_path, EllipticCurvePrivateKey, lambda: generate_p256(SECP256R1()))
+    key = _p256(key_path)
     if path.exists():
         present = certificate_names(path.read_bytes())
         if present.common_name != name:
@@ -230,25 +229,31 @@ def _new_keyset(keys: dict[str, bytes], *, now_ms: int) -> Keyset:
 
 
 def _ed25519(path: Path) -> Ed25519PrivateKey:
-    return _private_key(path, Ed25519PrivateKey, Ed25519PrivateKey.generate)
+    key = _private_key(path, Ed25519PrivateKey.generate)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise DevelopmentPkiError(f"{path} holds another kind of key than Ed25519; restore or remove it")
+    return key
 
 
-def _private_key(path: Path, kind: type[KeyT], generate: Callable[[], KeyT]) -> KeyT:
-    """The key in `path`, made if there is none; a file that is not such a key is left as it is."""
+def _p256(path: Path) -> EllipticCurvePrivateKey:
+    key = _private_key(path, lambda: generate_p256(SECP256R1()))
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise DevelopmentPkiError(f"{path} holds another kind of key than P-256; restore or remove it")
+    return key
+
+
+def _private_key(path: Path, generate: Callable[[], Ed25519PrivateKey | EllipticCurvePrivateKey]) -> PrivateKeyTypes:
+    """The key in `path`, made if there is none; a file that is no key is left as it is."""
     if not path.exists():
         pem = generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         _write(path, pem, mode=0o600)
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         message = f"{path} is not a private key in PEM ({error}); restore or remove it"
         raise DevelopmentPkiError(message) from error
-    if not isinstance(key, kind):
-        message = f"{path} holds another kind of key than {kind.__name__}; restore or remove it"
-        raise DevelopmentPkiError(message)
-    return key
 
 
 def _public_hex(key: Ed25519PrivateKey) -> str:
