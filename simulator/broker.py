@@ -119,6 +119,8 @@ class Broker:
 
     def stop(self) -> None:
         """An orderly stop (SIGTERM): every connected client's will is published, all is saved, clients are told."""
+        if not self.is_running:
+            return
         for session in tuple(self._sessions.values()):
             if session.will is not None:
                 self._world.cancel(session.will_timer)

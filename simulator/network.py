@@ -114,12 +114,18 @@ class Host:
         self._down_free_ns = max(now_ns, self._down_free_ns) + wire_bytes * _BITS * NS_PER_S // bps
         return self._down_free_ns
 
+    def spend_data(self) -> None:
+        """The volume is spent at once, whatever was left of it."""
+        if not self.is_over_cap:
+            self._reach_cap()
+
     def renew_data(self) -> None:
         """A new month, or a top-up: the volume is whole again."""
+        was_cut_off = self.is_over_cap and self.access.after_cap_bps == 0
         self._charged_from_bytes = self.traffic.total_bytes
         self.is_over_cap = False
         self._world.record(self.name, "data_renewed")
-        if self.access.after_cap_bps == 0 and self.is_on and not self.is_cut:
+        if was_cut_off and self.is_reachable:
             self.thaw()
 
     def freeze(self) -> None:
@@ -142,10 +148,17 @@ class Host:
         if self.is_over_cap or cap_bytes is None:
             return
         if self.traffic.total_bytes - self._charged_from_bytes > cap_bytes:
-            self.is_over_cap = True
-            self._world.record(self.name, "data_cap_reached", cap_bytes=cap_bytes)
-            if self.access.after_cap_bps == 0:
-                self._world.after(0, self.freeze)
+            self._reach_cap()
+
+    def _reach_cap(self) -> None:
+        self.is_over_cap = True
+        self._world.record(self.name, "data_cap_reached", total_bytes=self.traffic.total_bytes)
+        if self.access.after_cap_bps == 0:
+            self._world.after(0, self._freeze_when_spent)
+
+    def _freeze_when_spent(self) -> None:
+        if self.is_over_cap:
+            self.freeze()
 
 
 class Network:
