@@ -7,6 +7,7 @@ machine where something else is broken. Exit status: 0 done, 1 a problem that th
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ class _Version(argparse.Action):
 
 
 def _run(config: Path) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads cost memory; the player never uses them
     from edge.adapters.runtime import run  # noqa: PLC0415 - see the module's text
 
     run(config)

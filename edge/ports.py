@@ -7,7 +7,7 @@ own thread; what fails answers with the failure event that `effects` names, neve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, LogDecision, StoreDocument, StoreReport
@@ -26,6 +26,24 @@ class Workshop(Protocol):
 
     def open_clip(self, sha256: str) -> ClipReader:
         """A fetched media file, ready to be read; raises ClipError when it is missing or damaged."""
+
+
+class Link(Protocol):
+    """The connection to the broker (`protocol.adapters.mqtt_link`)."""
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+    ) -> None:
+        """Queue a message; QoS 0 is dropped while there is no connection."""
+
+    def subscribe(self, topics: Sequence[tuple[str, int]]) -> None:
+        """Be subscribed to these, on this connection and every later one; what is retained comes again."""
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Undo `subscribe`."""
+
+    def set_herd_window_s(self, herd_window_s: float) -> None:
+        """Spread the first reconnect after a loss over this many seconds."""
 
 
 class Store(Protocol):

@@ -15,15 +15,14 @@ from edge.effects import Effect
 from edge.errors import GpioError
 from edge.events import AmplifierFailed, Event, Measured
 from edge.player.ports import SoundCard
-from edge.ports import AmplifierPin, DecisionLog, MediaStore, Store
-from protocol.adapters.mqtt_link import MqttLink
+from edge.ports import AmplifierPin, DecisionLog, Link, MediaStore, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything that an agent's effects reach."""
 
-    link: MqttLink
+    link: Link
     store: Store
     media: MediaStore
     card: SoundCard

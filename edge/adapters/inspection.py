@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from edge.adapters.certificate import check_certificate
 from edge.adapters.config_file import read_config
 from edge.adapters.decoder import LibopusDecoder
 from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
@@ -41,9 +42,11 @@ def check(path: Path) -> tuple[bool, list[str]]:
         prepared = prepare(path)
     except ConfigurationError as error:
         return False, str(error).splitlines()
-    is_good = True
-    lines.append(f"ok: {path} is a configuration of {prepared.config.node}; its keys and certificates fit")
-    lines += [f"warning: {warning}" for warning in prepared.warnings]
+    certificate = check_certificate(prepared.config, datetime.now(UTC))
+    is_good = not certificate.problems
+    lines.append(f"ok: {path} is a configuration of {prepared.config.node}; its files can be read and fit")
+    lines += [f"problem: {problem}" for problem in certificate.problems]
+    lines += [f"warning: {warning}" for warning in (*prepared.warnings, *certificate.warnings)]
     for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier))):
         is_good = is_good and found_good
         lines.append(f"{'ok' if found_good else 'problem'}: {line}")

@@ -1,8 +1,9 @@
 """Reads the configuration and everything that it names, and says all that is wrong with it at once.
 
 What a node needs before it can start is read here and handed to the runtime as values: settings, pinned root,
-report key, TLS identity. Each problem names the file and what to do about it. `warnings` are what will become a
-problem (a certificate near its end) or weakens the node (a key that others may read).
+report key, TLS identity. Each problem names the file and what to do about it. `warnings` are what weakens the
+node (a key that others may read). What a certificate says is looked at by `certificate`, for `check` alone: the
+library that reads it costs a running node 2 MB.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ import os
 import ssl
 import stat
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -26,8 +25,6 @@ from protocol.envelope import Signer, signer_from_private_key
 from protocol.errors import LocalProtocolError
 from protocol.keyring import RootKeys, parse_root_keys
 
-EXPIRY_WARNING_DAYS: Final = 30
-"""Certificates of 90 days are renewed at two thirds of their life; later than that somebody should look."""
 OTHERS_MASK: Final = stat.S_IRWXG | stat.S_IRWXO
 REPORT_KEY_ID: Final = "report"
 """Stands in a report's envelope; whose key it is follows from the node's name."""
@@ -52,14 +49,13 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(path: Path, *, now: datetime | None = None) -> Prepared:
+def prepare(path: Path) -> Prepared:
     """Read a configuration and all that it names; raises ConfigurationError with every problem."""
     config = read_config(path)
     findings = Findings()
     root = _root(config, findings)
     signer = _report_signer(config, findings)
     tls = _tls(config, findings)
-    _check_certificate(config, findings, now or datetime.now(UTC))
     _check_state_folder(Path(config.state_dir), findings)
     if findings.problems or root is None or signer is None or tls is None:
         raise ConfigurationError(str(path), findings.problems)
@@ -122,29 +118,6 @@ def _tls(config: EdgeConfig, findings: Findings) -> ssl.SSLContext | None:
             f"is no PEM file: {error}"
         )
     return context if len(findings.problems) == before else None
-
-
-def _check_certificate(config: EdgeConfig, findings: Findings, now: datetime) -> None:
-    path = config.trust.certificate
-    try:
-        certificate = x509.load_pem_x509_certificate(read_bounded(Path(path), "trust.certificate"))
-    except (ConfigurationError, ValueError):
-        return  # told by `_tls` already
-    names = [str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    if config.node not in names:
-        findings.problems.append(
-            f"trust.certificate: {path} is for {', '.join(names) or 'nobody'}, but node is {config.node}; the broker "
-            "knows a node by its certificate's name"
-        )
-    ends = certificate.not_valid_after_utc
-    if now > ends:
-        findings.problems.append(f"trust.certificate: {path} expired on {ends:%Y-%m-%d}; the node needs a new one")
-    elif now + timedelta(days=EXPIRY_WARNING_DAYS) > ends:
-        findings.warnings.append(f"trust.certificate: {path} expires on {ends:%Y-%m-%d}")
-    if now < certificate.not_valid_before_utc:
-        findings.warnings.append(
-            f"trust.certificate: {path} is valid from {certificate.not_valid_before_utc:%Y-%m-%d}; is the clock right?"
-        )
 
 
 def _check_state_folder(folder: Path, findings: Findings) -> None:
