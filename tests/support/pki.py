@@ -51,6 +51,10 @@ class DevelopmentKeys:
         """The node's own signer, with which it signs its reports."""
         return signer_from_private_key(node, self._ed25519(self.folder / "nodes" / node / "report.key"))
 
+    def report_public_key(self, node: str) -> bytes:
+        """What the controller's configuration names the node's reports by."""
+        return self._ed25519(self.folder / "nodes" / node / "report.key").public_key().public_bytes_raw()
+
     def root_signers(self, count: int = 2) -> list[Signer]:
         """The first `count` of the three root keys."""
         return [self.signer(key_id) for key_id in ROOT_KEYS[:count]]
