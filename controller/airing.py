@@ -163,8 +163,10 @@ class ReportDesk:
         def kept(later: Now) -> list[Effect]:
             node.in_hand.pop(report.number, None)
             node.digests[report.number] = digest
+            complete = node.number
             self._advance(node, later.shared_ms)
-            self._owe(name, later)
+            if node.number > complete:
+                self._owe(name, later)
             return list(self._on_stored(name, stored, later))
 
         def not_kept(reason: str, _later: Now) -> list[Effect]:

@@ -40,6 +40,7 @@ RUNNING_MAX: Final = 32
 REMEMBERED_MAX: Final = 50
 LEFT_MS_MIN: Final = 1_000
 """A relay with less time left is not begun."""
+TIME_WAS_UP: Final = "its time was up"
 
 
 class Trigger(StrEnum):
@@ -173,6 +174,8 @@ class RelayDesk:
         relay = self._relays.get(stream)
         if relay is None or relay.state is RelayState.ENDED:
             return []
+        if now.shared_ms + LEFT_MS_MIN >= relay.ends_at_ms:
+            return self._end(relay, now, reason=TIME_WAS_UP)
         attempt = self._failures.get((relay.area, relay.feed), 0)
         self._failures[relay.area, relay.feed] = attempt + 1
         wait_ms = REOPEN_MS[min(attempt, len(REOPEN_MS) - 1)]
@@ -189,7 +192,7 @@ class RelayDesk:
                 effects += self._begin(relay, now)
         for relay in self.running:
             if now.shared_ms >= relay.ends_at_ms:
-                effects += self._end(relay, now, reason="its time was up")
+                effects += self._end(relay, now, reason=TIME_WAS_UP)
             elif relay.occurrence is not None and not self._is_still_planned(relay):
                 effects += self._end(relay, now, reason="the programme was changed")
         for stream, (at_ms, relay) in list(self._reopen.items()):

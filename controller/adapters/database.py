@@ -48,6 +48,8 @@ POOL: Final = 4
 """Connections to PostgreSQL: one writer, the rest for questions."""
 ENDED_KEPT: Final = 50
 """Ended emergencies and relays that are loaded to be shown."""
+FOREIGN: Final = (SQLAlchemyError, OSError, sqlite3.Error, OverflowError, ValueError)
+"""What the libraries below were seen to raise; values that a driver cannot carry are the last two."""
 _Record = AiringRecord | FaultRecord
 
 
@@ -116,7 +118,7 @@ class SqlDatabase:
         try:
             async with self._engine.connect() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
+        except FOREIGN as error:
             raise DatabaseError(f"the database {self._name}: {_plain(error)}") from error
 
     def _statements(self, change: Change) -> list[sa.Executable]:
@@ -198,7 +200,9 @@ async def open_database(text: str) -> SqlDatabase:
     try:
         url = make_url(text)
         engine = _engine(url)
-    except (ArgumentError, KeyError) as error:
+    except OSError as error:
+        raise DatabaseError(f"database: {text}: its folder cannot be made: {error.strerror or error}") from error
+    except (ArgumentError, KeyError, ValueError) as error:
         raise DatabaseError(
             f"database: {text.rsplit('@', maxsplit=1)[-1]!r} is no address of a database; see docs"
         ) from error
@@ -208,7 +212,7 @@ async def open_database(text: str) -> SqlDatabase:
     except DatabaseError:
         await engine.dispose()
         raise
-    except (SQLAlchemyError, OSError, sqlite3.Error) as error:
+    except FOREIGN as error:
         await engine.dispose()
         raise DatabaseError(f"the database {name} cannot be opened: {_plain(error)}") from error
     return SqlDatabase(engine, name)

@@ -194,7 +194,11 @@ class Runtime:
                 if future is not None and not future.done():
                     future.set_result(effect)
             case Note(level=level, what=what, reason=reason, facts=facts):
-                shown = [what, *(f"{name}={value}" for name, value in facts.items()), *([f"({reason})"] if reason else [])]
+                shown = [
+                    what,
+                    *(f"{name}={value}" for name, value in facts.items()),
+                    *([f"({reason})"] if reason else []),
+                ]
                 log.log(_LOG_LEVELS[level], "%s", " ".join(shown))
 
     def _publish(self, effect: Publish) -> None:

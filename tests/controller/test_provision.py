@@ -1,0 +1,141 @@
+"""Assignments and plans: what is published, what is not published again, what is withdrawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.events import BrokerConnected, BrokerLost, MediaRefused, SiteChanged, Woken
+from controller.planner import DAY_MS
+from controller.site import site_of
+from protocol.messages import Assignment, Plan, QuietHours
+from protocol.topics import TopicName, topic
+from tests.support.controller_desk import CLIP, DRILL_CLIP, DeskWorld, config_of, document, plain_config, published
+from tests.support.pki import DevelopmentKeys
+
+AT_N001 = topic(TopicName.ASSIGNMENT, node="N001")
+AT_XA = topic(TopicName.PLAN, area="xa")
+KEYSET = topic(TopicName.KEYSET)
+
+
+def begun(pki: DevelopmentKeys, **changes: Any) -> DeskWorld:
+    world = DeskWorld(pki, **changes)
+    world.begin()
+    return world
+
+
+def test_an_assignment_says_where_a_node_stands(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    said = document(published(world.effects, AT_N001)[-1], Assignment)
+    assert said.areas == ("dong", "xa")
+    assert said.quiet_hours == QuietHours(begin_minute=21 * 60, end_minute=5 * 60 + 30)
+    assert set(said.prepared_clips) == {CLIP, DRILL_CLIP}
+
+
+def test_a_plan_covers_seven_days_and_stays_ahead(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    for _ in range(10):
+        plan = world.desk.plan("xa")
+        assert plan is not None
+        assert plan.covers_until_ms - world.now.shared_ms >= 7 * DAY_MS
+        starts = [each.start_at_ms for each in plan.occurrences if each.id.endswith(".0")]
+        assert len([at for at in starts if at > world.now.shared_ms]) >= 7
+        world.advance(DAY_MS)
+
+
+def test_plans_and_assignments_are_signed_once_a_day_and_not_more(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    world.effects.clear()
+    world.advance(5 * DAY_MS)
+    plans = {each.payload for each in published(world.effects, AT_XA)}
+    assert 4 <= len(plans) <= 6
+    assert published(world.effects, AT_N001) == []
+
+
+def test_a_restart_signs_nothing_anew(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    before = {each.topic: each for each in world.memory.kept().documents}
+    world.restart()
+    assert {each.topic: each for each in world.memory.kept().documents} == before
+    assert {each.payload for each in published(world.effects, AT_XA)} == {before[AT_XA].payload}
+
+
+def test_everything_that_stands_is_published_again_after_each_connect_the_keys_first(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    world.post(BrokerLost(reason="restart"))
+    effects = [*world.post(BrokerConnected(is_session_present=True)), *world.advance(1_000)]
+    sent = [each.topic for each in published(effects)]
+    documents = {each.topic for each in world.memory.kept().documents}
+    assert documents <= set(sent)
+    own_state = topic(TopicName.CONTROLLER_STATE, controller="controller1")
+    assert next(each for each in sent if each != own_state) == KEYSET
+    assert published(effects, KEYSET)[0].payload == pki.keyset_bytes
+
+
+def test_republication_goes_in_slices(pki: DevelopmentKeys) -> None:
+    areas = [{"id": "xa", "title": "Xã"}, *({"id": f"t{n}", "title": "T", "parent": "xa"} for n in range(250))]
+    nodes = [dict(plain_config(pki)["nodes"][0], area="xa")]
+    world = begun(pki, areas=areas, nodes=nodes)
+    world.post(BrokerLost(reason="restart"))
+    at_once = published(world.post(BrokerConnected(is_session_present=True)))
+    assert len(at_once) <= 101
+    rest = published(world.advance(1_000))
+    assert len({each.topic for each in at_once + rest}) >= 253
+
+
+def test_a_change_of_programmes_makes_a_new_plan_with_a_higher_counter(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    old = world.desk.plan("xa")
+    programme = dict(plain_config(pki)["programmes"][0], at="06:15:00")
+    effects = world.post(SiteChanged(site=site_of(config_of(pki, programmes=[programme]))))
+    new = document(published(effects, AT_XA)[0], Plan)
+    assert old is not None
+    assert new.counter > old.counter
+    assert {each.start_at_ms for each in new.occurrences} != {each.start_at_ms for each in old.occurrences}
+
+
+def test_a_clock_set_back_does_not_lower_a_counter(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    old = world.desk.plan("xa")
+    earlier = DeskWorld(pki, at_ms=world.now.shared_ms - DAY_MS)
+    earlier.memory = world.memory
+    earlier.restart()
+    programme = dict(plain_config(pki)["programmes"][0], at="06:15:00")
+    earlier.post(SiteChanged(site=site_of(config_of(pki, programmes=[programme]))))
+    new = earlier.desk.plan("xa")
+    assert old is not None
+    assert new is not None
+    assert old.counter < new.counter < old.counter + 10
+
+
+def test_what_the_site_no_longer_knows_is_withdrawn_when_the_broker_hears_it(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    world.post(BrokerLost(reason="restart"))
+    nodes = plain_config(pki)["nodes"][1:]
+    site = site_of(config_of(pki, nodes=nodes))
+    assert published(world.post(SiteChanged(site=site))) == []
+    world.post(BrokerConnected(is_session_present=False))
+    world.post(SiteChanged(site=site))
+    assert published(world.effects, AT_N001)[-1].payload == b""
+    assert AT_N001 not in {each.topic for each in world.memory.kept().documents}
+
+
+def test_a_refused_file_is_left_out_and_told(pki: DevelopmentKeys) -> None:
+    world = DeskWorld(pki)
+    world.post(Woken())
+    world.post(BrokerConnected(is_session_present=False))
+    assert world.desk.plan("xa") is None
+    world.post(MediaRefused(path="/site/song.mp3", reason="/site/song.mp3 is silent"))
+    plan = world.desk.plan("xa")
+    assert plan is not None
+    assert {each.feed for each in plan.occurrences} == {"vov1"}
+    assert world.desk.status(world.now).warnings == ("/site/song.mp3 is silent",)
+
+
+def test_a_full_disk_publishes_no_plan_that_is_not_durable(pki: DevelopmentKeys) -> None:
+    world = DeskWorld(pki)
+    world.memory.is_full = True
+    world.begin()
+    assert published(world.effects, AT_XA) == []
+    world.memory.is_full = False
+    world.advance(120_000)
+    assert len(published(world.effects, AT_XA)) >= 1

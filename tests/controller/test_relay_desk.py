@@ -1,0 +1,182 @@
+"""Relays: planned a little ahead, by hand, stopped, failing, and across kill -9."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.errors import RequestCode, RequestError
+from controller.events import RelayNews, SiteChanged
+from controller.feed_watch import AlarmKind
+from controller.records import RelayRecord, RelayState
+from controller.relay import RelayAlarm, RelayEnded, RelayRecovered, RelayStarted
+from controller.relay_desk import PREPARE_MS
+from controller.requests import StartRelay, StopRelay
+from controller.site import site_of
+from protocol.messages import BroadcastClass, StreamEnd, StreamStart
+from protocol.topics import TopicName, topic
+from protocol.units import SharedMs
+from tests.support.controller_desk import DeskWorld, closed, config_of, document, opened, published
+from tests.support.pki import DevelopmentKeys
+
+VOV = StartRelay(area="dong", feed="vov1", minutes=15)
+
+
+@pytest.fixture
+def world(pki: DevelopmentKeys) -> DeskWorld:
+    made = DeskWorld(pki)
+    made.begin()
+    made.effects.clear()
+    return made
+
+
+def started(world: DeskWorld, request: StartRelay = VOV) -> RelayRecord:
+    record = world.ask(request).result
+    assert isinstance(record, RelayRecord)
+    return record
+
+
+def at(relay: RelayRecord) -> str:
+    return topic(TopicName.STREAM, area=relay.area, stream=relay.stream)
+
+
+def state(world: DeskWorld, stream: str) -> RelayState:
+    return {each.stream: each.state for each in world.desk.status(world.now).relays}[stream]
+
+
+def ms(world: DeskWorld) -> SharedMs:
+    return world.now.shared_ms
+
+
+def test_a_relay_by_hand_is_announced_with_its_key_before_its_worker_begins(world: DeskWorld) -> None:
+    relay = started(world)
+    start = document(published(world.effects, at(relay))[0], StreamStart)
+    assert (start.public_key, start.stream) == (bytes.fromhex(relay.stream) * 4, relay.stream)
+    assert (start.starts_at_ms, start.ends_at_ms) == (ms(world), ms(world) + 900_000)
+    assert opened(world.effects) == [relay]
+
+
+def test_the_same_relay_again_is_the_one_that_runs(world: DeskWorld) -> None:
+    relay = started(world)
+    again = world.ask(VOV)
+    assert again.is_new is False
+    assert again.result == relay
+
+
+def test_a_planned_relay_begins_ahead_of_its_start_and_ends_at_its_end(world: DeskWorld) -> None:
+    plan = world.desk.plan("xa")
+    assert plan is not None
+    occurrence = next(each for each in plan.occurrences if each.feed)
+    world.advance(occurrence.start_at_ms - ms(world) - PREPARE_MS - 1)
+    assert opened(world.effects) == []
+    world.advance(2)
+    [relay] = opened(world.effects)
+    start = document(published(world.effects, at(relay))[0], StreamStart)
+    assert (start.occurrence, start.starts_at_ms) == (occurrence.id, occurrence.start_at_ms)
+    world.advance(PREPARE_MS + occurrence.duration_ms + 10)
+    assert closed(world.effects) == [relay.stream]
+    assert document(published(world.effects, at(relay))[-1], StreamEnd).ends_at_ms == relay.ends_at_ms
+    assert state(world, relay.stream) is RelayState.ENDED
+
+
+def test_the_end_is_cleared_from_the_broker_after_a_while(world: DeskWorld) -> None:
+    relay = started(world)
+    world.ask(StopRelay(stream=relay.stream))
+    world.advance(301_000)
+    assert published(world.effects, at(relay))[-1].payload == b""
+
+
+def test_a_planned_relay_that_was_stopped_stays_stopped_also_after_a_restart(world: DeskWorld) -> None:
+    world.advance(5 * 60_000)
+    [relay] = opened(world.effects)
+    world.ask(StopRelay(stream=relay.stream))
+    world.advance(60_000)
+    assert len(opened(world.effects)) == 1
+    world.restart()
+    world.advance(60_000)
+    assert opened(world.effects) == []
+
+
+def test_kill_9_in_the_middle_ends_the_old_stream_and_begins_a_new_one(world: DeskWorld) -> None:
+    by_hand = started(world)
+    world.advance(5 * 60_000)
+    planned = next(each for each in opened(world.effects) if each.occurrence)
+    world.restart()
+    for relay in (by_hand, planned):
+        ends = [document(each, StreamEnd) for each in published(world.effects, at(relay)) if each.payload][-1:]
+        assert [each.stream for each in ends] == [relay.stream]
+    anew = opened(world.effects)
+    assert {(each.area, each.feed, each.occurrence, each.ends_at_ms) for each in anew} == {
+        (each.area, each.feed, each.occurrence, each.ends_at_ms) for each in (by_hand, planned)
+    }
+    assert not {each.stream for each in anew} & {by_hand.stream, planned.stream}
+
+
+def test_alarms_and_recovery_are_shown(world: DeskWorld) -> None:
+    relay = started(world)
+    url = "http://station.example/vov1.m3u8"
+    world.post(RelayNews(stream=relay.stream, news=RelayStarted(url=url, play_at_ms=ms(world))))
+    assert state(world, relay.stream) is RelayState.ON_AIR
+    alarm = RelayAlarm(kind=AlarmKind.SILENT, url=url, detail="no level for 20 s", at_ms=ms(world))
+    world.post(RelayNews(stream=relay.stream, news=alarm))
+    [view] = world.desk.status(world.now).relays
+    assert (view.state, "no level for 20 s" in view.reason) == (RelayState.TROUBLED, True)
+    world.post(RelayNews(stream=relay.stream, news=RelayRecovered(url=url, at_ms=ms(world))))
+    [view] = world.desk.status(world.now).relays
+    assert (view.state, view.reason) == (RelayState.ON_AIR, "")
+
+
+def test_a_worker_that_ends_is_begun_anew_with_growing_waits(world: DeskWorld) -> None:
+    stream = started(world).stream
+    waits = []
+    for _ in range(3):
+        world.effects.clear()
+        ended_at_ms = ms(world)
+        world.post(RelayNews(stream=stream, news=RelayEnded(reason="codec", at_ms=ms(world))))
+        while not opened(world.effects):
+            world.advance(500)
+        waits.append(ms(world) - ended_at_ms)
+        stream = opened(world.effects)[0].stream
+    assert waits == [1_000, 2_000, 5_000]
+
+
+def test_a_worker_that_ends_at_its_time_is_not_begun_anew(world: DeskWorld) -> None:
+    relay = started(world)
+    world.advance(900_000 - 1)
+    world.post(RelayNews(stream=relay.stream, news=RelayEnded(reason="its time is over", at_ms=ms(world))))
+    world.advance(5_000)
+    assert [each for each in opened(world.effects) if each.occurrence is None] == [relay]
+    assert [each.reason for each in world.desk.status(world.now).relays if each.stream == relay.stream] == [
+        "its time was up"
+    ]
+
+
+def test_a_programme_that_is_removed_ends_its_relay(world: DeskWorld) -> None:
+    world.advance(5 * 60_000)
+    [relay] = opened(world.effects)
+    world.post(SiteChanged(site=site_of(config_of(world.pki, programmes=[]))))
+    assert closed(world.effects) == [relay.stream]
+
+
+def test_a_full_disk_starts_no_relay(world: DeskWorld) -> None:
+    world.memory.is_full = True
+    with pytest.raises(RequestError) as refused:
+        world.ask(VOV)
+    assert refused.value.code is RequestCode.NOT_STORED
+    assert opened(world.effects) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (StartRelay(area="nowhere", feed="vov1"), RequestCode.UNKNOWN_AREA),
+        (StartRelay(area="xa", feed="nothing"), RequestCode.UNKNOWN_FEED),
+        (StartRelay(area="xa", feed="vov1", broadcast_class=BroadcastClass.EMERGENCY), RequestCode.BAD_REQUEST),
+        (StopRelay(stream="ffffffffffffffff"), RequestCode.UNKNOWN_STREAM),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(
+    world: DeskWorld, request_: StartRelay | StopRelay, code: RequestCode
+) -> None:
+    with pytest.raises(RequestError) as refused:
+        world.ask(request_)
+    assert refused.value.code is code
