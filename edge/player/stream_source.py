@@ -4,8 +4,9 @@ Duty: puts frames on the grid by their sample index, decodes them in order, and 
 streams are listened to, and whether a packet is genuine, was decided before (`guard`).
 
 Rules kept:
-- The first packet of an epoch anchors it; later ones must agree within ANCHOR_TOLERANCE_SAMPLES, so no jump of a
-  sender's clock moves what already sounds. A higher epoch takes over at its own first sample; lower ones are refused.
+- The first packet of an epoch anchors it; later ones must agree within ANCHOR_TOLERANCE_SAMPLES, or
+  REANCHOR_PACKETS in a row with each other: one odd packet moves nothing. A higher epoch takes over at its own first
+  sample; lower ones are refused.
 - What is missing at its instant is concealed by Opus for CONCEAL_SAMPLES_MAX with a fade, then it is silence; the
   timeline stays. Sound comes back with a fade of RETURN_SAMPLES.
 - A frame that libopus refuses counts as missing. Nothing that a packet holds makes a read fail.
@@ -32,6 +33,8 @@ RETURN_SAMPLES: Final = 15 * SAMPLES_PER_MS
 """Fade when sound comes back after a loss, or a sender starts anew."""
 ANCHOR_TOLERANCE_SAMPLES: Final = SAMPLES_PER_MS
 """Senders round play times; more than a millisecond apart they mean different timelines."""
+REANCHOR_PACKETS: Final = 3
+"""So many packets in a row that agree on another timeline are right, and the first packet was wrong."""
 LATENESS_PACKETS: Final = 600
 """Packets over which lateness is judged: a minute of 100 ms packets."""
 OFF_GRID: Final = "off_grid"
@@ -56,6 +59,8 @@ class StreamSource:
         self._heard_until = int(starts_at)
         self._epoch = -1
         self._origin = 0
+        self._other_origin = 0
+        self._other_packets = 0
         self._lateness_ns: deque[int] = deque(maxlen=LATENESS_PACKETS)
         self._next: int | None = None
         self._out = np.zeros(FRAME_SAMPLES, np.float32)
@@ -78,7 +83,7 @@ class StreamSource:
             self.faults[OTHER_STREAM] += 1
         elif packet.epoch < self._epoch:
             self.faults[OLD_EPOCH] += 1
-        elif not is_new and abs(origin - self._origin) > ANCHOR_TOLERANCE_SAMPLES:
+        elif not is_new and not self._is_anchored(origin, packet.first_sample):
             self.faults[OFF_GRID] += 1
         else:
             self._lateness_ns.append(arrived_at_ns - packet.play_at_ns)
@@ -117,6 +122,20 @@ class StreamSource:
             return None
         ordered = sorted(self._lateness_ns)
         return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] / NS_PER_MS
+
+    def _is_anchored(self, origin: int, first_sample: int) -> bool:
+        """Whether a packet is on the epoch's timeline, or has just made another one believed."""
+        if abs(origin - self._origin) <= ANCHOR_TOLERANCE_SAMPLES:
+            self._other_packets = 0
+            return True
+        agrees = self._other_packets and abs(origin - self._other_origin) <= ANCHOR_TOLERANCE_SAMPLES
+        self._other_origin, self._other_packets = origin, self._other_packets + 1 if agrees else 1
+        if self._other_packets < REANCHOR_PACKETS:
+            return False
+        self._origin, self._other_packets = origin, 0
+        self._buffer.drop_from(origin + first_sample)
+        self._heard_until = min(self._heard_until, origin + first_sample)
+        return True
 
     def _put(self, epoch: int, start: int, frame: bytes, arrived_at: SharedSample) -> None:
         if epoch > self._epoch and self._buffer.judge(start, arrived_at=arrived_at) in _TAKES_OVER:

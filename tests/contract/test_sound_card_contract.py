@@ -18,7 +18,7 @@ from edge.events import CardFailed, CardStarted
 from protocol.units import SAMPLE_RATE_HZ
 from tests.support.card_bench import Bench, card_bench
 
-KINDS = ("simulated", "fifo", "pulse")
+KINDS = ("simulated", "fifo", pytest.param("pulse", marks=pytest.mark.slow))
 STEP_SAMPLES_MAX = 24
 """Half a millisecond: what a device's word about its own delay jitters while its clock is being learned."""
 
@@ -125,7 +125,7 @@ async def test_it_says_what_sounds_where(bench: Bench) -> None:
     assert "paced by the" in bench.card.path
 
 
-@pytest.mark.parametrize("absent", ["simulated", "pulse"])
+@pytest.mark.parametrize("absent", ["simulated", pytest.param("pulse", marks=pytest.mark.slow)])
 async def test_a_device_that_is_not_there_is_reported_and_found_later(absent: str, tmp_path: Path) -> None:
     async with card_bench(absent, tmp_path, is_plugged=False) as bench:
         bench.card.start()

@@ -1,92 +1,134 @@
-"""Sound for tests: made tones, and the search for a recording in what it was taken from."""
+"""Sound for tests: a wave that says where on the grid it belongs, codecs and sources that carry it.
+
+`wave(grid)` is a 200 Hz sine by grid sample, smooth enough that any cut or shift shows as a step or a difference.
+The fake codec's frames carry their grid place as text; what it decodes is the wave there, and what it conceals goes
+on smoothly, as Opus does.
+"""
 
 from __future__ import annotations
-
-import ctypes
-import importlib
-import warnings
-import wave
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-RATE_HZ = 48_000
-_COARSE = 6
-"""Searching at 8 kHz is exact to 125 us and 40 times as quick."""
+from edge.errors import ClipError, DecoderError
+from edge.player.ports import Samples
+from edge.player.source import SourceCounters
+from protocol.stream import AudioPacket
+from protocol.units import FRAME_SAMPLES, SharedNs, SharedSample, shared_ns_of_sample
+
+PERIOD_SAMPLES = 240
+AMPLITUDE = 0.5
+STEP_MAX = 2 * np.pi / PERIOD_SAMPLES * AMPLITUDE
+"""Largest difference of two neighbouring samples of the wave."""
+STREAM = "5e" * 8
+ORIGIN = 1_767_564_000_000 * 48
+"""A grid sample in the year 2026; the numbers of real life need 47 bits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """Where a piece lies in a whole, and how well it fits: 1 is equal but for gain."""
-
-    at_s: float
-    likeness: float
+def wave(first: int, count: int) -> Samples:
+    """float32[count] of the wave from grid sample `first` on."""
+    places = (np.arange(first, first + count, dtype=np.int64)) % PERIOD_SAMPLES
+    return (AMPLITUDE * np.sin(places * (2 * np.pi / PERIOD_SAMPLES))).astype(np.float32)
 
 
-def read_wav(path: Path) -> NDArray[np.float32]:
-    """A mono int16 file at 48 kHz, full scale 1."""
-    with wave.open(str(path)) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE_HZ)
-        return np.asarray(np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768, np.float32)
+def steps(samples: NDArray[np.float32]) -> float:
+    """The largest step in a waveform, counted from silence before it."""
+    return float(np.abs(np.diff(samples, prepend=np.float32(0.0))).max()) if len(samples) else 0.0
 
 
-def write_wav(path: Path, samples: NDArray[np.float32]) -> Path:
-    """Keep samples as mono int16 at 48 kHz."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
-    return path
+class WaveDecoder:
+    """Decodes frames made by `wave_frame`; refuses everything else."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self.concealed = 0
+        self.resets = 0
+
+    def decode(self, frame: bytes, into: Samples) -> None:
+        if not frame.startswith(b"@"):
+            raise DecoderError("not a frame of the wave")
+        start = int(frame[1:])
+        into[:] = wave(start, FRAME_SAMPLES)
+        self._next = start + FRAME_SAMPLES
+
+    def conceal(self, into: Samples) -> None:
+        self.concealed += 1
+        into[:] = wave(self._next, FRAME_SAMPLES)
+        self._next += FRAME_SAMPLES
+
+    def reset(self) -> None:
+        self.resets += 1
 
 
-def tone(frequency_hz: float, seconds: float, dbfs: float = -20.0, *, begin: int = 0) -> NDArray[np.float32]:
-    """A sine of a given RMS; `begin` is the index of its first sample."""
-    index = np.arange(begin, begin + round(seconds * RATE_HZ))
-    sine = np.sin(2 * np.pi * frequency_hz * index / RATE_HZ) * np.sqrt(2) * 10 ** (dbfs / 20)
-    return np.asarray(sine, np.float32)
+def wave_frame(start: int) -> bytes:
+    """A frame that sounds from grid sample `start` on."""
+    return b"@%d" % start
 
 
-def noise(seconds: float, dbfs: float, seed: int = 1) -> NDArray[np.float32]:
-    """White noise of a given RMS."""
-    made = np.random.default_rng(seed).standard_normal(round(seconds * RATE_HZ)) * 10 ** (dbfs / 20)
-    return np.asarray(made, np.float32)
+def wave_packet(
+    sequence: int, *, origin: int = ORIGIN, epoch: int = 1, frames: int = 5, first_sample: int | None = None
+) -> AudioPacket:
+    """A packet of an epoch that began at grid sample `origin`, full of the wave."""
+    first = sequence * frames * FRAME_SAMPLES if first_sample is None else first_sample
+    return AudioPacket(
+        stream=STREAM,
+        epoch=epoch,
+        sequence=sequence,
+        first_sample=first,
+        play_at_ns=shared_ns_of_sample(SharedSample(origin + first)),
+        frames=tuple(wave_frame(origin + first + index * FRAME_SAMPLES) for index in range(frames)),
+    )
 
 
-def find(piece: NDArray[np.float32], whole: NDArray[np.float32]) -> Found:
-    """Search a piece in a whole that is looped for ever, by normalised correlation (FFT)."""
-    small, large = _coarse(piece), _coarse(whole)
-    large = np.concatenate((large, large[: len(small)]))
-    size = 1 << int(len(large) + len(small)).bit_length()
-    product = np.fft.irfft(np.fft.rfft(large, size) * np.conj(np.fft.rfft(small, size)), size)
-    products = product[: len(large) - len(small) + 1]
-    sums = np.concatenate(([0.0], np.cumsum(large.astype(np.float64) ** 2)))
-    energies = sums[len(small) :] - sums[: -len(small)]
-    likeness = products / np.sqrt(np.maximum(energies, 1e-9) * max(1e-9, float(np.dot(small, small))))
-    best = int(np.argmax(likeness))
-    return Found(at_s=best * _COARSE / RATE_HZ, likeness=float(likeness[best]))
+def instant(sample: int) -> SharedNs:
+    """The shared instant of a grid sample."""
+    return shared_ns_of_sample(SharedSample(sample))
 
 
-def decode_opus(frames: Iterable[bytes]) -> NDArray[np.float32]:
-    """What libopus makes of frames of 20 ms, mono 48 kHz."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # opuslib 3.0.1 compares integers by `is`
-        opus = importlib.import_module("opuslib.api.decoder")
-    state, pieces = opus.create_state(RATE_HZ, 1), []
-    decode = importlib.import_module("opuslib.api").libopus.opus_decode_float
-    try:
-        for frame in frames:
-            out = (ctypes.c_float * 960)()
-            assert decode(state, frame, len(frame), out, 960, 0) == 960
-            pieces.append(np.frombuffer(bytes(out), np.float32))
-    finally:
-        opus.destroy(state)
-    return np.concatenate(pieces)
+class WaveSource:
+    """The wave itself as a source: what it gives is right only if it is asked for the right place."""
+
+    def __init__(self, amplitude: float = 1.0) -> None:
+        self.counters = SourceCounters()
+        self._amplitude = np.float32(amplitude)
+
+    def read(self, first: SharedSample, count: int) -> Samples:
+        self.counters.real += count
+        samples: Samples = wave(first, count) * self._amplitude
+        return samples
 
 
-def _coarse(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    whole = samples[: len(samples) // _COARSE * _COARSE].astype(np.float64)
-    return np.asarray(whole.reshape(-1, _COARSE).mean(axis=1))
+class ConstantSource:
+    """The same value for ever; shows gains and fades as they are."""
+
+    def __init__(self, value: float = 0.5) -> None:
+        self.counters = SourceCounters()
+        self._value = value
+
+    def read(self, first: SharedSample, count: int) -> Samples:
+        assert first >= 0
+        self.counters.real += count
+        return np.full(count, self._value, np.float32)
+
+
+class MemoryClip:
+    """A clip reader on an array, which may break at a sample."""
+
+    def __init__(self, samples: NDArray[np.float32], *, breaks_at: int | None = None) -> None:
+        self._samples = samples
+        self._breaks_at = breaks_at
+        self.is_closed = False
+
+    @property
+    def samples(self) -> int:
+        return len(self._samples)
+
+    def read(self, first: int, into: Samples) -> None:
+        assert first >= 0
+        assert first + len(into) <= len(self._samples), "a source must stay within the file"
+        if self._breaks_at is not None and first + len(into) > self._breaks_at:
+            raise ClipError("the card is worn out")
+        into[:] = self._samples[first : first + len(into)]
+
+    def close(self) -> None:
+        self.is_closed = True
