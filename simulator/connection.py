@@ -53,13 +53,12 @@ class _Farewell:
 class Pipe:
     """One direction of a connection: a queue in order with one event for its head."""
 
-    __slots__ = ("_connection", "_is_up", "_last_arrival_ns", "_timer", "_world", "is_frozen", "pending_bytes", "queue")
+    __slots__ = ("_connection", "_is_up", "_timer", "_world", "is_frozen", "pending_bytes", "queue")
 
     def __init__(self, connection: Connection, world: World, *, is_up: bool) -> None:
         self._connection = connection
         self._world = world
         self._is_up = is_up
-        self._last_arrival_ns = 0
         self._timer: Timer | None = None
         self.is_frozen = False
         self.pending_bytes = 0
@@ -82,7 +81,6 @@ class Pipe:
             model = host.access.down
             sent_ns = host.send_down(wire_bytes)
         arrival_ns = max(sent_ns, from_ns) + model.sample_ns(host.chance, segments)
-        self._last_arrival_ns = arrival_ns = max(arrival_ns, self._last_arrival_ns)
         self.pending_bytes += size
         self.queue.append((arrival_ns, now_ns, size, packet))
         if self._timer is None and not self.is_frozen:
@@ -101,7 +99,8 @@ class Pipe:
             return
         blocked_from_ns = max(cut_at_ns, self.queue[0][1])
         resume_ns = max(first_retransmission_after(blocked_from_ns, self._world.now_ns), self.queue[0][0])
-        self._last_arrival_ns = max(self._last_arrival_ns, resume_ns)
+        head = self.queue[0]
+        self.queue[0] = (resume_ns, *head[1:])
         self._timer = self._world.at(resume_ns, self._arrive)
 
     def drop(self) -> None:

@@ -226,6 +226,8 @@ async def test_nobody_writes_or_reads_what_the_rules_deny(bench: Bench) -> None:
     controller.subscribe([(ALL_STATES, 1)])
     node, node_heard = await bench.link("N001")
     other, other_heard = await bench.link("N002")
+    controller.publish(OTHERS_ASSIGNMENT, b"retained, not for N001", retain=True)
+    await bench.elapse(QUIET_S)
     node.subscribe([(OTHERS_ASSIGNMENT, 1), (ALL_STATES, 1), (ASSIGNMENT, 1), ("#", 1)])
     other.subscribe([(PLAN, 1)])
     await bench.elapse(QUIET_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.simulated_province import PLAN, S_NS, Province, state_of
 
 TELEMETRY = state_of("N001")
@@ -87,3 +89,37 @@ def test_a_stopped_link_leaves_no_session_and_no_will() -> None:
     assert province.broker.retained(state_of("N001")) == b"goodbye"
     assert province.broker.sessions == 3
     assert province.nodes[0].events == ["connected 1"]
+
+
+def test_what_was_sent_but_not_acknowledged_is_sent_again() -> None:
+    province = Province()
+    node = province.nodes[0]
+    node.link.publish(TELEMETRY, b"on its way", 1)
+    province.network.reset("N001")
+    province.run(30)
+    assert b"on its way" in province.controller.payloads
+
+
+@pytest.mark.parametrize("after_ms", range(0, 400, 20))
+def test_whenever_a_machine_dies_while_connecting_the_broker_notices(after_ms: int) -> None:
+    province = Province(nodes=1)
+    province.nodes[0].link.set_herd_window_s(0.0)
+    province.network.reset("N001")
+    province.run(after_ms / 1_000)
+    province.network.power_off("N001")
+    province.nodes[0].link.lose_power()
+    province.run(120)
+    assert "N001" not in province.broker.connected
+
+
+@pytest.mark.parametrize("after_ms", range(0, 400, 20))
+def test_whenever_the_broker_dies_while_a_link_connects_the_link_comes_back(after_ms: int) -> None:
+    province = Province(nodes=1)
+    province.nodes[0].link.set_herd_window_s(0.0)
+    province.network.reset("N001")
+    province.run(after_ms / 1_000)
+    province.broker.lose_power()
+    province.run(30)
+    province.broker.start()
+    province.run(180)
+    assert "N001" in province.broker.connected
