@@ -4,8 +4,8 @@ Duty: the state machine of a feed's connection. It is told what the reader saw a
 reader and findings for people. Leaves reading to `adapters.feed_reader`, sound and time to `relay`.
 Rules kept: a feed is alive only when decoded audio has level; addresses are tried in the configured order, the next
 one at once, a whole round again only after a delay that doubles and is scattered; while a substitute plays, the
-addresses before it are probed beside it and taken back when they sound; each trouble of an address is told once
-until the feed is well again.
+addresses before it are probed beside it and taken back when they sound; an address that stalled is believed only
+when it goes on sending; each trouble of an address is told once until the feed is well again.
 The transitions stand in TRANSITIONS; what is not in it changes nothing.
 """
 
@@ -29,6 +29,9 @@ PROBE_EVERY_S: Final = 60.0
 """How often the addresses before a substitute are probed."""
 OPEN_S_MAX: Final = 15.0
 """An address must give audio within this; covers name, connection, playlist and three HLS segments."""
+PROVE_S: Final = 3.0
+"""An address that stalled must go on sending for this long before it is believed: Icecast and HLS hand the last
+seconds before the stall to everyone who connects, and the village would hear them over and over."""
 CUSHION_MS: Final = 2_000
 """A feed that sends nothing is stalled only when less than this is stored, so that HLS may come in pieces."""
 
@@ -147,6 +150,8 @@ class FeedWatch:
         self._next_try = MonotonicNs(0)
         self._since = MonotonicNs(0)
         self._last_data = MonotonicNs(0)
+        self._first_data: MonotonicNs | None = None
+        self._stalled: set[str] = set()
         self._next_probe = MonotonicNs(0)
         self._probing: int | None = None
         self._told: set[tuple[AlarmKind, str]] = set()
@@ -162,6 +167,11 @@ class FeedWatch:
         return bool(self._told)
 
     @property
+    def is_proving(self) -> bool:
+        """Whether what comes may only be what was heard before the stall."""
+        return self._state is WatchState.OPENING and self.url in self._stalled
+
+    @property
     def is_silent(self) -> bool:
         """Whether silence was told and nothing has sounded since: such a feed is not worth an amplifier's power."""
         return any(kind is AlarmKind.SILENT for kind, _url in self._told)
@@ -174,10 +184,15 @@ class FeedWatch:
     def data(self, now: MonotonicNs) -> None:
         """Samples came, of whatever level."""
         self._last_data = now
+        if self._first_data is None:
+            self._first_data = now
 
     def level(self, now: MonotonicNs) -> list[Outcome]:
         """The audio has level."""
-        self._last_data = now
+        self.data(now)
+        if self.is_proving and now - (self._first_data or now) < PROVE_S * NS_PER_S:
+            return []
+        self._stalled.discard(self.url)
         if self._state is WatchState.PLAYING and not self._told:
             return []
         if not self._move(WatchEvent.LEVEL) and self._state is not WatchState.PLAYING:
@@ -201,6 +216,8 @@ class FeedWatch:
         if (self._state, WatchEvent.FAILED) not in TRANSITIONS:
             return []
         told = self._tell(kind, detail)
+        if kind is AlarmKind.STALLED:
+            self._stalled.add(self.url)
         return [*told, *self._turn_away(now)]
 
     def tick(self, now: MonotonicNs, *, stored_ms: float) -> list[Outcome]:
@@ -272,6 +289,7 @@ class FeedWatch:
         if now < self._next_try or not self._move(WatchEvent.DUE):
             return []
         self._last_data = self._since = now
+        self._first_data = None
         return [OpenFeed(url=self.url)]
 
     def _probe_when_due(self, now: MonotonicNs) -> list[Outcome]:

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.config import FeedConfig, RelayConfig
-from controller.elastic_buffer import TARGET_MS, ElasticBuffer
+from controller.elastic_buffer import ENOUGH_MS, TARGET_MS, ElasticBuffer
 from controller.feed_watch import AlarmKind, FeedWatch, OpenFeed, Outcome, TakeProbe, Trouble, Well
 from controller.levelling import Leveller, Samples, level_dbfs
 from controller.stamping import Slot, Stamper
 from protocol.stream import AudioPacket
-from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, Now, SharedMs, SharedNs
+from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_MS, Now, SharedMs, SharedNs
 
 SOUND_DBFS: Final = -60.0
 """A block above this has level: below it lie dead studios and the noise of converters."""
@@ -133,6 +133,8 @@ class Relay:
         self._watch = FeedWatch(feed.urls, stall_s_max=config.stall_s_max, scatter=scatter)
         self._gauge = SoundGauge()
         self._buffer = ElasticBuffer()
+        self._held: list[NDArray[np.int16]] = []
+        self._held_samples = 0
         self._leveller: Leveller | None = None
         self._stamper = Stamper(
             stream=stream,
@@ -154,7 +156,7 @@ class Relay:
     @property
     def wants_more(self) -> bool:
         """Whether the reader's samples are welcome; else they should wait where they are."""
-        return self._buffer.wants_more
+        return self._buffer.wants_more and self._held_samples < ENOUGH_MS * SAMPLES_PER_MS
 
     @property
     def buffer(self) -> ElasticBuffer:
@@ -168,7 +170,10 @@ class Relay:
             self._take(self._watch.level(now.monotonic_ns), now)
         elif self._gauge.silent_s > self._config.silence_s_max:
             self._take(self._watch.silence(self._gauge.silent_s, now.monotonic_ns), now)
-        self._buffer.push(samples)
+        self._held.append(samples)
+        self._held_samples += len(samples)
+        if not self._watch.is_proving:
+            self._release()
 
     def fail(self, kind: AlarmKind, detail: str, now: Now) -> None:
         """The connection to the feed came to its end."""
@@ -213,6 +218,11 @@ class Relay:
             return None
         return self._encode(self._leveller.process(samples))
 
+    def _release(self) -> None:
+        for samples in self._held:
+            self._buffer.push(samples)
+        self._held, self._held_samples = [], 0
+
     def _take(self, outcomes: list[Outcome], now: Now) -> None:
         for outcome in outcomes:
             match outcome:
@@ -222,6 +232,7 @@ class Relay:
                     self._events.append(RelayRecovered(url=url, at_ms=now.shared_ms))
                 case OpenFeed(is_probe=False) | TakeProbe():
                     self._gauge.reset()
+                    self._held, self._held_samples = [], 0
                     self._commands.append(outcome)
                 case _:
                     self._commands.append(outcome)

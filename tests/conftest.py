@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -65,4 +66,5 @@ def _lasting_after(before: set[threading.Thread]) -> list[threading.Thread]:
         if not leaked or time.monotonic() > deadline_s:
             return leaked
         for thread in leaked:
-            thread.join(0.05)
+            with contextlib.suppress(RuntimeError):  # one that is just being started cannot be waited for yet
+                thread.join(0.05)

@@ -22,11 +22,12 @@ from urllib.parse import urljoin, urlsplit
 from controller.feed_watch import AlarmKind, FeedError
 
 CONNECT_S_MAX: Final = 5.0
-"""Name, connection and TLS: a station that needs longer will not carry live sound either."""
+"""Connection and TLS: a station that needs longer will not carry live sound either."""
 READ_S_MAX: Final = 30.0
-"""Longest wait for a byte; the watch over the feed gives up sooner, this ends a forgotten thread."""
+"""Longest wait for a byte; the watch over the feed gives up sooner, this ends a forgotten thread. Icecast answers only
+when it has 4 KiB, which is 7 s of AAC silence."""
 REDIRECTS_MAX: Final = 5
-SNIFF_BYTES: Final = 2048
+SNIFF_BYTES: Final = 512
 """How much of the body is looked at before it is taken for sound; a page says what it is within this."""
 _USER_AGENT: Final = "LoaXa/0.1"
 _REDIRECTS: Final = frozenset(
@@ -159,12 +160,12 @@ def open_body(url: str, headers: Mapping[str, str], canceller: Canceller) -> Bod
         waiting = _connect(connection, url)
         answer: HTTPResponse | None = None
         try:
+            waiting.settimeout(READ_S_MAX)
             canceller.add(waiting)
             answer = _ask(connection, url, headers, canceller)
             location = answer.getheader("Location")
             if answer.status not in _REDIRECTS or location is None:
                 _require_ok(answer, url)
-                waiting.settimeout(READ_S_MAX)
                 return Body(url=url, connection=connection, waiting=waiting, answer=answer, canceller=canceller)
         except BaseException:
             canceller.remove(waiting)

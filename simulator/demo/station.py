@@ -20,6 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -89,8 +90,10 @@ class Station:
         self._icecast: subprocess.Popen[bytes] | None = None
         self._icecast_port = 0
         self._own_folder: Path | None = None
+        self._faults: dict[str, Fault] = {}
         self._sources: dict[str, subprocess.Popen[bytes]] = {}
         self._pages: StationPages | None = None
+        self._spawner: ThreadPoolExecutor | None = None
 
     @property
     def programme(self) -> Path:
@@ -113,6 +116,7 @@ class Station:
         """Go on air; returns when every mount can be listened to. Raises StationError."""
         self._directory.mkdir(parents=True, exist_ok=True)
         make_programme(self.programme)
+        self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="station-spawner")
         try:
             self._pages = StationPages(self._hls_folder)
             self._pages.start()
@@ -139,6 +143,9 @@ class Station:
         if self._pages is not None:
             self._pages.stop()
             self._pages = None
+        if self._spawner is not None:
+            self._spawner.shutdown()
+            self._spawner = None
 
     def set_fault(self, name: str, fault: Fault) -> None:
         """Let one mount fail, or with Fault.NONE be well again."""
@@ -148,7 +155,8 @@ class Station:
         elif fault in {Fault.HTML, Fault.NEEDS_REFERER}:
             message = f"an Icecast mount cannot show the fault {fault.value!r}; use hls-aac or hls-mp3"
             raise StationError(message)
-        if mount.is_hls and fault not in {Fault.NONE, Fault.SILENT}:
+        before, self._faults[name] = self._faults.get(name, Fault.NONE), fault
+        if mount.is_hls and Fault.SILENT not in {before, fault}:
             return
         match fault:
             case Fault.STOPS_SENDING:
@@ -181,7 +189,7 @@ class Station:
             configuration = self._own_folder / "icecast.xml"
             configuration.write_text(_icecast_xml(self._own_folder, self._icecast_port, self._password))
             user = _unprivileged_user(self._own_folder, configuration)
-            self._icecast = _spawn(["icecast2", "-c", str(configuration)], user=user)
+            self._icecast = self._spawn(["icecast2", "-c", str(configuration)], user=user)
             deadline = time.monotonic() + READY_S_MAX
             while time.monotonic() < deadline and self._icecast.poll() is None:
                 if _answers(self._icecast_port):
@@ -208,8 +216,16 @@ class Station:
             command += [str(folder / "chunklist.m3u8")]
         else:
             target = f"icecast://source:{self._password}@127.0.0.1:{self._icecast_port}/{mount.name}"
-            command += ["-content_type", mount.content_type, target]
-        self._sources[mount.name] = _spawn(command)
+            # flush_packets: else ffmpeg holds 32 KiB back, which is a minute of AAC silence.
+            command += ["-flush_packets", "1", "-content_type", mount.content_type, target]
+        self._sources[mount.name] = self._spawn(command)
+
+    def _spawn(self, command: Sequence[str], *, user: str | None = None) -> subprocess.Popen[bytes]:
+        # The kernel means the *thread* that started a process when it watches over "the parent": so one thread of
+        # the station's own starts them all and lives as long as they may.
+        if self._spawner is None:
+            raise StationError("the stand-in station is not on air; start it first")
+        return self._spawner.submit(_spawn, command, user=user).result()
 
     def _stop_source(self, name: str) -> None:
         source = self._sources.pop(name, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controller.elastic_buffer import CAPACITY_MS, SURPLUS_MS, TARGET_MS, ElasticBuffer
-from tests.support.sound import tone
+from tests.support.recordings import tone
 
 FRAME = 960
 BLOCK = np.ones(FRAME * 5, np.int16)

@@ -7,6 +7,7 @@ import pytest
 from controller.feed_watch import (
     OPEN_S_MAX,
     PROBE_EVERY_S,
+    PROVE_S,
     RETRY_S_MAX,
     TRANSITIONS,
     AlarmKind,
@@ -57,8 +58,9 @@ def test_a_trouble_is_told_once_and_so_is_its_end(kind: AlarmKind) -> None:
     assert feed.tick(at(22), stored_ms=0) == [OpenFeed(url=ONE)]
     assert feed.failed(kind, "again", at(22.1)) == [CloseFeed()], "the same trouble is not news"
     feed.tick(at(60), stored_ms=0)
-    assert feed.level(at(61)) == [Well(url=ONE)]
-    assert feed.level(at(62)) == []
+    told_well = [*feed.level(at(61)), *feed.level(at(61 + PROVE_S))]
+    assert told_well == [Well(url=ONE)]
+    assert feed.level(at(65)) == []
 
 
 def test_the_next_address_is_tried_at_once_and_in_order() -> None:
@@ -100,6 +102,19 @@ def test_a_feed_in_pieces_is_not_stalled_while_enough_is_stored() -> None:
     outcomes = feed.tick(at(9.1), stored_ms=1_000)
     assert isinstance(outcomes[0], Trouble)
     assert outcomes[0].kind is AlarmKind.STALLED
+
+
+def test_the_last_seconds_before_a_stall_given_again_are_no_recovery() -> None:
+    feed = playing(ONE)
+    feed.failed(AlarmKind.STALLED, "no data", at(20))
+    feed.tick(at(22), stored_ms=0)
+    assert feed.level(at(22.2)) == []
+    assert (feed.level(at(22.3)), feed.is_proving) == ([], True)
+    feed.failed(AlarmKind.STALLED, "no data", at(30))
+    feed.tick(at(35), stored_ms=0)
+    assert feed.level(at(35.2)) == [], "it is judged anew"
+    assert feed.level(at(35.2 + PROVE_S)) == [Well(url=ONE)], "it goes on sending"
+    assert not feed.is_proving
 
 
 def test_a_lone_silent_address_is_listened_to_until_it_sounds() -> None:

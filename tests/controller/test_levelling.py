@@ -18,7 +18,7 @@ from controller.levelling import (
     gated_level_dbfs,
     level_dbfs,
 )
-from tests.support.sound import noise, tone
+from tests.support.recordings import noise, tone
 
 CEILING = 10 ** (CEILING_DBFS / 20) * 1.00001
 """The ceiling, and a millionth for float32."""

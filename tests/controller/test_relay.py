@@ -14,7 +14,7 @@ from controller.relay import Relay, RelayAlarm, RelayEnded, RelayEvent, RelayRec
 from controller.stamping import CODEC_DELAY_SAMPLES
 from protocol.stream import AudioPacket
 from protocol.units import MonotonicNs, Now, SharedNs, sample_of_shared_ns
-from tests.support.sound import noise
+from tests.support.recordings import noise
 
 BEGIN_MS = 1_800_000_000_000
 FEED = FeedConfig(id="vov1", title="VOV1", urls=("http://one/live",))
@@ -117,6 +117,18 @@ def test_a_feed_that_stops_leaves_a_gap_and_comes_back_in_step() -> None:
     last = studio.packets[-1]
     assert studio.now_ms * 48 - (last.first_sample + 4800) < 4800, "the index has run on through the gap"
     assert len({p.play_at_ns - p.first_sample * 62_500 // 3 for p in studio.packets}) <= 3, "one timeline (rounding)"
+
+
+def test_the_last_seconds_before_a_stall_are_not_heard_again() -> None:
+    studio = Studio()
+    studio.run(10, music)
+    studio.run(8, None)
+    published = len(studio.packets)
+    for _ in range(3):
+        studio.run(0.1, music, burst_s=3)
+        studio.run(20, None)
+    assert len(studio.packets) == published
+    assert studio.told(RelayRecovered) == []
 
 
 def test_a_silent_feed_is_told_and_not_published_until_it_sounds() -> None:
