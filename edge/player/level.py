@@ -33,6 +33,11 @@ def energy_of(samples: Samples) -> float:
     return float(np.dot(samples, samples))
 
 
+def is_heard(energy: float, samples: int) -> bool:
+    """Whether a block of so many samples with this sum of squares is audible."""
+    return energy >= AUDIBLE_POWER * samples
+
+
 class LevelMeter:
     """Level of the last second, and of everything audible since the start."""
 
@@ -44,7 +49,7 @@ class LevelMeter:
     def add(self, energy: float, samples: int) -> bool:
         """Take in one block as its sum of squares; says whether the block was audible."""
         self._recent.append((energy, samples))
-        if energy < AUDIBLE_POWER * samples:
+        if not is_heard(energy, samples):
             return False
         self._audible_energy += energy
         self._audible_samples += samples

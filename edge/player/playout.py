@@ -91,7 +91,7 @@ class Playout:
             self._timeline.follow(at_ns)
             self._up_left = 0
         elif not self._down_left and self._timeline.must_reanchor(at_ns):
-            self._down_left = COVER_SAMPLES
+            self._begin_cover(at_ns)
         if not self._down_left:
             return self._finish(self._render_on(frames))
         n = min(frames, self._down_left)
@@ -133,6 +133,14 @@ class Playout:
     def reanchors(self) -> int:
         """How often the sound had to be moved in play."""
         return self._timeline.reanchors
+
+    def _begin_cover(self, at_ns: SharedNs) -> None:
+        """Fade down from where the last cover's fade up has come to; from silence there is nothing to fade."""
+        self._down_left = COVER_SAMPLES - self._up_left
+        if self._down_left:
+            self._up_left = 0
+        else:
+            self._timeline.reanchor(at_ns)
 
     def _is_sounding(self, frames: int) -> bool:
         cursor = self._timeline.cursor

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.player.level import LevelMeter, energy_of
+from edge.player.level import LevelMeter, energy_of, is_heard
 from edge.player.ports import Samples
 from edge.player.source import Source
 from protocol.units import SAMPLES_PER_MS, SharedSample
@@ -145,7 +145,9 @@ class Voice:
 
     def _account(self, samples: Samples, concealed: int, silent: int) -> None:
         real = len(samples) - concealed - silent
-        is_audible = self._meter.add(energy_of(samples), len(samples))
+        energy = energy_of(samples)
+        # the level is that of what was sent: blocks with guesses or gaps count as audible but do not enter it
+        is_audible = self._meter.add(energy, len(samples)) if real == len(samples) else is_heard(energy, len(samples))
         self._concealed += concealed
         self._silent += silent if is_audible else silent + real
         self._audible += real if is_audible else 0

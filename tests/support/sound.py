@@ -28,7 +28,8 @@ ORIGIN = 1_767_564_000_000 * 48
 def wave(first: int, count: int) -> Samples:
     """float32[count] of the wave from grid sample `first` on."""
     places = (np.arange(first, first + count, dtype=np.int64)) % PERIOD_SAMPLES
-    return (AMPLITUDE * np.sin(places * (2 * np.pi / PERIOD_SAMPLES))).astype(np.float32)
+    samples: Samples = (AMPLITUDE * np.sin(places * (2 * np.pi / PERIOD_SAMPLES))).astype(np.float32)
+    return samples
 
 
 def steps(samples: NDArray[np.float32]) -> float:

@@ -14,11 +14,13 @@ from edge.player.ports import Samples
 from edge.player.stream_source import CONCEAL_SAMPLES_MAX, OFF_GRID, OLD_EPOCH, OTHER_STREAM, UNDECODABLE, StreamSource
 from protocol.stream import AudioPacket
 from protocol.units import FRAME_SAMPLES, SAMPLES_PER_MS, SharedSample
+from tests.support.opus import tone_frames
 from tests.support.sound import ORIGIN, STEP_MAX, STREAM, WaveDecoder, instant, steps, wave, wave_packet
 
 PACKET_SAMPLES = 5 * FRAME_SAMPLES
 AHEAD = 200 * SAMPLES_PER_MS
 """Reading runs this far ahead of what sounds."""
+KINDS = ["good"] * 6 + ["rubbish", "leap", "moved"]
 SMOOTH = 1.6 * STEP_MAX
 """The wave's own steps, a fade and a decaying value on top of each other."""
 
@@ -156,7 +158,7 @@ def test_lateness_is_arrival_against_play_time() -> None:
 
 @given(
     fates=st.lists(
-        st.tuples(st.integers(0, 1_500), st.integers(0, 3), st.sampled_from(["good"] * 6 + ["rubbish", "leap", "moved"])),
+        st.tuples(st.integers(0, 1_500), st.integers(0, 3), st.sampled_from(KINDS)),
         min_size=5,
         max_size=25,
     ),
@@ -214,22 +216,11 @@ def _assert_in_place(out: Samples, first: int) -> None:
     assert (np.sign(out[strong]) == np.sign(expected[strong])).mean() > 0.97 if strong.any() else True
 
 
-def _tone_frames(encoder: object, seconds: float) -> list[bytes]:
-    tone = (12_000 * np.sin(np.arange(round(seconds * 48_000)) * (2 * np.pi * 440 / 48_000))).astype(np.int16)
-    return [
-        encoder.encode(tone[place : place + FRAME_SAMPLES].tobytes(), FRAME_SAMPLES)  # type: ignore[attr-defined]
-        for place in range(0, len(tone), FRAME_SAMPLES)
-    ]
-
-
 @given(lost=st.sets(st.integers(3, 40), max_size=25), broken=st.sets(st.integers(3, 40), max_size=5))
 @settings(max_examples=15, deadline=None)
 def test_real_opus_with_loss_and_rubbish_neither_fails_nor_clicks(lost: set[int], broken: set[int]) -> None:
-    opuslib = pytest.importorskip("opuslib", reason="the codec is a dependency of the edge")
-    encoder = opuslib.Encoder(48_000, 1, "audio")
-    encoder.bitrate = 64_000
     source = _source(LibopusDecoder())
-    for place, frame in enumerate(_tone_frames(encoder, 1.0)):
+    for place, frame in enumerate(tone_frames(50)):
         if place not in lost:
             data = bytes([frame[0], *([0xFF] * 9)]) if place in broken else frame
             packet = wave_packet(place, frames=1, first_sample=place * FRAME_SAMPLES)
