@@ -37,9 +37,11 @@ class Console:
         answer = self._call("POST", "/api/v1/relays", {"area": area, "feed": feed, "minutes": minutes})
         return str(answer["stream"])
 
-    def stop_relay(self, stream: str) -> None:
-        """End a relay."""
-        self._call("DELETE", f"/api/v1/relays/{stream}")
+    def stop_relays(self) -> None:
+        """End every relay, under whatever stream it goes on: a controller that was killed begins a new one."""
+        for relay in self._list("/api/v1/relays", "relays"):
+            if relay.get("state") != "ended":
+                self._call("DELETE", f"/api/v1/relays/{relay['stream']}")
 
     def start_emergency(self, *, area: str, clip: str, minutes: int, reality: str = "real") -> str:
         """Raise an emergency; its id."""

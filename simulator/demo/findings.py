@@ -120,8 +120,8 @@ def programme_likeness(
     capture: Capture, programme: NDArray[np.int16], *, begin_ns: SharedNs, end_ns: SharedNs
 ) -> float | None:
     """How much a stretch is the station's looped programme; the best place in the loop counts."""
-    middle = SharedNs((begin_ns + end_ns) // 2)
-    heard = capture.window(middle, _PROGRAMME_WINDOW)
+    half_ns = _PROGRAMME_WINDOW * NS_PER_S // SAMPLE_RATE_HZ // 2
+    heard = capture.window(SharedNs((begin_ns + end_ns) // 2 - half_ns), _PROGRAMME_WINDOW)
     if heard is None:
         return None
     loop = np.concatenate((programme, programme[:_PROGRAMME_WINDOW]))

@@ -63,7 +63,6 @@ class Show:
         self._steps = timeline_for(self._length_s)
         self._display = display
         self._troubles: list[str] = []
-        self._stream = ""
         self._emergency = ""
         self._seen: dict[str, dict[str, Any]] = {}
         self._last_events: dict[str, str] = {}
@@ -199,10 +198,10 @@ class Show:
         return found
 
     def _start_relay(self, feed: str) -> None:
-        self._stream = self._town.console.start_relay(area=COMMUNE, feed=feed, minutes=_RELAY_MINUTES)
+        self._town.console.start_relay(area=COMMUNE, feed=feed, minutes=_RELAY_MINUTES)
 
     def _stop_relay(self) -> None:
-        self._town.console.stop_relay(self._stream)
+        self._town.console.stop_relays()
 
     def _start_emergency(self) -> None:
         self._emergency = self._town.console.start_emergency(area=COMMUNE, clip="flood", minutes=_RELAY_MINUTES)

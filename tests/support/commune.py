@@ -26,6 +26,7 @@ KEEP_S = 120.0
 FAR_S = 86_400.0
 """A playlist that no test waits for, so that there is a plan at all."""
 SOUND_DBFS = -50.0
+RECONNECT_S_MAX = 75.0
 NODE_NAMES = tuple(node.name for node in NODES)
 
 
@@ -36,6 +37,7 @@ class Commune:
         self.said: list[str] = []
         self.town = Town(folder, keep_s=KEEP_S, say=self.said.append)
         self.console = self.town.console
+        self._last_refusal = ""
 
     def start(self) -> None:
         """Everything up and ready; a playlist stands in the plan for tomorrow."""
@@ -47,7 +49,7 @@ class Commune:
         """Supervise until something is so; AssertionError names what never came."""
         deadline = time.monotonic() + within_s
         while not self._holds(condition):
-            assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+            assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}; {self._last_refusal}"
             self.town.watch()
             time.sleep(0.05)
 
@@ -105,7 +107,7 @@ class Commune:
         try:
             yield stream
         finally:
-            self.until(lambda: self._stopped(stream), within_s=15, what="the controller's answer to the end of a relay")
+            self.until(self._relays_stopped, within_s=15, what="the controller's answer to the end of a relay")
             self.until_silent_and_off()
 
     @contextmanager
@@ -130,8 +132,8 @@ class Commune:
         self.until(lambda: self.town.children[name].restarts > killed, within_s=within_s, what=f"{name} started again")
 
     def until_ready(self) -> None:
-        """Wait until every node is known to be ready."""
-        self.town.await_ready(30.0)
+        """Wait until every node is known to be ready; after some failed attempts a node waits up to a minute."""
+        self.town.await_ready(RECONNECT_S_MAX)
 
     def plan_playlist(self, *, in_s: float) -> SharedNs:
         """Put a playlist into the plan, by a controller that is started anew; when it is due."""
@@ -149,7 +151,6 @@ class Commune:
         """Controller and broker back."""
         self.town.children.start(BROKER, self.town.site.broker_files.command)
         self.town.children.start(CONTROLLER, self.town.site.controller_command())
-        self.until_ready()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """As a thief of the controller's certificate would: the broker lets it pass."""
@@ -177,8 +178,8 @@ class Commune:
         ]
         return [program, "-h", "localhost", "-p", str(self.town.site.ports.broker), "-V", "5", "-q", "1", *keys]
 
-    def _stopped(self, stream: str) -> bool:
-        self.console.stop_relay(stream)
+    def _relays_stopped(self) -> bool:
+        self.console.stop_relays()
         return True
 
     def _cleared(self, emergency: str) -> bool:
@@ -188,7 +189,8 @@ class Commune:
     def _holds(self, condition: Callable[[], object]) -> bool:
         try:
             return bool(condition())
-        except ConsoleError:
+        except ConsoleError as error:
+            self._last_refusal = str(error)
             return False
 
 
