@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -54,7 +55,7 @@ STATUS_OF: Final = {
     RequestCode.NOT_READY: 503,
     RequestCode.KEY_MISSING: 500,
 }
-_LOOPBACK_NAMES: Final = {"localhost", "127.0.0.1", "[::1]", "::1"}
+_LOOPBACK_NAMES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class Console(Protocol):
@@ -133,10 +134,8 @@ async def _answered(
 
 
 def _name_of(host: str) -> str:
-    return (
-        host
-        if host.count(":") > 1 and not host.startswith("[")
-        else host.rsplit(":", 1)[0]
-        if ":" in host[-6:]
-        else host
-    )
+    """The name in a Host header, without port and brackets; "" where it is none."""
+    try:
+        return urllib.parse.urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
