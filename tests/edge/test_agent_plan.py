@@ -1,0 +1,176 @@
+"""A pole plays its plan: on the sample, with no network, from the store alone, warm and never unpowered."""
+
+from __future__ import annotations
+
+from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
+from tests.support.pole import NODE, T0_MS, Pole, clip_wave, differs_by
+
+NEWS = media("news")
+MUSIC = media("music", seconds=3)
+START_MS = T0_MS + 20_000
+FADE_MS = 20
+
+
+def planned_pole() -> Pole:
+    pole = Pole()
+    pole.provide(NEWS, MUSIC)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS), occurrence("b", START_MS + 5_000, MUSIC)))
+    pole.run_for(2_000)
+    return pole
+
+
+def test_plays_each_item_on_its_very_sample() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 12_000)
+    begin = START_MS + FADE_MS
+    assert differs_by(pole.heard(begin, begin + 4_900), clip_wave(NEWS, START_MS, begin, begin + 4_900)) <= 1
+    second = START_MS + 5_000
+    heard = pole.heard(second + FADE_MS, second + 2_900)
+    assert differs_by(heard, clip_wave(MUSIC, second, second + FADE_MS, second + 2_900)) <= 1
+    assert not pole.heard(T0_MS, START_MS).any()
+    assert not pole.heard(START_MS + 8_050, START_MS + 12_000).any()
+
+
+def test_is_warm_before_the_first_sample_and_off_after_the_hold() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 12_000)
+    changes = [(at_ns // 1_000_000 - START_MS, is_on) for at_ns, is_on in pole.pin.history]
+    assert [is_on for _, is_on in changes] == [False, True, False]
+    assert -400 <= changes[1][0] <= -300
+    assert 8_000 + 2_000 <= changes[2][0] <= 8_000 + 2_100
+    assert pole.unpowered_samples() == 0
+
+
+def test_records_what_sounded_in_order() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 12_000)
+    assert pole.airings() == [
+        ("a", "started", "on time"),
+        ("a", "finished", "finished"),
+        ("b", "started", "on time"),
+        ("b", "finished", "finished"),
+    ]
+
+
+def test_plays_from_the_store_alone_after_a_power_cut() -> None:
+    pole = planned_pole()
+    pole.cut_power()
+    pole.run_for(3_000)
+    pole.retained.clear()
+    pole.boot()
+    pole.run_until(START_MS + 12_000)
+    begin = START_MS + FADE_MS
+    assert differs_by(pole.heard(begin, begin + 4_000), clip_wave(NEWS, START_MS, begin, begin + 4_000)) <= 1
+    pole.connect()
+    pole.run_for(1_000)
+    assert [state for _, state, _ in pole.airings()] == ["started", "finished", "started", "finished"]
+
+
+def test_joins_in_the_middle_after_a_power_cut_during_an_item_and_says_so() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 1_000)
+    pole.cut_power()
+    pole.run_for(1_000)
+    pole.boot()
+    pole.connect()
+    pole.run_until(START_MS + 12_000)
+    joined = START_MS + 2_500
+    assert differs_by(pole.heard(joined, joined + 2_000), clip_wave(NEWS, START_MS, joined, joined + 2_000)) <= 1
+    airings = pole.airings()
+    assert airings[0][:2] == ("a", "started")
+    assert airings[1] == ("a", "finished", "power_cut")
+    assert airings[2][:2] == ("a", "started")
+    assert airings[2][2].startswith("joined")
+    assert pole.unpowered_samples() == 0
+
+
+def test_the_village_and_the_commune_plan_together_and_the_upper_area_comes_first() -> None:
+    pole = Pole()
+    pole.provide(NEWS, MUSIC)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("village", START_MS, NEWS), area=VILLAGE))
+    pole.send(pole.issuer.plan(occurrence("commune", START_MS + 1_000, MUSIC), area=COMMUNE))
+    pole.run_until(START_MS + 8_000)
+    assert pole.airings() == [
+        ("village", "started", "on time"),
+        ("village", "finished", "pre_empted"),
+        ("commune", "started", "on time"),
+        ("commune", "finished", "finished"),
+        ("village", "started", "joined 4000 ms after its start"),
+        ("village", "finished", "finished"),
+    ]
+
+
+def test_a_plan_without_its_media_is_on_record_and_joined_when_they_come() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_until(START_MS + 500)
+    assert pole.airings() == [("a", "missed", "media_missing")]
+    assert pole.telemetry()["media_missing"] == 1
+    assert not pole.pin.is_on
+    pole.provide(NEWS)
+    pole.run_until(START_MS + 6_000)
+    assert pole.media.asked.count(NEWS.sha256) >= 2
+    assert "media" in {getattr(record, "fault", "") for record in pole.records()}
+
+
+def test_a_damaged_file_is_fetched_again_and_never_crashes() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.workshop.damaged.add(NEWS.sha256)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_until(START_MS + 1_000)
+    assert ("a", "missed", "media_missing") in pole.airings()
+    pole.workshop.damaged.clear()
+    pole.run_until(START_MS + 7_000)
+    assert pole.media.asked.count(NEWS.sha256) >= 2
+
+
+def test_a_later_plan_replaces_the_former_one_while_it_sounds() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 1_000)
+    pole.send(pole.issuer.plan())
+    pole.run_until(START_MS + 7_000)
+    assert pole.airings()[1] == ("a", "finished", "stopped")
+    assert not pole.heard(START_MS + 1_200, START_MS + 7_000).any()
+    assert not pole.pin.is_on
+
+
+def test_needs_nobody_while_the_broker_is_away_and_sends_its_records_later() -> None:
+    pole = planned_pole()
+    pole.disconnect()
+    pole.run_until(START_MS + 12_000)
+    assert pole.airings() == []
+    pole.connect()
+    pole.run_for(100)
+    assert len(pole.airings()) == 4
+
+
+def test_reports_are_kept_until_acknowledged_and_then_forgotten() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 12_000)
+    assert sorted(pole.sd_card.reports) == [1, 2, 3, 4]
+    pole.send(pole.issuer.acknowledgement(NODE, 3))
+    pole.run_for(100)
+    assert sorted(pole.sd_card.reports) == [4]
+    before = len(pole.published)
+    pole.run_for(60_000)
+    again = [payload for name, payload in pole.published[before:] if "/report/" in name]
+    assert again
+    assert len(set(again)) == 1
+
+
+def test_a_stop_in_good_order_is_silent_at_once_and_on_record() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 1_000)
+    pole.stop()
+    assert not pole.pin.is_on
+    assert b"disconnected" in pole.published[-1][1]
+    pole.run_for(1_000)
+    pole.boot()
+    pole.connect()
+    pole.run_for(500)
+    assert ("a", "finished", "shut_down") in pole.airings()
