@@ -7,7 +7,7 @@ none, but for a clean start over a will without delay; a session whose last CONN
 written to disk, however long its expiry. Its one core is a resource: a handshake and a delivery cost what was
 measured, so that a storm of reconnects delays a stream here as it does there.
 
-One contract suite (tests/contract/test_link_contract.py) runs on this and on the real one.
+One contract suite (tests/contract/test_link*_contract.py) runs on this and on the real one.
 """
 
 from __future__ import annotations
