@@ -20,7 +20,7 @@ from simulator.demo.clips import make_clips, read_wav
 from simulator.demo.console import ConsoleError
 from simulator.demo.findings import Expected, findings_on, spread_over, stages_of
 from simulator.demo.listener import read_pin_trace
-from simulator.demo.site import COMMUNE, VILLAGES, PlannedPlaylist, next_whole_second
+from simulator.demo.site import COMMUNE, CONSOLE_PORT, VILLAGES, PlannedPlaylist, next_whole_second
 from simulator.demo.table import Display, Row, Snapshot
 from simulator.demo.timeline import CYCLE_S, Act, Step, at_of, timeline_for
 from simulator.demo.town import Town, TownError
@@ -260,7 +260,7 @@ class Show:
 def run_show(folder: Path, *, seconds: float | None, display: Display, keep: bool = False) -> Verdict:
     """One demo in one folder; whatever happens, nothing is left running."""
     length_s = seconds if seconds is not None else float(CYCLE_S)
-    town = Town(folder, keep_s=length_s + 60.0, say=display.say, keep_state=keep)
+    town = Town(folder, keep_s=length_s + 60.0, say=display.say, keep_state=keep, console_port=CONSOLE_PORT)
     try:
         return Show(town, seconds=seconds, display=display).run()
     finally:

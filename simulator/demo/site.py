@@ -62,9 +62,9 @@ class Ports:
     console: int
 
 
-def free_ports() -> Ports:
-    """Ports that are free now."""
-    return Ports(broker=free_port(), media=free_port(), console=free_port(CONSOLE_PORT))
+def free_ports(console_port: int = 0) -> Ports:
+    """Ports that are free now; the page's is `console_port` if that is."""
+    return Ports(broker=free_port(), media=free_port(), console=free_port(console_port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

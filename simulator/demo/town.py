@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,6 +24,7 @@ from simulator.demo.processes import ChildEnded, Children, last_lines
 from simulator.demo.site import (
     DemoSite,
     PlannedPlaylist,
+    Ports,
     free_ports,
     prepare_folder,
     write_controller_configuration,
@@ -47,15 +49,18 @@ class TownError(Exception):
 class Town:
     """One commune in one folder, from `start` to `stop`; usable as a context manager after `start`."""
 
-    def __init__(self, folder: Path, *, keep_s: float, say: Say, keep_state: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, keep_s: float, say: Say, keep_state: bool = False, console_port: int = 0
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.site: Final = DemoSite(folder=folder.resolve(), ports=free_ports())
+        self.site = DemoSite(folder=folder.resolve(), ports=Ports(broker=0, media=0, console=0))
         self.station: Final = Station(self.site.folder / "station", mounts=tuple(FEEDS.values()))
         self.children: Final = Children(self.site.logs)
         self.listener: Final = Listener(
             {node.name: self.site.fifo(node.name) for node in self.site.nodes}, keep_s=keep_s
         )
-        self.console: Final = Console(port=self.site.ports.console, token_file=self.site.token_file)
+        self.console = Console(port=0, token_file=self.site.token_file)
+        self._console_port = console_port
         self._say = say
         self._keep_state = keep_state
         self._made: DevelopmentPki | None = None
@@ -71,7 +76,9 @@ class Town:
         self.listener.start()
 
     def start(self, playlists: Sequence[PlannedPlaylist]) -> None:
-        """Start broker, controller and nodes; `prepare` came first."""
+        """Start broker, controller and nodes; `prepare` came first. Ports are chosen only now, so that they are free."""
+        self.site = replace(self.site, ports=free_ports(self._console_port))
+        self.console = Console(port=self.site.ports.console, token_file=self.site.token_file)
         write_site(self.site, self._made_keys(), feeds=self._feeds(), playlists=playlists)
         self._say(f"Broker (Mosquitto, TLS 1.3) on port {self.site.ports.broker}")
         self.children.start(BROKER, self.site.broker_files.command)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from protocol.units import NS_PER_MS, NS_PER_S, SharedNs
 from simulator.demo import evidence
-from simulator.demo.console import ConsoleError
+from simulator.demo.console import Console, ConsoleError
 from simulator.demo.evidence import PinChange
 from simulator.demo.findings import POWER_TOLERANCE_NS
 from simulator.demo.listener import read_pin_trace
@@ -36,8 +36,12 @@ class Commune:
     def __init__(self, folder: Path) -> None:
         self.said: list[str] = []
         self.town = Town(folder, keep_s=KEEP_S, say=self.said.append)
-        self.console = self.town.console
         self._last_refusal = ""
+
+    @property
+    def console(self) -> Console:
+        """The controller's API."""
+        return self.town.console
 
     def start(self) -> None:
         """Everything up and ready; a playlist stands in the plan for tomorrow."""
