@@ -140,8 +140,16 @@ Outcome = OpenFeed | CloseFeed | TakeProbe | Trouble | Well
 class FeedWatch:
     """The watch of one feed. `scatter` gives a number in [0, 1) for the retry delay (full jitter's upper half)."""
 
-    def __init__(self, urls: tuple[str, ...], *, stall_s_max: float, scatter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        urls: tuple[str, ...],
+        *,
+        stall_s_max: float,
+        scatter: Callable[[], float],
+        probe_every_s: float = PROBE_EVERY_S,
+    ) -> None:
         self._urls = urls
+        self._probe_every_s = probe_every_s
         self._stall_s_max = stall_s_max
         self._scatter = scatter
         self._state = WatchState.WAITING
@@ -198,7 +206,7 @@ class FeedWatch:
         if not self._move(WatchEvent.LEVEL) and self._state is not WatchState.PLAYING:
             return []
         self._since = now
-        self._next_probe = _after(now, PROBE_EVERY_S)
+        self._next_probe = _after(now, self._probe_every_s)
         if not self._told:
             return []
         self._told.clear()
@@ -241,7 +249,7 @@ class FeedWatch:
             return []
         self._index, self._probing = self._probing, None
         self._last_data = self._since = now
-        self._next_probe = _after(now, PROBE_EVERY_S)
+        self._next_probe = _after(now, self._probe_every_s)
         well: list[Outcome] = [Well(url=self.url)] if self._told else []
         self._told.clear()
         return [TakeProbe(), *well]
@@ -252,7 +260,7 @@ class FeedWatch:
             return []
         following = self._probing + 1
         self._probing = None
-        self._next_probe = _after(now, PROBE_EVERY_S)
+        self._next_probe = _after(now, self._probe_every_s)
         if following < self._index:
             return self._probe(following, now)
         return [CloseFeed(is_probe=True)]

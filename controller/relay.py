@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from controller.config import FeedConfig, RelayConfig
 from controller.elastic_buffer import ENOUGH_MS, TARGET_MS, ElasticBuffer
-from controller.feed_watch import AlarmKind, FeedWatch, OpenFeed, Outcome, TakeProbe, Trouble, Well
+from controller.feed_watch import PROBE_EVERY_S, AlarmKind, FeedWatch, OpenFeed, Outcome, TakeProbe, Trouble, Well
 from controller.levelling import Leveller, Samples, level_dbfs
 from controller.stamping import Slot, Stamper
 from protocol.stream import AudioPacket
@@ -126,11 +126,12 @@ class Relay:
         encode: Encode,
         scatter: Callable[[], float],
         now: Now,
+        probe_every_s: float = PROBE_EVERY_S,
     ) -> None:
         self._config = config
         self._starts_at_ms, self._ends_at_ms = starts_at_ms, ends_at_ms
         self._encode = encode
-        self._watch = FeedWatch(feed.urls, stall_s_max=config.stall_s_max, scatter=scatter)
+        self._watch = FeedWatch(feed.urls, stall_s_max=config.stall_s_max, scatter=scatter, probe_every_s=probe_every_s)
         self._gauge = SoundGauge()
         self._buffer = ElasticBuffer()
         self._held: list[NDArray[np.int16]] = []

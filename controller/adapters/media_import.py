@@ -43,6 +43,12 @@ SOURCE_BYTES_MAX: Final = 2 * 1024**3
 """An hour of 24-bit stereo at 96 kHz is 2.1 GB; more is not what a commune airs."""
 _FORMAT_VERSION: Final = 1
 """Rises when the same source would give other bytes, so that what was imported before is made anew."""
+_CONTAINERS: Final = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpeg,mpegts,ogg,opus,"
+    "tta,voc,w64,wav,wv"
+)
+"""ffmpeg's names of the containers that are taken: those that hold their sound themselves. Playlists and scripts (hls,
+concat, dash, sdp) name other files or wait for more to come."""
 _READ_BYTES: Final = 1024 * 1024
 
 
@@ -68,6 +74,8 @@ def import_media(source: Path, *, media_dir: Path, settings: ImportSettings | No
     try:
         with source.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
+            if not size:
+                raise MediaError(f"{source} holds no sound: it is empty; copy it again")
             if size > SOURCE_BYTES_MAX:
                 raise MediaError(f"{source} has {size} bytes; at most {SOURCE_BYTES_MAX} are taken: cut or compress it")
             digest = _digest_of_import(file, chosen)
@@ -131,8 +139,9 @@ def _measure(source: Path, file: BinaryIO, settings: ImportSettings) -> tuple[in
 def _decode(file: BinaryIO) -> Iterator[Samples]:
     """The file's first audio stream as blocks of 20 ms (the last one shorter), mono 48 kHz."""
     file.seek(0)
-    # Nothing but the open file may be read: a playlist that names other files or hosts gives no sound.
-    with av.open(file, mode="r", options={"protocol_whitelist": "none"}) as container:
+    # Nothing but the open file may be read.
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
+    with av.open(_Source(file), mode="r", options=options) as container:
         if not container.streams.audio:
             return
         resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ, frame_size=FRAME_SAMPLES)
@@ -150,6 +159,22 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:  # noqa: ANN401 - PyA
         except av.error.FFmpegError:
             continue  # one damaged packet does not make a file unfit; a file of them is found to be silent or short
     yield None  # lets the resampler give what it holds
+
+
+class _Source:
+    """A file as PyAV reads it: ffmpeg may seek to where nothing is, which is an answer and no exception."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read: Final = file.read
+        self.tell: Final = file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The new place, or -1."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
 
 
 def _levelled(file: BinaryIO, samples: int, gain: float) -> Iterator[Samples]:

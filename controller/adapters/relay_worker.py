@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.adapters.feed_reader import FeedReader
 from controller.adapters.opus_encoder import OpusEncoder
 from controller.config import FeedConfig, RelayConfig
-from controller.feed_watch import CloseFeed, OpenFeed, TakeProbe
+from controller.feed_watch import PROBE_EVERY_S, CloseFeed, OpenFeed, TakeProbe
 from controller.relay import PROBE_FRAMES, Relay, RelayEnded, RelayEvent, RelayStep, SoundGauge
 from protocol.stream import pack_audio
 from protocol.topics import TopicName, topic
@@ -53,6 +53,7 @@ class RelayWorker:
         read_now: Callable[[], Now],
         on_event: Callable[[RelayEvent], None],
         signing_key: Ed25519PrivateKey | None = None,
+        probe_every_s: float = PROBE_EVERY_S,
     ) -> None:
         self._feed = feed
         self._stream = stream
@@ -71,6 +72,7 @@ class RelayWorker:
             encode=self._encoder.encode,
             scatter=random.random,
             now=read_now(),
+            probe_every_s=probe_every_s,
         )
         self._reader: FeedReader | None = None
         self._probe: FeedReader | None = None
@@ -90,6 +92,12 @@ class RelayWorker:
     def public_key(self) -> bytes:
         """The Ed25519 key that verifies the packets; for the stream's start document."""
         return self._key.public_key().public_bytes_raw()
+
+    @property
+    def url(self) -> str:
+        """The address that is pulled now."""
+        reader = self._reader
+        return reader.url if reader is not None else ""
 
     @property
     def is_running(self) -> bool:

@@ -101,6 +101,7 @@ def test_stop_is_prompt_in_the_middle_of_sound(station: Station, mount: str) -> 
     assert not reader.is_alive
 
 
+@pytest.mark.slow
 def test_hls_goes_on_past_what_the_first_playlist_named(station: Station) -> None:
     with reading(station.urls["hls-aac"]) as reader:
         sound = as_float(capture(reader, HLS_SEGMENT_S * 5 + 1.5))
@@ -129,6 +130,7 @@ def test_a_page_is_not_audio(station: Station) -> None:
         assert failure_of(reader) is AlarmKind.NOT_AUDIO
 
 
+@pytest.mark.slow
 def test_a_referer_is_sent_with_every_request(station: Station) -> None:
     url = station.urls["hls-mp3"]
     with faulty(station, "hls-mp3", Fault.NEEDS_REFERER):

@@ -65,6 +65,7 @@ async def relaying(
         publish=take,
         read_now=read_now,
         on_event=poles.events.append,
+        probe_every_s=1.0,
     )
 
     await worker.start()
@@ -133,7 +134,7 @@ async def test_it_ends_by_itself_at_its_time(station: Station) -> None:
     ("mount", "fault", "kind"),
     [
         ("aac", Fault.GONE, AlarmKind.HTTP_STATUS),
-        ("mp3", Fault.SILENT, AlarmKind.SILENT),
+        pytest.param("mp3", Fault.SILENT, AlarmKind.SILENT, marks=pytest.mark.slow),
         ("hls-aac", Fault.HTML, AlarmKind.NOT_AUDIO),
         ("hls-aac", Fault.NEEDS_REFERER, AlarmKind.HTTP_STATUS),
     ],
@@ -154,6 +155,7 @@ async def test_a_fault_has_its_name_and_its_end(station: Station, mount: str, fa
         await asyncio.to_thread(station.set_fault, mount, Fault.NONE)
 
 
+@pytest.mark.slow
 async def test_a_station_that_stops_sending_is_stalled_and_comes_back_in_step(station: Station) -> None:
     async with relaying(station.urls["ogg"]) as (_worker, poles):
         await until(lambda: len(poles.packets) > 5, seconds=10)
@@ -174,6 +176,24 @@ async def test_the_next_address_takes_over(station: Station) -> None:
         await until(lambda: len(poles.packets) > 5, seconds=10)
         assert poles.alarms() == [AlarmKind.UNREACHABLE]
         assert [event.url for event in poles.events if isinstance(event, RelayRecovered)] == [station.urls["mp3"]]
+
+
+async def test_the_first_address_is_taken_back_when_it_sounds_again(station: Station) -> None:
+    first, second = station.urls["aac"], station.urls["mp3"]
+    await asyncio.to_thread(station.set_fault, "aac", Fault.GONE)
+    try:
+        async with relaying(first, second) as (worker, poles):
+            await until(lambda: len(poles.packets) > 5, seconds=10)
+            assert worker.url == second
+            await asyncio.to_thread(station.set_fault, "aac", Fault.NONE)
+            await until(lambda: worker.url == first, seconds=15)
+            count = len(poles.packets)
+            await until(lambda: len(poles.packets) > count + 20, seconds=10)
+            assert poles.alarms() == [AlarmKind.HTTP_STATUS], "probing is no news"
+    finally:
+        await asyncio.to_thread(station.set_fault, "aac", Fault.NONE)
+    for (_, one), (_, other) in pairwise(poles.packets):
+        assert other.first_sample == one.first_sample + 960 * len(one.frames), "poles notice nothing"
 
 
 def _is_quiet(poles: Poles) -> bool:

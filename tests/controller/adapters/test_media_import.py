@@ -1,0 +1,147 @@
+"""Taking files into the store: any format to one levelled Ogg Opus, the same bytes each time, clear refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from controller.adapters.media_import import ImportSettings, import_media, media_path
+from controller.adapters.media_store import MediaStore
+from controller.errors import MediaError
+from controller.levelling import gated_level_dbfs
+from protocol.messages import MediaReference
+from tests.support.recordings import find, noise, tone, write_wav
+
+MUSIC = Path("/usr/share/asterisk/moh/manolo_camp-morning_coffee.wav")
+
+
+@pytest.fixture(scope="module")
+def excerpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of music, stereo at 44.1 kHz."""
+    path = tmp_path_factory.mktemp("excerpt") / "music.wav"
+    ffmpeg("-ss", "5", "-t", "10", "-i", str(MUSIC), "-ar", "44100", "-ac", "2", str(path))
+    return path
+
+
+def ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments], check=True, timeout=30)
+
+
+def stored(reference: MediaReference, media_dir: Path) -> NDArray[np.float32]:
+    path = media_path(media_dir, reference.sha256)
+    data = path.read_bytes()
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (reference.sha256, reference.size_bytes)
+    sound, rate_hz = soundfile.read(str(path), dtype="float32")
+    assert (rate_hz, sound.ndim) == (48_000, 1)
+    return np.asarray(sound, np.float32)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "ogg", "flac", "opus"])
+def test_any_format_becomes_the_same_sound(excerpt: Path, tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"source.{suffix}"
+    ffmpeg("-i", str(excerpt), str(source))
+    reference = import_media(source, media_dir=tmp_path / "media")
+    sound = stored(reference, tmp_path / "media")
+    assert reference.duration_ms == pytest.approx(10_000, abs=80), "MP3 and AAC pad"
+    assert len(sound) == reference.duration_ms * 48
+    assert gated_level_dbfs(sound) == pytest.approx(-20.0, abs=0.3)
+    original, _rate = soundfile.read(str(MUSIC), dtype="float32", start=5 * 8000, stop=15 * 8000)
+    wide = np.asarray(np.interp(np.arange(480_000) / 6, np.arange(80_000), original), np.float32)
+    found = find(sound[4_800:-4_800], wide)
+    assert found.likeness > 0.9
+    if suffix in {"wav", "flac"}:
+        assert reference.duration_ms == 10_000
+        assert found.at_s == pytest.approx(0.1, abs=0.0003), "the codec's delay is trimmed away"
+
+
+def test_the_store_finds_it(excerpt: Path, tmp_path: Path) -> None:
+    reference = import_media(excerpt, media_dir=tmp_path / "media")
+    assert MediaStore(tmp_path).path_of(reference.sha256) == media_path(tmp_path / "media", reference.sha256)
+
+
+def test_the_same_file_gives_the_same_bytes_and_is_remembered(excerpt: Path, tmp_path: Path) -> None:
+    first = import_media(excerpt, media_dir=tmp_path / "one")
+    assert import_media(excerpt, media_dir=tmp_path / "two") == first
+    path = media_path(tmp_path / "one", first.sha256)
+    made_ns = path.stat().st_mtime_ns
+    assert import_media(excerpt, media_dir=tmp_path / "one") == first
+    assert path.stat().st_mtime_ns == made_ns, "nothing was made anew"
+    path.unlink()
+    assert import_media(excerpt, media_dir=tmp_path / "one") == first, "what is lost is made again"
+    other = import_media(excerpt, media_dir=tmp_path / "one", settings=ImportSettings(level_dbfs=-24.0))
+    assert other.sha256 != first.sha256
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("dbfs", [-38.0, -20.0, -3.0])
+def test_every_level_becomes_the_target(tmp_path: Path, dbfs: float) -> None:
+    source = write_wav(tmp_path / "tone.wav", tone(440, 3.0, dbfs))
+    sound = stored(import_media(source, media_dir=tmp_path), tmp_path)
+    assert gated_level_dbfs(sound) == pytest.approx(-20.0, abs=0.3)
+
+
+def test_peaks_stay_below_the_ceiling(tmp_path: Path) -> None:
+    samples = noise(4.0, -45.0)
+    samples[::48_000] = 0.99
+    sound = stored(import_media(write_wav(tmp_path / "clicks.wav", samples), media_dir=tmp_path), tmp_path)
+    assert np.abs(sound).max() <= 0.95, "-1 dBFS, and what the codec adds to it"
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("silent.wav", lambda path: write_wav(path, np.zeros(96_000, np.float32)), "is silent"),
+        ("hiss.wav", lambda path: write_wav(path, noise(2.0, -70.0)), "is silent"),
+        ("click.wav", lambda path: write_wav(path, tone(440, 0.1)), "lasts 100 ms"),
+        ("letter.txt", lambda path: path.write_text("Kính gửi bà con\n" * 500), "no sound"),
+        ("page.html", lambda path: path.write_text("<html></html>"), "no sound"),
+        ("empty.mp3", lambda path: path.write_bytes(b""), "no sound"),
+        ("cut.m4a", lambda path: path.write_bytes(b"\0\0\0\x20ftypM4A " + b"\0" * 400), "no sound"),
+        (
+            "list.m3u8",
+            lambda path: path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nreal.ts\n"),
+            "no sound",
+        ),
+        ("list.ffconcat", lambda path: path.write_text("ffconcat version 1.0\nfile 'real.ts'\n"), "no sound"),
+        ("folder", lambda path: path.mkdir(), "directory"),
+        ("missing.wav", lambda path: path, "No such file"),
+    ],
+)
+def test_a_refusal_names_the_file_and_the_reason(
+    tmp_path: Path, name: str, make: Callable[[Path], object], reason: str
+) -> None:
+    write_wav(tmp_path / "real.wav", tone(440, 9.0))
+    ffmpeg("-i", str(tmp_path / "real.wav"), "-c:a", "aac", str(tmp_path / "real.ts"))
+    make(tmp_path / name)
+    with pytest.raises(MediaError, match=reason) as refusal:
+        import_media(tmp_path / name, media_dir=tmp_path / "media")
+    assert str(tmp_path / name) in str(refusal.value)
+    assert not list(tmp_path.glob("media/sha256/*"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_file_that_is_too_long_is_refused(excerpt: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"longer than 0\.15 min"):
+        import_media(excerpt, media_dir=tmp_path, settings=ImportSettings(duration_s_max=9))
+
+
+def test_a_damaged_middle_does_not_lose_the_rest(excerpt: Path, tmp_path: Path) -> None:
+    source = tmp_path / "damaged.mp3"
+    ffmpeg("-i", str(excerpt), str(source))
+    data = bytearray(source.read_bytes())
+    data[60_000:60_400] = b"\0" * 400
+    source.write_bytes(data)
+    assert import_media(source, media_dir=tmp_path / "media").duration_ms == pytest.approx(10_000, abs=150)
+
+
+def test_a_store_that_cannot_be_written_is_told(excerpt: Path, tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("a file where the folder should be")
+    with pytest.raises(MediaError, match="cannot be taken into the store"):
+        import_media(excerpt, media_dir=tmp_path / "media")
