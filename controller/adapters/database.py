@@ -40,6 +40,7 @@ from controller.records import (
     WithdrawnDocument,
 )
 from protocol.messages import AiringRecord, FaultRecord, Readiness
+from protocol.topics import TopicName, parse_topic
 
 DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 BUSY_S_MAX: Final = 10
@@ -131,7 +132,10 @@ class SqlDatabase:
             case CounterUsed():
                 return [self._counter(change.key_id, change.topic, change.counter)]
             case WithdrawnDocument(topic=topic):
-                return [sa.delete(tables.DOCUMENTS).where(tables.DOCUMENTS.c.topic == topic)]
+                gone = [sa.delete(tables.DOCUMENTS).where(tables.DOCUMENTS.c.topic == topic)]
+                if parse_topic(topic).name is TopicName.STREAM:  # a stream's id is never used again
+                    gone.append(sa.delete(tables.COUNTERS).where(tables.COUNTERS.c.topic == topic))
+                return [*gone]
             case EmergencyRecord():
                 return [self._upsert(tables.EMERGENCIES, _body(change, "id", "state", "raised_at_ms"))]
             case RelayRecord():

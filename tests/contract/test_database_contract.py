@@ -181,6 +181,15 @@ async def test_a_withdrawn_document_leaves_its_counter(database: SqlDatabase) ->
     assert (kept.documents, kept.counters[0].counter) == ((), 7)
 
 
+async def test_a_stream_that_is_over_leaves_nothing(database: SqlDatabase) -> None:
+    topic = f"loaxa/1/area/xa/stream/{RELAY.stream}"
+    start = StandingDocument(topic=topic, key_id="k", counter=7, payload=b"", expires_at_ms=1)
+    await database.commit([start])
+    await database.commit([WithdrawnDocument(topic=topic)])
+    kept = await database.load()
+    assert (kept.documents, kept.counters) == ((), ())
+
+
 async def test_a_report_is_stored_once_and_the_first_stays(database: SqlDatabase) -> None:
     other = StoredReport(
         node="N001",
