@@ -38,6 +38,7 @@ class Child:
     command: list[str]
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    working_folder: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     start_again_at: float | None = None
@@ -73,9 +74,21 @@ class Children:
         self._children: dict[str, Child] = {}
         log_folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> Child:
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        environment: dict[str, str] | None = None,
+        working_folder: Path | None = None,
+    ) -> Child:
         """Start a child and watch it from now on; raises ChildError."""
-        child = Child(name=name, command=command, folder=self._log_folder, environment=environment or {})
+        child = Child(
+            name=name,
+            command=command,
+            folder=self._log_folder,
+            environment=environment or {},
+            working_folder=working_folder,
+        )
         child.log.write_bytes(b"")
         self._children[name] = child
         _launch(child)
@@ -155,6 +168,7 @@ def _launch(child: Child) -> None:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **child.environment},
+                cwd=child.working_folder,
                 start_new_session=True,
             )
         except OSError as error:

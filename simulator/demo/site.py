@@ -33,6 +33,7 @@ WARM_UP_MS: Final = 300
 HOLD_MS: Final = 2000
 CONSOLE_PORT: Final = 8080
 """The page's port when it is free, so that its address stays the same."""
+_ALSA_FILE: Final = "alsa.conf"
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -120,9 +121,12 @@ class DemoSite:
         """A node's process."""
         return [_script("loaxa-edge"), "run", str(self.node_folder(node) / "edge.yaml")]
 
-    def node_environment(self, node: str) -> dict[str, str]:
-        """What ALSA must know to write into the node's FIFO; no sound server is looked for."""
-        return {"ALSA_CONFIG_PATH": str(self.node_folder(node) / "alsa.conf"), "JACK_NO_START_SERVER": "1"}
+    def node_environment(self) -> dict[str, str]:
+        """What ALSA must know to write into a node's FIFO, from within the node's folder.
+
+        A relative path, for ALSA takes a space in it for the end of the first of several paths.
+        """
+        return {"ALSA_CONFIG_PATH": _ALSA_FILE, "JACK_NO_START_SERVER": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +163,7 @@ def write_site(
     for node in site.nodes:
         folder = site.node_folder(node.name)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "alsa.conf").write_text(alsa_configuration(site.fifo(node.name), device=SOUND_DEVICE))
+        (folder / _ALSA_FILE).write_text(alsa_configuration(site.fifo(node.name), device=SOUND_DEVICE))
         _write_yaml(folder / "edge.yaml", _edge(site, node.name))
 
 

@@ -87,7 +87,12 @@ class Town:
         self.children.start(CONTROLLER, self.site.controller_command())
         self._say(f"Nodes {', '.join(node.name for node in self.site.nodes)}")
         for node in self.site.nodes:
-            self.children.start(node.name, self.site.node_command(node.name), self.site.node_environment(node.name))
+            self.children.start(
+                node.name,
+                self.site.node_command(node.name),
+                self.site.node_environment(),
+                self.site.node_folder(node.name),
+            )
 
     def plan_anew(self, playlists: Sequence[PlannedPlaylist]) -> None:
         """Give the controller later playlists; it reads its configuration only when it starts."""

@@ -36,15 +36,15 @@ def test_every_sample_through_portaudio_and_alsa_is_heard_in_time(tmp_path: Path
     listener = Listener({"N001": fifo})
     listener.start()
     try:
-        configuration = tmp_path / "alsa.conf"
-        configuration.write_text(alsa_configuration(fifo, device="pole"))
+        (fifo.parent / "alsa.conf").write_text(alsa_configuration(fifo, device="pole"))
         begin_ns = time.time_ns()
         subprocess.run(
             [sys.executable, "-c", PLAYER],
             check=True,
             timeout=30,
             capture_output=True,
-            env={**os.environ, "ALSA_CONFIG_PATH": str(configuration)},
+            cwd=fifo.parent,
+            env={**os.environ, "ALSA_CONFIG_PATH": "alsa.conf"},
         )
         end_ns = time.time_ns()
         deadline = time.monotonic() + WAIT_S_MAX

@@ -60,7 +60,7 @@ def test_each_node_accepts_its_configuration_and_hears_its_own_pipe(site: DemoSi
     assert config.sound.device == SOUND_DEVICE
     assert config.amplifier.trace == str(site.pin_trace(node))
     assert Path(config.trust.report_key).is_file()
-    assert str(site.fifo(node)) in Path(site.node_environment(node)["ALSA_CONFIG_PATH"]).read_text()
+    assert str(site.fifo(node)) in (path.parent / site.node_environment()["ALSA_CONFIG_PATH"]).read_text()
 
 
 def test_the_token_is_private(site: DemoSite) -> None:
