@@ -129,6 +129,14 @@ class Link:
             connection, self._connection = self._connection, None
             connection.close("the client has stopped", by_client=True)
 
+    def kill(self) -> None:
+        """The program is gone from one instant to the next; its machine closes the connection, without a DISCONNECT."""
+        self._is_stopped = True
+        self._leave()
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close("the client's program has ended", by_client=True)
+
     def lose_power(self) -> None:
         """The machine is gone without a word; this link is dead, a boot makes a new one."""
         self._is_stopped = True

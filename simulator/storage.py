@@ -1,24 +1,28 @@
-"""An SD card with physics: writes take time, a power cut loses what is under way, it fills up, it dies.
+"""The node's store on a simulated card: `edge.adapters.store` with its promises, in virtual time.
 
-`SdCard` is what lasts through a power cut; `SimulatedStore` and `SimulatedMedia` are the ports of one process on
-it. What a process had asked for and the card had not yet written is gone with the process, and no answer comes.
+A journal of requests, each with its checksum, one write and one sync for each, one at a time in the order asked
+for; answers come when the request is durable. What a power cut tore off the journal's end was never answered, and is
+left out; damage before its end sets the whole aside, as the real store does with its database. The contract suite of
+the real store (tests/contract/test_store_contract.py) runs on this.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, StoreDocument, StoreReport
-from edge.errors import MediaFailure
+import msgspec
+
+from edge.adapters.store import REQUESTS_MAX, Request
+from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.errors import StoreError
 from edge.events import (
     DocumentStored,
     DocumentStoreFailed,
     Event,
     LastCounter,
-    MediaFailed,
-    MediaFetched,
     ReportStored,
     ReportStoreFailed,
     Restored,
@@ -26,55 +30,115 @@ from edge.events import (
     StoredReport,
 )
 from protocol.messages import AiringRecord
-from protocol.units import NS_PER_MS
-from simulator.world import Timer, World
+from simulator.disk import Disk, DiskError
+from simulator.world import World
 
-WRITE_NS: Final = 8 * NS_PER_MS
-"""A synchronous commit on a good SD card; cheap ones take up to 100 ms."""
-FETCH_NS: Final = 300 * NS_PER_MS
-"""A small file over 4G."""
+JOURNAL: Final = "node.journal"
+_NEW: Final = JOURNAL + ".new"
+JOURNAL_BYTES_MAX: Final = 512 * 1024
+"""A longer journal is written anew with what still counts at the next start."""
+COMMIT_NS: Final = 8_000_000
+"""A small synchronous write on a usual SD card."""
+_HEAD_BYTES: Final = 8
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder()
+_RECORD_DECODER: Final = msgspec.msgpack.Decoder(AiringRecord)
 
-Request = StoreDocument | StoreReport | ForgetDocuments | ForgetReports
 
+class _Contents:
+    """What the journal says, request by request."""
 
-@dataclass(slots=True)
-class SdCard:
-    """What is written; `fails` makes every write fail, `capacity_files` bounds the media."""
+    def __init__(self) -> None:
+        self.documents: dict[str, StoredDocument] = {}
+        self.counters: dict[tuple[str, str], LastCounter] = {}
+        self.reports: dict[int, bytes] = {}
+        self.chain: tuple[int, bytes, bytes | None] = (0, bytes(32), None)
 
-    documents: dict[str, StoredDocument] = field(default_factory=dict)
-    counters: dict[tuple[str, str], LastCounter] = field(default_factory=dict)
-    reports: dict[int, bytes] = field(default_factory=dict)
-    last_number: int = 0
-    last_sha256: bytes = bytes(32)
-    open_airing: AiringRecord | None = None
-    media: set[str] = field(default_factory=set)
-    fails: bool = False
-    capacity_files: int = 1_000
-    write_ns: int = WRITE_NS
+    def apply(self, request: list[Any]) -> None:
+        """Do one request."""
+        match request:
+            case ["document", topic, payload, key_id, counter, sha256]:
+                self.documents[topic] = StoredDocument(
+                    topic=topic, payload=payload, key_id=key_id, counter=counter, sha256=sha256
+                )
+                self.counters[(key_id, topic)] = LastCounter(
+                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
+                )
+            case ["counter", key_id, topic, counter, sha256]:
+                self.counters[(key_id, topic)] = LastCounter(
+                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
+                )
+            case ["forget", topics, with_counters]:
+                for topic in topics:
+                    self.documents.pop(topic, None)
+                if with_counters:
+                    gone = set(topics)
+                    self.counters = {place: last for place, last in self.counters.items() if place[1] not in gone}
+            case ["report", number, payload, sha256, airing]:
+                self.reports[number] = payload
+                self.chain = (number, sha256, airing)
+            case ["chain", number, sha256, airing]:
+                self.chain = (number, sha256, airing)
+            case ["acknowledged", numbers]:
+                for number in numbers:
+                    self.reports.pop(number, None)
+            case _:
+                raise StoreError(f"the journal holds what is no request: {request[0]!r}")
+
+    def requests(self) -> list[list[Any]]:
+        """The fewest requests that give the same contents."""
+        number, sha256, airing = self.chain
+        listed: list[list[Any]] = [
+            ["document", each.topic, each.payload, each.key_id, each.counter, each.sha256]
+            for each in self.documents.values()
+        ]
+        listed += [["counter", each.key_id, each.topic, each.counter, each.sha256] for each in self.counters.values()]
+        listed += [["report", known, payload, b"", None] for known, payload in self.reports.items()]
+        return [*listed, ["chain", number, sha256, airing]]
+
+    def restored(self, damage: str) -> Restored:
+        """As the agent takes it."""
+        number, sha256, airing = self.chain
+        return Restored(
+            documents=tuple(self.documents.values()),
+            counters=tuple(self.counters.values()),
+            reports=tuple(
+                StoredReport(number=known, payload=self.reports[known]) for known in sorted(self.reports)
+            ),
+            last_number=number,
+            last_sha256=sha256,
+            open_airing=None if airing is None else _RECORD_DECODER.decode(airing),
+            damage=damage,
+        )
 
 
 class SimulatedStore:
-    """The port `Store` of one process on an SD card."""
+    """The port `Store` on one card; `post` takes an event in. A process has one; `abandon` when it dies."""
 
-    def __init__(self, world: World, card: SdCard, *, post: Callable[[Event], None]) -> None:
+    def __init__(self, world: World, disk: Disk, *, post: Callable[[Event], None]) -> None:
         self._world = world
-        self._card = card
+        self._disk = disk
         self._post = post
-        self._free_at_ns = world.now_ns
-        self._under_way: list[Timer] = []
+        self._waiting: deque[Request] = deque()
+        self._is_busy = False
+        self._is_abandoned = False
 
     def load(self) -> Restored:
-        """See `Store.load`."""
-        card = self._card
-        return Restored(
-            documents=tuple(card.documents.values()),
-            counters=tuple(card.counters.values()),
-            reports=tuple(StoredReport(number=number, payload=card.reports[number]) for number in sorted(card.reports)),
-            last_number=card.last_number,
-            last_sha256=card.last_sha256,
-            open_airing=card.open_airing,
-            media=frozenset(card.media),
-        )
+        """See `Store.load`; raises StoreError when the card takes no journal at all."""
+        damage = ""
+        try:
+            contents, is_torn = _read(self._disk.read(JOURNAL))
+        except StoreError as error:
+            damage = f"{JOURNAL} was damaged and set aside: {error}"
+            contents, is_torn = _Contents(), True
+        try:
+            if damage:
+                self._disk.rename(JOURNAL, JOURNAL + ".damaged-1")
+            if is_torn or not self._disk.exists(JOURNAL) or len(self._disk.read(JOURNAL)) > JOURNAL_BYTES_MAX:
+                self._write_anew(contents)
+        except DiskError as error:
+            raise StoreError(f"{JOURNAL} cannot be made: {error}; check the disk and its rights") from error
+        return contents.restored(damage)
 
     def store_document(self, effect: StoreDocument) -> None:
         """See `Store.store_document`."""
@@ -93,118 +157,121 @@ class SimulatedStore:
         self._ask(effect)
 
     def close(self) -> None:
-        """See `Store.close`: what was asked for is written, and answered to nobody."""
-        for timer in self._under_way:
-            _, _, action, arguments = timer
-            if action is not None:
-                self._world.cancel(timer)
-                self._write(arguments[0])
-        self._under_way.clear()
+        """Finish what was asked for; the real one takes up to 5 s for it, this one none."""
+        while self._waiting and not self._is_abandoned:
+            request = self._waiting.popleft()
+            try:
+                self._disk.append(JOURNAL, _framed(_listed(request)))
+            except DiskError as error:
+                self._fail(request, str(error))
+                continue
+            self._disk.sync(JOURNAL)
+            self._answer(request)
+        self._is_abandoned = True
 
-    def cut_power(self) -> None:
-        """What has not been written never will be."""
-        for timer in self._under_way:
-            self._world.cancel(timer)
-        self._under_way.clear()
+    def abandon(self) -> None:
+        """The process is gone: nothing more is written, nobody is answered."""
+        self._is_abandoned = True
+        self._waiting.clear()
 
     def _ask(self, request: Request) -> None:
-        self._free_at_ns = max(self._world.now_ns, self._free_at_ns) + self._card.write_ns
-        self._under_way = [timer for timer in self._under_way if timer[2] is not None]
-        self._under_way.append(self._world.at(self._free_at_ns, self._finish, request))
+        if len(self._waiting) >= REQUESTS_MAX:
+            detail = f"{REQUESTS_MAX} requests are waiting for the disk"
+            self._world.after(0, self._answer_later, self._fail, request, detail)
+            return
+        self._waiting.append(request)
+        if not self._is_busy:
+            self._begin()
 
-    def _finish(self, request: Request) -> None:
-        is_written = self._write(request)
+    def _begin(self) -> None:
+        """Write the next request; it is durable, and answered, one sync later."""
+        while self._waiting and not self._is_abandoned:
+            request = self._waiting[0]
+            try:
+                self._disk.append(JOURNAL, _framed(_listed(request)))
+            except DiskError as error:
+                self._waiting.popleft()
+                self._world.after(0, self._answer_later, self._fail, request, str(error))
+                continue
+            self._is_busy = True
+            self._world.after(COMMIT_NS, self._synced)
+            return
+
+    def _synced(self) -> None:
+        self._is_busy = False
+        if self._is_abandoned or not self._waiting:
+            return
+        request = self._waiting.popleft()
+        self._disk.sync(JOURNAL)
+        self._begin()
+        self._answer(request)
+
+    def _answer_later(self, answer: Callable[..., None], *arguments: object) -> None:
+        if not self._is_abandoned:
+            answer(*arguments)
+
+    def _answer(self, request: Request) -> None:
         match request:
             case StoreDocument():
-                self._post(
-                    DocumentStored(topic=request.topic, sha256=request.sha256)
-                    if is_written
-                    else DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail="the card is read-only")
-                )
+                self._post(DocumentStored(topic=request.topic, sha256=request.sha256))
             case StoreReport():
-                self._post(
-                    ReportStored(number=request.number)
-                    if is_written
-                    else ReportStoreFailed(number=request.number, detail="the card is read-only")
-                )
+                self._post(ReportStored(number=request.number))
 
-    def _write(self, request: Request) -> bool:
-        card = self._card
-        if card.fails:
-            return False
+    def _fail(self, request: Request, detail: str) -> None:
         match request:
-            case StoreDocument(topic=topic, key_id=key_id, counter=counter, sha256=sha256):
-                card.counters[key_id, topic] = LastCounter(
-                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
-                )
-                card.documents[topic] = StoredDocument(
-                    topic=topic, payload=request.payload, key_id=key_id, counter=counter, sha256=sha256
-                )
+            case StoreDocument():
+                self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
             case StoreReport():
-                card.reports[request.number] = request.payload
-                card.last_number, card.last_sha256 = request.number, request.sha256
-                card.open_airing = request.open_airing
-            case ForgetDocuments():
-                for topic in request.topics:
-                    card.documents.pop(topic, None)
-                    if request.with_counters:
-                        card.counters = {place: last for place, last in card.counters.items() if place[1] != topic}
-            case ForgetReports():
-                for number in request.numbers:
-                    card.reports.pop(number, None)
-        return True
+                self._post(ReportStoreFailed(number=request.number, detail=detail))
+
+    def _write_anew(self, contents: _Contents) -> None:
+        self._disk.remove(_NEW)
+        self._disk.append(_NEW, b"".join(_framed(request) for request in contents.requests()))
+        self._disk.sync(_NEW)
+        self._disk.rename(_NEW, JOURNAL)
+        self._disk.sync()
 
 
-class SimulatedMedia:
-    """The port `MediaStore` of one process; `library` is what the server has, `is_reachable` whether it answers."""
+def _listed(request: Request) -> list[Any]:
+    match request:
+        case StoreDocument():
+            return ["document", request.topic, request.payload, request.key_id, request.counter, request.sha256]
+        case ForgetDocuments():
+            return ["forget", request.topics, request.with_counters]
+        case StoreReport():
+            airing = None if request.open_airing is None else _ENCODER.encode(request.open_airing)
+            return ["report", request.number, request.payload, request.sha256, airing]
+        case ForgetReports():
+            return ["acknowledged", request.numbers]
 
-    def __init__(self, world: World, card: SdCard, library: set[str], *, post: Callable[[Event], None]) -> None:
-        self.is_reachable = True
-        self.asked: list[str] = []
-        self._world = world
-        self._card = card
-        self._library = library
-        self._post = post
-        self._timer: Timer | None = None
 
-    def present(self) -> frozenset[str]:
-        """See `MediaStore.present`."""
-        return frozenset(self._card.media)
+def _framed(request: list[Any]) -> bytes:
+    body = _ENCODER.encode(request)
+    return len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
 
-    def fetch(self, effect: FetchMedia) -> None:
-        """See `MediaStore.fetch`."""
-        self.asked.append(effect.reference.sha256)
-        self._timer = self._world.after(FETCH_NS, self._arrive, effect)
 
-    def discard(self, sha256: str) -> None:
-        """See `MediaStore.discard`."""
-        self._card.media.discard(sha256)
+def _read(journal: bytes) -> tuple[_Contents, bool]:
+    """The contents, and whether the journal's end is torn; raises StoreError for damage before the end."""
+    contents = _Contents()
+    position = 0
+    while position < len(journal):
+        head = journal[position : position + _HEAD_BYTES]
+        length = int.from_bytes(head[:4])
+        body = journal[position + _HEAD_BYTES : position + _HEAD_BYTES + length]
+        if len(head) < _HEAD_BYTES or len(body) < length or zlib.crc32(body) != int.from_bytes(head[4:]):
+            if _has_more(journal, position + 1):
+                raise StoreError(f"the checksum of the request at byte {position} is wrong, and more follows")
+            return contents, True
+        contents.apply(_DECODER.decode(body))
+        position += _HEAD_BYTES + length
+    return contents, False
 
-    def free_bytes(self) -> int:
-        """See `MediaStore.free_bytes`."""
-        return (self._card.capacity_files - len(self._card.media)) * 1_000_000
 
-    def close(self) -> None:
-        """See `MediaStore.close`."""
-        self._world.cancel(self._timer)
-
-    def _arrive(self, effect: FetchMedia) -> None:
-        sha256 = effect.reference.sha256
-        failure = self._failure(effect)
-        if failure is not None:
-            self._post(MediaFailed(sha256=sha256, reason=failure, detail="simulated"))
-            return
-        evicted: tuple[str, ...] = ()
-        if len(self._card.media) >= self._card.capacity_files:
-            evicted = (min(self._card.media - effect.keep),)
-        self._card.media.difference_update(evicted)
-        self._card.media.add(sha256)
-        self._post(MediaFetched(sha256=sha256, evicted=evicted))
-
-    def _failure(self, effect: FetchMedia) -> MediaFailure | None:
-        if not self.is_reachable:
-            return MediaFailure.UNREACHABLE
-        if effect.reference.sha256 not in self._library:
-            return MediaFailure.NOT_FOUND
-        is_full = len(self._card.media) >= self._card.capacity_files and not self._card.media - effect.keep
-        return MediaFailure.DISK_FULL if self._card.fails or is_full else None
+def _has_more(journal: bytes, position: int) -> bool:
+    """Whether a whole request follows anywhere after what could not be read."""
+    for begin in range(position, len(journal) - _HEAD_BYTES):
+        length = int.from_bytes(journal[begin : begin + 4])
+        body = journal[begin + _HEAD_BYTES : begin + _HEAD_BYTES + length]
+        if 0 < length == len(body) and zlib.crc32(body) == int.from_bytes(journal[begin + 4 : begin + _HEAD_BYTES]):
+            return True
+    return False

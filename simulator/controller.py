@@ -1,0 +1,368 @@
+"""The controller's process: what `controller.adapters.runtime` puts together, put together on simulated ports.
+
+The desk, its driver and every decision are the product's own; database, broker link, relay workers, media import and
+the sources of chance are simulated. A controller is a machine that outlives its processes: `stop` ends one in good
+order, `kill` from one instant to the next, `start` begins another from what the database holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from controller.adapters.runtime import HERD_WINDOW_S, QUEUED_MAX
+from controller.config import Config
+from controller.dispatch import Authority, Desk
+from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish, Subscribe
+from controller.errors import RequestError
+from controller.events import (
+    BrokerConnected,
+    BrokerLost,
+    Event,
+    MediaPrepared,
+    MediaRefused,
+    MessageReceived,
+    RelayNews,
+    RequestReceived,
+    SiteChanged,
+    Stopping,
+    Woken,
+)
+from controller.levelling import Samples
+from controller.records import EmergencyRecord, RelayRecord
+from controller.relay import RelayEnded, RelayEvent
+from controller.requests import Request
+from controller.site import site_of
+from controller.views import StatusView
+from protocol.adapters.mqtt_link import Will
+from protocol.codec import json_encode
+from protocol.driver import Driver
+from protocol.messages import ControllerState, Readiness
+from protocol.topics import TOPICS, TopicName, topic
+from protocol.units import NS_PER_MS, MonotonicNs
+from simulator.chance import Chance
+from simulator.clock import ClockSettings, ClockTimer, NodeClock
+from simulator.database import SimulatedCommits, SimulatedDatabase
+from simulator.delay import DATA_CENTRE, AccessSettings
+from simulator.event_log import Fact
+from simulator.feed import SimulatedRelayWorker, Stations
+from simulator.link import Link, LinkSettings
+from simulator.media_server import Recording
+from simulator.node import Surroundings
+from simulator.world import World
+
+IMPORT_NS: Final = 20 * NS_PER_MS
+"""Taking in a file that was taken in before; a new one takes seconds, which no decision waits for."""
+NOTES_KEPT: Final = 2_048
+_STREAM_ID_BYTES: Final = 8
+_EMERGENCY_ID_BYTES: Final = 5
+_KEY_BYTES: Final = 32
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request and its answer, None until the desk has given it."""
+
+    ticket: int
+    request: Request
+    answer: EmergencyRecord | RelayRecord | RequestError | None = None
+
+    @property
+    def emergency(self) -> EmergencyRecord:
+        """The emergency that was raised or ended; raises what the desk refused with, or that nothing was answered."""
+        match self.answer:
+            case EmergencyRecord():
+                return self.answer
+            case RequestError():
+                raise self.answer
+            case _:
+                message = f"request {self.ticket} has no answer of this kind: {self.answer}"
+                raise ValueError(message)
+
+    @property
+    def relay(self) -> RelayRecord:
+        """The relay that was begun or ended; raises as `emergency` does."""
+        match self.answer:
+            case RelayRecord():
+                return self.answer
+            case RequestError():
+                raise self.answer
+            case _:
+                message = f"request {self.ticket} has no answer of this kind: {self.answer}"
+                raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSettings:
+    """What one controller's machine is made of; `new_encoder` makes real Opus encoders instead of synthetic frames."""
+
+    clock: ClockSettings = ClockSettings()
+    access: AccessSettings = DATA_CENTRE
+    new_encoder: Callable[[int], Callable[[Samples], bytes]] | None = None
+
+
+class SeededSecrets:
+    """`ports.Fresh` from the world's chance: nobody can guess them but who knows the seed."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._keys: dict[str, Ed25519PrivateKey] = {}
+
+    def emergency_id(self) -> str:
+        """See `Fresh.emergency_id`."""
+        return f"e{self._chance.randbytes(_EMERGENCY_ID_BYTES).hex()}"
+
+    def stream_id(self) -> str:
+        """See `Fresh.stream_id`."""
+        return self._chance.randbytes(_STREAM_ID_BYTES).hex()
+
+    def stream_key(self, stream: str) -> bytes:
+        """See `Fresh.stream_key`."""
+        self._keys[stream] = Ed25519PrivateKey.from_private_bytes(self._chance.randbytes(_KEY_BYTES))
+        return self._keys[stream].public_key().public_bytes_raw()
+
+    def take_key(self, stream: str) -> Ed25519PrivateKey:
+        """Hand the key to the stream's worker; once."""
+        return self._keys.pop(stream)
+
+
+@dataclass(slots=True)
+class _Process:
+    """What dies with one process."""
+
+    desk: Desk
+    driver: Driver[Event, Effect]
+    link: Link
+    commits: SimulatedCommits
+    workers: dict[str, SimulatedRelayWorker] = field(default_factory=dict)
+    imported: set[str] = field(default_factory=set)
+    is_importing: bool = False
+
+
+class SimulatedController:
+    """One controller. `media` says what each source file of its configuration is; what it lacks is refused."""
+
+    def __init__(
+        self,
+        world: World,
+        surroundings: Surroundings,
+        *,
+        config: Config,
+        authority: Authority,
+        media: Mapping[str, Recording],
+        settings: ControllerSettings | None = None,
+    ) -> None:
+        self.name: Final = config.controller
+        self.world: Final = world
+        self.config = config
+        self.database: Final = SimulatedDatabase()
+        self.stations: Final = Stations()
+        self.notes: deque[tuple[int, Note]] = deque(maxlen=NOTES_KEPT)
+        self.asked: dict[int, Asked] = {}
+        self._settings = settings or ControllerSettings()
+        self._surroundings = surroundings
+        self._authority = authority
+        self._media = media
+        self.clock: Final = NodeClock(world, self.name, self._settings.clock)
+        self.host: Final = surroundings.network.add_host(self.name, self._settings.access)
+        self._secrets = SeededSecrets(world.chance(f"controller/{self.name}"))
+        self._process: _Process | None = None
+        self._timer: ClockTimer | None = None
+        for recording in media.values():
+            surroundings.media_server.publish(recording)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    @property
+    def desk(self) -> Desk:
+        """The running desk; raises ValueError when none runs."""
+        if self._process is None:
+            message = f"the controller {self.name} is not running"
+            raise ValueError(message)
+        return self._process.desk
+
+    def status(self) -> StatusView:
+        """What its page shows now."""
+        return self.desk.status(self.clock.read_now())
+
+    def start(self) -> None:
+        """Begin a process from what the database holds."""
+        if self._process is not None:
+            return
+        now = self.clock.read_now()
+        desk = Desk(
+            site=site_of(self.config),
+            authority=self._authority,
+            kept=self.database.load(),
+            fresh=self._secrets,
+            now=now,
+        )
+        driver: Driver[Event, Effect] = Driver(
+            node=desk, read_clock=self.clock.read_now, execute=self._execute, arm=self._arm, wake_event=Woken()
+        )
+        self._process = process = _Process(
+            desk=desk,
+            driver=driver,
+            link=self._make_link(now.shared_ms, driver),
+            commits=SimulatedCommits(self.world, self.database, driver.post),
+        )
+        self.world.record(self.name, "process_started")
+        process.link.start()
+        driver.post(Woken())
+        self._import_soon(process)
+
+    def stop(self) -> None:
+        """End the process in good order."""
+        process = self._process
+        if process is None:
+            return
+        process.driver.post(Stopping())
+        for worker in tuple(process.workers.values()):
+            worker.stop()
+        process.commits.finish()
+        process.link.stop()
+        self._forget("process_stopped")
+
+    def kill(self) -> None:
+        """End the process from one instant to the next; what was not committed is lost."""
+        process = self._process
+        if process is None:
+            return
+        for worker in process.workers.values():
+            worker.kill()
+        process.commits.abandon()
+        process.link.kill()
+        self._forget("process_killed")
+
+    def ask(self, request: Request) -> Asked:
+        """Put a request before the desk; its answer comes when its changes are durable. Not running: never."""
+        asked = Asked(ticket=len(self.asked) + 1, request=request)
+        self.asked[asked.ticket] = asked
+        if self._process is not None:
+            self._process.driver.post(RequestReceived(ticket=asked.ticket, request=request))
+        return asked
+
+    def reconfigure(self, config: Config) -> None:
+        """Follow another configuration, as after SIGHUP; a process that starts later follows it too."""
+        self.config = config
+        if self._process is not None:
+            self._process.driver.post(SiteChanged(site=site_of(config)))
+            self._import_soon(self._process)
+
+    def _forget(self, what: str) -> None:
+        self._process = None
+        self._arm(None)
+        self.world.record(self.name, what)
+
+    def _arm(self, deadline: MonotonicNs | None) -> None:
+        self.clock.cancel(self._timer)
+        self._timer = None if deadline is None or self._process is None else self.clock.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._process is not None:
+            self._process.driver.wake()
+
+    def _make_link(self, epoch: int, driver: Driver[Event, Effect]) -> Link:
+        gone = ControllerState(controller=self.name, state=Readiness.LOST, session_epoch=epoch)
+        row = TOPICS[TopicName.CONTROLLER_STATE]
+        own = topic(TopicName.CONTROLLER_STATE, controller=self.name)
+        return Link(
+            self.world,
+            self._surroundings.network,
+            self.host,
+            self.clock,
+            LinkSettings(
+                address=self._surroundings.broker_address,
+                client_id=self.name,
+                herd_window_s=HERD_WINDOW_S,
+                queued_max=QUEUED_MAX,
+            ),
+            Will(topic=own, payload=json_encode(gone), qos=row.qos, retain=row.retain),
+            on_connected=lambda present, _: driver.post(BrokerConnected(is_session_present=present)),
+            on_disconnected=lambda reason: driver.post(BrokerLost(reason=reason)),
+            on_message=lambda at, payload: driver.post(MessageReceived(topic=at, payload=payload)),
+        )
+
+    def _execute(self, effect: Effect) -> None:
+        process = self._process
+        if process is None:
+            return
+        match effect:
+            case Publish():
+                process.link.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
+            case Commit():
+                process.commits.put(effect)
+            case Subscribe(topics=topics):
+                process.link.subscribe(topics)
+            case OpenRelay():
+                self._open_relay(process, effect)
+            case CloseRelay(stream=stream):
+                worker = process.workers.pop(stream, None)
+                if worker is not None:
+                    self.world.after(0, worker.stop)
+            case Answer(ticket=ticket, result=result):
+                self.asked[ticket].answer = result
+            case Note():
+                self._note(effect)
+
+    def _open_relay(self, process: _Process, effect: OpenRelay) -> None:
+        relay, row = effect.relay, TOPICS[TopicName.AUDIO]
+        new_encoder = self._settings.new_encoder
+        process.workers[relay.stream] = SimulatedRelayWorker(
+            self.world,
+            self.clock,
+            self.stations,
+            config=self.config.relay,
+            feed=effect.feed,
+            stream=relay.stream,
+            starts_at_ms=relay.starts_at_ms,
+            ends_at_ms=relay.ends_at_ms,
+            publish=lambda at, payload: process.link.publish(at, payload, row.qos, row.retain, row.expiry_s),
+            on_event=lambda news: self._relay_news(process, relay.stream, news),
+            signing_key=self._secrets.take_key(relay.stream),
+            tag=self._surroundings.tags.tag(f"stream:{relay.stream}"),
+            encode=None if new_encoder is None else new_encoder(self.config.relay.bitrate_bps),
+        )
+
+    def _relay_news(self, process: _Process, stream: str, news: RelayEvent) -> None:
+        if isinstance(news, RelayEnded):
+            process.workers.pop(stream, None)
+        if process is self._process:
+            process.driver.post(RelayNews(stream=stream, news=news))
+
+    def _note(self, note: Note) -> None:
+        self.notes.append((self.world.now_ns, note))
+        facts: dict[str, Fact] = {
+            name: value if not isinstance(value, float) else str(value) for name, value in note.facts.items()
+        }
+        self.world.record(self.name, note.what, reason=note.reason, **facts)
+
+    def _import_soon(self, process: _Process) -> None:
+        """Take in what the site needs, one file after another."""
+        if not process.is_importing:
+            process.is_importing = True
+            self.world.after(IMPORT_NS, self._import_next, process)
+
+    def _import_next(self, process: _Process) -> None:
+        if process is not self._process:
+            return
+        path = next((each for each in process.desk.site.media_paths if each not in process.imported), None)
+        if path is None:
+            process.is_importing = False
+            return
+        process.imported.add(path)
+        known = self._media.get(path)
+        if known is None:
+            process.driver.post(MediaRefused(path=path, reason=f"{path} cannot be read: No such file or directory"))
+        else:
+            self._surroundings.media_server.publish(known)
+            process.driver.post(MediaPrepared(path=path, media=known.reference))
+        self.world.after(IMPORT_NS, self._import_next, process)

@@ -1,0 +1,173 @@
+"""What was audible at one pole, when, and whether the amplifier had power: the truth for checkers.
+
+Either the simulated card is listened to block by block (`gather`), or, where nothing is rendered, the agent is asked
+now and then what it would sound (`probe`). Both read the source and the place in it from the samples themselves, so
+what is known here never comes from what the agent says of itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.player.playout import COVER_SAMPLES
+from edge.player.ports import Render
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SharedNs
+from simulator import pattern
+from simulator.pattern import Tags
+from simulator.box import Relay
+from simulator.sound_card import Heard
+from simulator.world import World
+
+SOUNDS_KEPT: Final = 4_096
+"""Sounds remembered of one pole: a week of a busy one; a checker that needs more listens by `watch`."""
+JOIN_NS: Final = 5 * NS_PER_MS
+"""A source that goes on within this of where it should be is still the same sound."""
+PROBE_FRAMES: Final = COVER_SAMPLES + 2 * SAMPLES_PER_MS
+"""A player that was not asked for a while moves its cursor under a fade of 10 ms; what is read follows it."""
+UNKNOWN: Final = "?"
+
+
+@dataclass(slots=True, kw_only=True)
+class Sound:
+    """One source without interruption. All times are true.
+
+    `origin_ns` is when the source's first sample was heard, or would have been: equal origins are poles in step;
+    `origin_last_ns` is the same at its end. `amplitude` is the largest sample (int16). None for an origin: unreadable.
+    """
+
+    source: str
+    begins_ns: int
+    ends_ns: int
+    amplitude: int
+    is_powered: bool
+    origin_ns: int | None
+    origin_last_ns: int | None
+
+
+class Ear:
+    """One pole's ear; `watch` hears of each sound when it has ended, `sounds` remembers them, the current one last."""
+
+    def __init__(self, world: World, tags: Tags, relay: Relay) -> None:
+        self.sounds: deque[Sound] = deque(maxlen=SOUNDS_KEPT)
+        self.watch: list[Callable[[Sound], None]] = []
+        self._world = world
+        self._tags = tags
+        self._relay = relay
+        self._current: Sound | None = None
+
+    @property
+    def current(self) -> Sound | None:
+        """What sounds, as of the last time it was listened to."""
+        return self._current
+
+    def gather(self, heard: deque[Heard], *, is_all: bool = False) -> None:
+        """Take what the card has given so far; what it will give later stays, unless `is_all`."""
+        now_ns = self._world.now_ns
+        while heard and (is_all or heard[0].at_true_ns + _duration_ns(len(heard[0].samples)) <= now_ns):
+            block = heard.popleft()
+            self._take(block.at_true_ns, block.samples.reshape(-1))
+
+    def probe(self, render: Render, at_ns: SharedNs) -> Sound | None:
+        """Ask the player what sounds now, for which its own clock reads `at_ns`."""
+        samples = render(PROBE_FRAMES, at_ns)[COVER_SAMPLES:, 0]
+        now_ns = self._world.now_ns
+        at_true_ns = now_ns + COVER_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
+        amplitude = int(np.abs(samples.astype(np.int32)).max())
+        if not amplitude:
+            self.cease()
+            return None
+        reading = pattern.read(samples)
+        source, origin_ns = self._understood(reading, at_true_ns)
+        self._note(source, now_ns, now_ns, amplitude, self._relay.is_powered_at(now_ns), origin_ns, is_sparse=True)
+        return self._current
+
+    def cease(self) -> None:
+        """Nothing sounds any more."""
+        current, self._current = self._current, None
+        if current is not None:
+            for tell in self.watch:
+                tell(current)
+
+    def _take(self, at_ns: int, samples: NDArray[np.int16]) -> None:
+        sounding = np.flatnonzero(samples)
+        if not sounding.size:
+            self.cease()
+            return
+        first, last = int(sounding[0]), int(sounding[-1])
+        begins_ns, ends_ns = at_ns + _duration_ns(first), at_ns + _duration_ns(last + 1)
+        if first:
+            self.cease()
+        reading = None
+        for start in (first, first + COVER_SAMPLES, (first + last) // 2, last - 2 * SAMPLES_PER_MS):
+            reading = pattern.read(samples, max(0, start))
+            if reading is not None:
+                break
+        source, origin_ns = self._understood(reading, at_ns)
+        amplitude = int(np.abs(samples.astype(np.int32)).max())
+        is_powered = self._relay.is_powered_at(begins_ns)
+        for change_ns, level in self._relay.contact.changes(begins_ns + 1):
+            if change_ns >= ends_ns:
+                break
+            self._note(source, begins_ns, change_ns, amplitude, is_powered, origin_ns)
+            begins_ns, is_powered = change_ns, level and self._relay.is_powered_at(change_ns)
+        self._note(source, begins_ns, ends_ns, amplitude, is_powered, origin_ns)
+        if last + 1 < len(samples):
+            self.cease()
+
+    def _understood(self, reading: pattern.Reading | None, at_ns: int) -> tuple[str, int | None]:
+        if reading is None:
+            return UNKNOWN, None
+        return self._tags.name(reading.tag), at_ns - _duration_ns(reading.first)
+
+    def _note(
+        self,
+        source: str,
+        begins_ns: int,
+        ends_ns: int,
+        amplitude: int,
+        is_powered: bool,
+        origin_ns: int | None,
+        *,
+        is_sparse: bool = False,
+    ) -> None:
+        """Go on with the current sound, or begin another one."""
+        current = self._current
+        if current is not None and source == UNKNOWN and current.is_powered is is_powered:
+            current.ends_ns = ends_ns  # a fade or a crossing; what follows will say what it is
+            return
+        if current is not None and _goes_on(current, source, begins_ns, origin_ns, is_powered, is_sparse=is_sparse):
+            current.ends_ns = ends_ns
+            current.amplitude = max(current.amplitude, amplitude)
+            current.origin_last_ns = origin_ns
+            return
+        self.cease()
+        self._current = Sound(
+            source=source,
+            begins_ns=begins_ns,
+            ends_ns=ends_ns,
+            amplitude=amplitude,
+            is_powered=is_powered,
+            origin_ns=origin_ns,
+            origin_last_ns=origin_ns,
+        )
+        self.sounds.append(self._current)
+
+
+def _goes_on(
+    current: Sound, source: str, begins_ns: int, origin_ns: int | None, is_powered: bool, *, is_sparse: bool
+) -> bool:
+    is_same = current.source == source and current.is_powered is is_powered
+    if not is_same or not (is_sparse or begins_ns - current.ends_ns <= JOIN_NS):
+        return False
+    before_ns = current.origin_last_ns
+    return origin_ns is None or before_ns is None or abs(origin_ns - before_ns) <= JOIN_NS
+
+
+def _duration_ns(samples: int) -> int:
+    return samples * NS_PER_S // SAMPLE_RATE_HZ
