@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from typing import Final
 
 WATCHDOG_SHARE: Final = 3
@@ -43,10 +44,11 @@ class SystemdNotifier:
             channel.sendto(message.encode(), address)
 
 
-def watchdog_interval_s() -> float | None:
-    """How often to give a sign of life; None when nobody watches (WATCHDOG_USEC, systemd.exec(5))."""
-    text = os.environ.get("WATCHDOG_USEC", "")
-    watched_pid = os.environ.get("WATCHDOG_PID", str(os.getpid()))
-    if not text.isdigit() or watched_pid != str(os.getpid()) or int(text) == 0:
+def watchdog_interval_s(environment: Mapping[str, str] | None = None, *, pid: int | None = None) -> float | None:
+    """How often to give a sign of life; None when nobody watches this process (WATCHDOG_USEC, sd_notify(3))."""
+    found = os.environ if environment is None else environment
+    own_pid = str(os.getpid() if pid is None else pid)
+    text = found.get("WATCHDOG_USEC", "")
+    if not text.isdigit() or int(text) == 0 or found.get("WATCHDOG_PID", own_pid) != own_pid:
         return None
     return int(text) / US_PER_S / WATCHDOG_SHARE

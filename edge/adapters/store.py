@@ -48,6 +48,7 @@ class SqliteStore:
     def load(self) -> Restored:
         """See `Store.load`. Sets a damaged database aside; raises StoreError when none can be made at all."""
         damage = ""
+        self._make_folder()
         try:
             restored = self._load_once()
         except (sqlite3.DatabaseError, StoreError) as error:
@@ -100,8 +101,14 @@ class SqliteStore:
         except queue.Full:
             self._fail(request, f"{REQUESTS_MAX} requests are waiting for the disk")
 
+    def _make_folder(self) -> None:
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be made: {error.strerror}; check state_dir and its rights") from error
+
     def _load_once(self) -> Restored:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(_connect(self._path)) as database:
             return load_all(database)
 

@@ -1,0 +1,117 @@
+"""SQLite on a real disk: a damaged database, a killed process, a full queue, a schema of the future."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.adapters.store import SET_ASIDE_MAX, SqliteStore, read_only
+from edge.effects import StoreDocument, StoreReport
+from edge.errors import StoreError
+from edge.events import Event, ReportStoreFailed
+
+WRITER = """
+import sys
+from pathlib import Path
+from edge.adapters.store import SqliteStore
+from edge.effects import StoreReport
+
+def say(event):
+    print(event.number, flush=True)
+
+store = SqliteStore(Path(sys.argv[1]), post=say)
+number = store.load().last_number
+while True:
+    number += 1
+    store.store_report(StoreReport(number=number, payload=b"x" * 300, sha256=bytes(32), open_airing=None))
+    while store._requests.qsize() > 50:
+        pass
+"""
+
+
+def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            answered = [int(process.stdout.readline()) for _ in range(20)]
+            process.send_signal(signal.SIGKILL)
+            answered += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+        restored = read_only(tmp_path)
+        numbers = [report.number for report in restored.reports]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert max(answered) <= restored.last_number == numbers[-1]
+
+
+@pytest.mark.parametrize("rubbish", [b"no database at all", b"SQLite format 3\0" + bytes(5_000), b"\xff" * 8_192])
+def test_a_damaged_database_is_set_aside_and_a_new_one_begun(tmp_path: Path, rubbish: bytes) -> None:
+    (tmp_path / "node.sqlite").write_bytes(rubbish)
+    store = SqliteStore(tmp_path, post=lambda _: None)
+    restored = store.load()
+    assert "set aside" in restored.damage
+    assert restored.documents == ()
+    store.close()
+    assert (tmp_path / "node.sqlite.damaged-1").read_bytes() == rubbish
+
+
+def test_only_a_few_damaged_databases_are_kept(tmp_path: Path) -> None:
+    for number in range(SET_ASIDE_MAX + 3):
+        (tmp_path / "node.sqlite").write_bytes(b"damage %d" % number)
+        store = SqliteStore(tmp_path, post=lambda _: None)
+        store.load()
+        store.close()
+    kept = sorted(tmp_path.glob("*.damaged-*"))
+    assert len(kept) == SET_ASIDE_MAX
+    assert kept[-1].read_bytes() == b"damage %d" % (SET_ASIDE_MAX + 2)
+
+
+def test_a_database_of_a_later_program_is_not_misread(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, post=lambda _: None)
+    store.load()
+    store.close()
+    database = sqlite3.connect(tmp_path / "node.sqlite")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    store = SqliteStore(tmp_path, post=lambda _: None)
+    assert "schema is version 99" in store.load().damage
+    store.close()
+
+
+def test_a_queue_that_is_full_fails_like_a_disk_that_refuses(tmp_path: Path) -> None:
+    events: list[Event] = []
+    store = SqliteStore(tmp_path, post=events.append)
+    for number in range(2_000):
+        store.store_report(StoreReport(number=number, payload=b"x", sha256=bytes(32), open_airing=None))
+    assert events
+    assert isinstance(events[0], ReportStoreFailed)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="file/state cannot be made"):
+        SqliteStore(tmp_path / "file" / "state", post=lambda _: None).load()
+
+
+def test_a_disk_that_goes_away_is_answered_and_comes_back(tmp_path: Path) -> None:
+    events: list[Event] = []
+    store = SqliteStore(tmp_path, post=events.append)
+    store.load()
+    locker = sqlite3.connect(tmp_path / "node.sqlite")
+    locker.execute("DROP TABLE reports")
+    locker.commit()
+    store.store_report(StoreReport(number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.store_document(StoreDocument(topic="t", payload=b"d", key_id="k", counter=1, sha256=bytes(32)))
+    store.close()
+    locker.close()
+    assert [type(event).__name__ for event in events] == ["ReportStoreFailed", "DocumentStored"]
+
+
+def test_looking_at_a_node_that_never_ran_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="has not run yet"):
+        read_only(tmp_path)
