@@ -76,7 +76,7 @@ class Town:
         self.listener.start()
 
     def start(self, playlists: Sequence[PlannedPlaylist]) -> None:
-        """Start broker, controller and nodes; `prepare` came first. Ports are chosen only now, so that they are free."""
+        """Start broker, controller and nodes; `prepare` came first. Ports are chosen now, so that they are free."""
         self.site = replace(self.site, ports=free_ports(self._console_port))
         self.console = Console(port=self.site.ports.console, token_file=self.site.token_file)
         write_site(self.site, self._made_keys(), feeds=self._feeds(), playlists=playlists)
