@@ -19,7 +19,7 @@ from edge.events import CardFailed, CardStarted
 from edge.player.card_clock import CardClock
 from edge.player.card_states import CardAction, CardInput, CardLife, CardState
 from edge.player.ports import CardStatistics, Frames, Render
-from edge.player.ring import Ring
+from edge.player.ring import Ring, risen
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
 from simulator.clock import NodeClock
 from simulator.world import Timer, World
@@ -83,6 +83,7 @@ class SimulatedCard:
         self._past_frames = 0
         self._underruns = 0
         self._is_primed = False
+        self._rendered_until = -1
         self._busy_until_ns = 0
         self._is_wake_pending = False
         self._path = ""
@@ -154,7 +155,7 @@ class SimulatedCard:
             self._happened(CardInput.FAILED)
             return
         self._past_frames += self._frame
-        self._frame, self._is_primed = 0, False
+        self._frame, self._is_primed, self._rendered_until = 0, False, -1
         self._opened_ns = self._world.now_ns
         self._ring.reset()
         self._card_clock.reset()
@@ -211,5 +212,6 @@ class SimulatedCard:
             return
         now, first = self._clock.read_now(), self._ring.next_frame
         rendered = self._render(self._ring.free, now.shared_at(self._card_clock.heard_at(first)))
-        self._ring.put(first, rendered)
+        self._ring.put(first, rendered if first == self._rendered_until else risen(rendered))
+        self._rendered_until = first + len(rendered)
         self._is_primed = True

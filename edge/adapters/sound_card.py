@@ -26,7 +26,7 @@ from edge.events import CardFailed, CardStarted
 from edge.player.card_clock import CardClock
 from edge.player.card_states import CardAction, CardInput, CardLife, CardState
 from edge.player.ports import CardStatistics, Render
-from edge.player.ring import Ring
+from edge.player.ring import Ring, risen
 from protocol.units import NS_PER_MS, SAMPLES_PER_MS, Now
 
 _LOG: Final = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ class PortAudioCard:
         self._opening = 0
         self._path = ""
         self._detail = ""
+        self._rendered_until = -1
         self._past_underruns = 0
         self._past_frames = 0
         self._last_seen: tuple[int, int] | None = None
@@ -140,6 +141,7 @@ class PortAudioCard:
         self._past_frames += self._feed.frame
         feed = self._feed = self._new_feed()
         self._clock.reset()
+        self._rendered_until = -1
         if self._worker.waiting >= JOBS_WAITING_MAX:
             self._loop.call_soon(self._failed, opening, "the sound device still does not answer")
             return
@@ -225,7 +227,9 @@ class PortAudioCard:
             self._clock.observe(*observation)
         now, first, free = self._read_now(), feed.ring.next_frame, feed.ring.free
         if free > 0:
-            feed.ring.put(first, self._render(free, now.shared_at(self._clock.heard_at(first))))
+            frames = self._render(free, now.shared_at(self._clock.heard_at(first)))
+            feed.ring.put(first, frames if first == self._rendered_until else risen(frames))
+            self._rendered_until = first + free
         feed.is_primed = True
 
 

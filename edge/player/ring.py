@@ -12,12 +12,23 @@ from typing import Final
 import numpy as np
 
 from edge.player.ports import Frames
-from protocol.units import SAMPLE_RATE_HZ
+from protocol.units import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 
+AFTER_GAP_FRAMES: Final = 10 * SAMPLES_PER_MS
+"""Fade of what follows a gap."""
 _FRAME_BYTES: Final = 2
 """int16, mono."""
 FRAMES_MAX: Final = 2 * SAMPLE_RATE_HZ
 """Nobody wants more than two seconds between an order and its effect."""
+_RISE: Final = np.linspace(0.0, 1.0, AFTER_GAP_FRAMES, dtype=np.float32).reshape(-1, 1)
+
+
+def risen(frames: Frames) -> Frames:
+    """Frames that follow a gap, which is silence: they begin from silence too, so that they do not click."""
+    n = min(len(frames), AFTER_GAP_FRAMES)
+    softened: Frames = frames.copy()
+    softened[:n] = frames[:n] * _RISE[:n]
+    return softened
 
 
 class Ring:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.player.ports import Frames
-from edge.player.ring import Ring
+from edge.player.ring import Ring, risen
 
 
 def _numbered(first: int, count: int) -> Frames:
@@ -40,6 +40,16 @@ def test_what_was_rendered_too_late_is_dropped_and_the_rest_keeps_its_place() ->
     data, missing = ring.take(20)
     assert missing == 0
     assert np.array_equal(np.frombuffer(data, np.int16), _numbered(30, 20).reshape(-1))
+
+
+def test_what_follows_a_gap_rises_from_silence_and_is_itself_after_10_ms() -> None:
+    frames = np.full((1_000, 1), 12_000, np.int16)
+    softened = risen(frames)
+    assert softened[0, 0] == 0
+    assert int(np.abs(np.diff(softened[:, 0].astype(np.int32))).max()) <= 26
+    assert np.array_equal(softened[480:], frames[480:])
+    assert (frames == 12_000).all()
+    assert len(risen(frames[:7])) == 7
 
 
 def test_a_reset_ring_begins_at_frame_0() -> None:
