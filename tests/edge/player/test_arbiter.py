@@ -1,0 +1,148 @@
+"""Who owns the air: by rank, at each instant, with nothing resumed and every end explained."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.player.arbiter import (
+    TRANSITIONS,
+    Arbiter,
+    Reason,
+    Session,
+    SessionEvent,
+    SessionState,
+    Slot,
+    slots_of,
+)
+from edge.player.program import Candidate
+from protocol.messages import BroadcastClass, Reality, SourceKind
+from protocol.units import SharedMs
+
+T0 = 1_800_000_000_000
+CLASSES = list(BroadcastClass)
+
+
+def candidate(
+    key: str, start: int, end: int, *, kind: str = "routine", depth: int = 1, drill: bool = False
+) -> Candidate:
+    return Candidate(
+        key=key,
+        source=SourceKind.MEDIA,
+        source_id=key,
+        title=key,
+        broadcast_class=BroadcastClass(kind),
+        reality=Reality.DRILL if drill else Reality.REAL,
+        depth=depth,
+        starts_at_ms=SharedMs(T0 + start),
+        ends_at_ms=SharedMs(T0 + end),
+    )
+
+
+def never(_: Candidate, __: SharedMs) -> Reason | None:
+    return None
+
+
+def owners(candidates: list[Candidate], *, now: int = 0, horizon: int = 1_000) -> list[tuple[str, int, int]]:
+    slots = slots_of(candidates, blocked=never, now_ms=SharedMs(T0 + now), horizon_ms=horizon)
+    return [(slot.candidate.key, slot.from_ms - T0, slot.until_ms - T0) for slot in slots]
+
+
+def test_the_higher_class_takes_over_in_the_middle_and_gives_back() -> None:
+    assert owners([candidate("a", 0, 900), candidate("e", 300, 500, kind="emergency")]) == [
+        ("a", 0, 300),
+        ("e", 300, 500),
+        ("a", 500, 900),
+    ]
+
+
+def test_of_one_class_the_upper_area_then_the_earlier_start_then_the_name() -> None:
+    assert owners([candidate("a", 0, 100, depth=2), candidate("b", 50, 100, depth=1)])[1][0] == "b"
+    assert owners([candidate("b", 0, 100), candidate("a", 50, 100)]) == [("b", 0, 100)]
+    assert owners([candidate("b", 0, 100), candidate("a", 0, 100)]) == [("a", 0, 100)]
+
+
+def test_a_drill_stands_behind_the_real_one_and_before_everything_else() -> None:
+    drill = candidate("drill", 0, 100, kind="emergency", drill=True, depth=0)
+    assert owners([drill, candidate("real", 50, 80, kind="emergency", depth=2)]) == [
+        ("drill", 0, 50),
+        ("real", 50, 80),
+        ("drill", 80, 100),
+    ]
+    assert owners([drill, candidate("news", 0, 100, kind="priority")])[0][0] == "drill"
+
+
+def test_what_becomes_blocked_ends_there() -> None:
+    change = SharedMs(T0 + 400)
+    slots = slots_of(
+        [candidate("a", 0, 900)],
+        blocked=lambda _, at_ms: Reason.QUIET_HOURS if at_ms >= change else None,
+        now_ms=SharedMs(T0),
+        horizon_ms=1_000,
+        changes_ms=(change,),
+    )
+    assert [(slot.from_ms - T0, slot.until_ms - T0) for slot in slots] == [(0, 400)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-50, 200), st.integers(1, 200), st.integers(0, 2), st.integers(0, 2), st.booleans()),
+        max_size=8,
+    )
+)
+def test_at_each_instant_the_owner_is_the_best_that_is_due(drawn: list[tuple[int, int, int, int, bool]]) -> None:
+    candidates = [
+        candidate(f"c{index}", start, start + length, kind=CLASSES[kind].value, depth=depth, drill=drill)
+        for index, (start, length, kind, depth, drill) in enumerate(drawn)
+    ]
+    slots = slots_of(candidates, blocked=never, now_ms=SharedMs(T0), horizon_ms=150)
+    for one, other in pairwise(slots):
+        assert one.until_ms <= other.from_ms
+        assert one.candidate is not other.candidate or one.until_ms < other.from_ms
+    for offset in range(0, 150, 7):
+        at_ms = T0 + offset
+        owner = [slot.candidate for slot in slots if slot.from_ms <= at_ms < slot.until_ms]
+        due = [each for each in candidates if each.starts_at_ms <= at_ms < each.ends_at_ms]
+        assert bool(owner) == bool(due)
+        if owner:
+            order = [BroadcastClass.EMERGENCY, BroadcastClass.PRIORITY, BroadcastClass.ROUTINE]
+            assert order.index(owner[0].broadcast_class) == min(order.index(each.broadcast_class) for each in due)
+
+
+def decide(arbiter: Arbiter, candidates: list[Candidate], now: int, gone: Reason = Reason.STOPPED) -> list[Reason]:
+    slots: tuple[Slot, ...] = slots_of(candidates, blocked=never, now_ms=SharedMs(T0 + now), horizon_ms=100)
+    decision = arbiter.decide(slots, candidates, blocked=never, gone=lambda _: gone, now_ms=SharedMs(T0 + now))
+    return [reason for _, reason in decision.ended]
+
+
+def test_every_end_has_its_reason() -> None:
+    item, flood = candidate("a", 0, 500), candidate("e", 100, 300, kind="emergency")
+    arbiter = Arbiter()
+    assert decide(arbiter, [item], 0) == []
+    assert decide(arbiter, [item, flood], 100) == [Reason.PRE_EMPTED]
+    assert decide(arbiter, [item], 200, gone=Reason.ALL_CLEAR) == [Reason.ALL_CLEAR]
+    assert [session.key for session in arbiter.sessions] == ["a"]
+    assert decide(arbiter, [item], 500) == [Reason.FINISHED]
+    assert arbiter.sessions == ()
+
+
+def test_what_is_due_but_does_not_own_the_air_is_told_with_its_reason() -> None:
+    item, flood = candidate("a", 0, 500), candidate("e", 0, 300, kind="emergency")
+    slots = slots_of([item, flood], blocked=never, now_ms=SharedMs(T0), horizon_ms=100)
+    decision = Arbiter().decide(
+        slots, [item, flood], blocked=never, gone=lambda _: Reason.STOPPED, now_ms=SharedMs(T0)
+    )
+    assert decision.denied == ((item, Reason.PRE_EMPTED),)
+
+
+def test_the_table_of_a_session() -> None:
+    session = Session(slot=Slot(candidate=candidate("a", 0, 1), from_ms=SharedMs(T0), until_ms=SharedMs(T0 + 1)))
+    assert not session.move(SessionEvent.AIRED)
+    assert session.move(SessionEvent.DEMANDED)
+    assert session.move(SessionEvent.AIRED)
+    assert session.move(SessionEvent.OVER)
+    for event in SessionEvent:
+        assert not session.move(event)
+    assert {after for (state, _), after in TRANSITIONS.items() if state is SessionState.ENDED} == set()

@@ -1,0 +1,163 @@
+"""Reports: numbered, chained, signed, sent after they are stored, kept until acknowledged, bounded."""
+
+from __future__ import annotations
+
+import hashlib
+
+from edge.effects import Effect, ForgetReports, Publish, StoreReport
+from edge.events import Restored, StoredReport
+from edge.outbox import REPORTS_MAX, RESEND_MS, WINDOW, Outbox
+from protocol.codec import cbor_decode
+from protocol.envelope import open_sealed
+from protocol.messages import AiringRecord, AiringState, BroadcastClass, FaultRecord, Reality, Report, SourceKind
+from protocol.topics import TopicName, topic
+from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
+from tests.support.issuer import key_of, signer_of
+
+TOPIC = topic(TopicName.REPORT, node="N1")
+FAULT = FaultRecord(fault="store", active=True, detail="x", at_ms=1)
+
+
+def at(ms: float) -> Now:
+    return Now(monotonic_ns=MonotonicNs(int(ms * NS_PER_MS)), shared_ns=SharedNs(1_800_000_000_000 * NS_PER_MS))
+
+
+def airing(state: AiringState, name: str = "a:1") -> AiringRecord:
+    return AiringRecord(
+        airing=name,
+        source=SourceKind.MEDIA,
+        source_id="a",
+        title="a",
+        broadcast_class=BroadcastClass.ROUTINE,
+        reality=Reality.REAL,
+        state=state,
+        at_ms=1,
+        reason="on time",
+    )
+
+
+def outbox(restored: Restored | None = None) -> Outbox:
+    made = Outbox(node="N1", signer=signer_of("report"))
+    made.restore(restored or Restored(), at(0))
+    return made
+
+
+def stored(box: Outbox, record: AiringRecord | FaultRecord = FAULT, *, ms: float = 0) -> list[Effect]:
+    """Append and store; returns what follows from its being stored."""
+    effects = box.append(record)
+    assert isinstance(effects[0], StoreReport)
+    return box.stored(effects[0].number, at(ms))
+
+
+def open_report(payload: bytes) -> Report:
+    sealed = open_sealed(payload, topic=TOPIC)
+    public = key_of("report").public_key().public_bytes_raw()
+    report: Report = cbor_decode(sealed.verify(public), Report)
+    return report
+
+
+def sent(effects: list[Effect]) -> list[int]:
+    return [open_report(effect.payload).number for effect in effects if isinstance(effect, Publish)]
+
+
+def test_numbers_rise_and_each_report_names_the_one_before() -> None:
+    box = outbox()
+    payloads = []
+    for _ in range(3):
+        effect = box.append(FAULT)[0]
+        assert isinstance(effect, StoreReport)
+        payloads.append(effect.payload)
+    reports = [open_report(payload) for payload in payloads]
+    assert [report.number for report in reports] == [1, 2, 3]
+    assert reports[0].previous_sha256 == bytes(32)
+    assert reports[2].previous_sha256 == hashlib.sha256(payloads[1]).digest()
+
+
+def test_nothing_is_sent_before_it_is_stored_or_without_a_broker() -> None:
+    box = outbox()
+    assert stored(box) == []
+    assert sent(box.connected(at(0))) == [1]
+    effects = box.append(FAULT)
+    assert not any(isinstance(effect, Publish) for effect in effects)
+    assert sent(box.stored(2, at(0))) == [2]
+
+
+def test_a_window_goes_out_and_an_acknowledgement_lets_the_next_follow() -> None:
+    box = outbox()
+    for _ in range(WINDOW + 5):
+        stored(box)
+    assert sent(box.connected(at(0))) == list(range(1, WINDOW + 1))
+    effects = box.acknowledged(WINDOW, at(1))
+    assert effects[0] == ForgetReports(numbers=tuple(range(1, WINDOW + 1)))
+    assert sent(effects) == list(range(WINDOW + 1, WINDOW + 6))
+    assert box.waiting == 5
+
+
+def test_what_goes_unanswered_is_sent_again_ever_less_often() -> None:
+    box = outbox()
+    stored(box)
+    box.connected(at(0))
+    assert sent(box.wake(at(RESEND_MS - 1))) == []
+    assert sent(box.wake(at(RESEND_MS))) == [1]
+    assert sent(box.wake(at(2 * RESEND_MS))) == []
+    assert sent(box.wake(at(3 * RESEND_MS))) == [1]
+
+
+def test_goes_on_where_it_was_after_a_restart() -> None:
+    box = outbox()
+    effect = box.append(FAULT)[0]
+    assert isinstance(effect, StoreReport)
+    again = outbox(
+        Restored(
+            reports=(StoredReport(number=1, payload=effect.payload),), last_number=1, last_sha256=effect.sha256
+        )
+    )
+    assert sent(again.connected(at(0))) == [1]
+    following = again.append(FAULT)[0]
+    assert isinstance(following, StoreReport)
+    assert open_report(following.payload).previous_sha256 == effect.sha256
+    assert following.number == 2
+
+
+def test_after_a_damaged_store_no_number_is_given_twice() -> None:
+    effect = outbox(Restored(damage="set aside")).append(FAULT)[0]
+    assert isinstance(effect, StoreReport)
+    assert effect.number == 1_800_000_000_001
+
+
+def test_which_airing_is_open_is_stored_with_each_report() -> None:
+    box = outbox()
+
+    def open_after(record: AiringRecord | FaultRecord) -> AiringRecord | None:
+        effect = box.append(record)[0]
+        assert isinstance(effect, StoreReport)
+        return effect.open_airing
+
+    started = airing(AiringState.STARTED)
+    assert open_after(started) == started
+    assert open_after(FAULT) == started
+    assert open_after(airing(AiringState.MISSED, "b:1")) == started
+    assert open_after(airing(AiringState.FINISHED)) is None
+
+
+def test_past_the_bound_the_oldest_airing_records_go_and_faults_stay() -> None:
+    box = outbox()
+    stored(box)
+    for _ in range(REPORTS_MAX - 1):
+        stored(box, airing(AiringState.MISSED))
+    effects = box.append(airing(AiringState.MISSED))
+    assert effects[1] == ForgetReports(numbers=(2,))
+    assert box.dropped == 1
+    assert box.waiting == REPORTS_MAX
+
+
+def test_a_report_that_could_not_be_stored_is_stored_later_and_only_then_sent() -> None:
+    box = outbox()
+    box.connected(at(0))
+    box.append(FAULT)
+    box.store_failed(at(0))
+    assert sent(box.connected(at(1))) == []
+    box.store_failed(at(1))
+    effects = box.wake(at(RESEND_MS + 1))
+    assert [type(effect) for effect in effects] == [StoreReport]
+    assert sent(box.stored(1, at(RESEND_MS + 2))) == [1]
