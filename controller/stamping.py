@@ -3,8 +3,8 @@
 Duty: cut shared time into slots of 20 ms from an anchor; a slot is due when it is over, so that no feed can run ahead;
 a due slot becomes a frame or a gap; frames become packets. Leaves the sound itself to others.
 Rules kept: time comes from the sample index, never from sums of rounded times; the index runs on through a gap; a
-packet holds contiguous frames only; play time = capture + delay - what levelling and codec add; slots whose packets could
-not arrive in time are left out; a shared clock that was set back begins a new epoch.
+packet holds contiguous frames only; play time = capture + delay - what levelling and codec add; slots whose packets
+could not arrive in time are left out; a shared clock that was set back begins a new epoch.
 """
 
 from __future__ import annotations
