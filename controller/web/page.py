@@ -17,7 +17,7 @@ from controller.errors import DatabaseError
 from controller.ports import AiringQuestion
 from controller.web.api import airing_of
 from controller.web.console import CONSOLE, LISTENER, is_loopback
-from controller.web.words import WORDS
+from controller.web.words import WORDS, fault_words, reason_words
 
 AIRINGS_SHOWN: Final = 30
 ENDED_SHOWN: Final = 5
@@ -37,6 +37,8 @@ def add_page(application: web.Application) -> None:
         lstrip_blocks=True,
     )
     environment.filters["words"] = _words
+    environment.filters["reason_words"] = reason_words
+    environment.filters["fault_words"] = fault_words
     application[_ENVIRONMENT] = environment
     application.router.add_get("/", _page)
     application.router.add_get("/now", _now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -42,3 +43,52 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "on": ("bật", "on"),
     "holding": ("giữ", "holding"),
 }
+
+REASONS: Final[dict[str, tuple[str, str]]] = {
+    # why a step of an airing came, as a node's record says it
+    "on time": ("đúng giờ", "on time"),
+    "joined late": ("vào muộn", "joined late"),
+    "finished": ("phát hết", "played to its end"),
+    "pre_empted": ("nhường bản tin ưu tiên hơn", "pre-empted"),
+    "stopped": ("được dừng", "stopped"),
+    "all_clear": ("báo yên", "all-clear"),
+    "correction": ("đính chính", "correction"),
+    "expired": ("hết hạn", "expired"),
+    "stalled": ("mất tín hiệu", "stream stalled"),
+    "no_stream": ("không có luồng tiếp âm", "no stream came"),
+    "media_missing": ("thiếu tệp âm thanh", "media missing"),
+    "quiet_hours": ("giờ yên lặng", "quiet hours"),
+    "card_failed": ("hỏng đường âm thanh", "sound card failed"),
+    "amplifier_failed": ("hỏng tăng âm", "amplifier failed"),
+    "clock_unknown": ("chưa rõ giờ", "clock unknown"),
+    "shut_down": ("thiết bị tắt", "node shut down"),
+    "power_cut": ("mất điện", "power cut"),
+}
+
+FAULTS: Final[dict[str, tuple[str, str]]] = {
+    "store": ("không ghi được sổ", "store cannot be written"),
+    "store_damaged": ("sổ hỏng, đã lập lại", "store was damaged and rebuilt"),
+    "disk_full": ("đầy thẻ nhớ", "disk full"),
+    "media": ("thiếu tệp âm thanh", "media missing"),
+    "sound_card": ("hỏng đường âm thanh", "sound card"),
+    "amplifier": ("hỏng tăng âm", "amplifier"),
+    "reports_dropped": ("mất bớt nhật ký", "reports dropped"),
+    "clock_unknown": ("chưa rõ giờ", "clock unknown"),
+}
+
+_JOINED_LATE: Final = re.compile(r"joined (\d+) ms after its start\Z")
+
+
+def reason_words(reason: str) -> tuple[str, str]:
+    """A record's reason in both languages; what is not known is shown as it came."""
+    late = _JOINED_LATE.match(reason)
+    if late is None:
+        return REASONS.get(reason, (reason, reason))
+    vietnamese, english = REASONS["joined late"]
+    seconds = int(late[1]) / 1000
+    return f"{vietnamese} {seconds:.1f} giây", f"{english} by {seconds:.1f} s"
+
+
+def fault_words(fault: str) -> tuple[str, str]:
+    """A node's fault in both languages; what is not known is shown as it came."""
+    return FAULTS.get(fault, (fault, fault))

@@ -1,0 +1,104 @@
+"""The real commune that benchmarks measure: broker, station, controller and nodes as processes of their own.
+
+Everything is started as the demo starts it, from the same files, in a folder that is thrown away. What is
+measured is therefore what runs in the field, TLS and signatures included; only the sound card is a FIFO.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from simulator.demo.broker import await_broker
+from simulator.demo.console import Console, ConsoleError
+from simulator.demo.listener import Listener
+from simulator.demo.processes import Children
+from simulator.demo.site import COMMUNE, NODES, DemoSite, free_ports, prepare_folder, write_site
+from simulator.demo.station import Station
+
+READY_S_MAX: Final = 60.0
+_POLL_S: Final = 0.05
+_RELAY_MINUTES: Final = 60
+
+
+class BenchmarkError(Exception):
+    """The commune did not come to the state that was to be measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commune:
+    """A commune that runs: its folder, its processes, its ears and its button."""
+
+    site: DemoSite
+    children: Children
+    station: Station
+    listener: Listener
+    console: Console
+
+    def pid(self, name: str) -> int:
+        """The process id of `broker`, `controller` or a node; raises BenchmarkError when it has ended."""
+        pid = self.children[name].pid
+        if pid is None:
+            message = f"{name} has ended; its log: {self.children[name].log}"
+            raise BenchmarkError(message)
+        return pid
+
+    def start_relay(self, feed: str) -> str:
+        """Relay a feed to the whole commune; the stream's name."""
+        return self.console.start_relay(area=COMMUNE, feed=feed, minutes=_RELAY_MINUTES)
+
+    def hears(self, node: str) -> bool:
+        """Whether a node has sounded within the last half second."""
+        level = self.listener.level_dbfs(node)
+        return level is not None and level > -60.0  # noqa: PLR2004 - far above rounding, far below speech
+
+
+@contextmanager
+def commune(*, node_count: int, mount: str = "mp3") -> Iterator[Commune]:
+    """A running commune of `node_count` nodes whose station sends `mount`; everything ends with the context."""
+    with tempfile.TemporaryDirectory(prefix="loaxa-benchmark-", ignore_cleanup_errors=True) as folder:
+        site = DemoSite(folder=Path(folder), ports=free_ports(), nodes=NODES[:node_count])
+        children = Children(site.logs)
+        listener = Listener({node.name: site.fifo(node.name) for node in site.nodes})
+        station = Station(site.folder / "station", mounts=(mount,))
+        console = Console(port=site.ports.console, token_file=site.token_file)
+        try:
+            made = prepare_folder(site)
+            station.start()
+            write_site(site, made, feeds={"station": station.urls[mount]}, playlists=())
+            listener.start()
+            children.start("broker", site.broker_files.command)
+            await_broker(site.broker_files)
+            children.start("controller", site.controller_command())
+            for node in site.nodes:
+                folder_of_node = site.node_folder(node.name)
+                children.start(node.name, site.node_command(node.name), site.node_environment(), folder_of_node)
+            world = Commune(site=site, children=children, station=station, listener=listener, console=console)
+            await_true(lambda: _ready_count(console) == node_count, f"{node_count} nodes ready")
+            yield world
+        finally:
+            children.stop()
+            station.stop()
+            listener.stop()
+
+
+def await_true(condition: Callable[[], bool], what: str, *, seconds: float = READY_S_MAX) -> None:
+    """Wait until a condition holds; raises BenchmarkError that says what did not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            message = f"waited {seconds:.0f} s in vain for: {what}"
+            raise BenchmarkError(message)
+        time.sleep(_POLL_S)
+
+
+def _ready_count(console: Console) -> int:
+    try:
+        return sum(node.get("state") == "ready" for node in console.nodes())
+    except ConsoleError:
+        return 0

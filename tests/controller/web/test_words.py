@@ -1,0 +1,35 @@
+"""Every reason and fault that a node can report has its Vietnamese and its English word on the screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.web.words import WORDS, fault_words, reason_words
+from edge.gpio.faults import Fault
+from edge.player.arbiter import Reason
+from protocol.messages import AiringState, BroadcastClass, Readiness, Reality, SourceKind
+
+
+@pytest.mark.parametrize("reason", [*Reason, "on time"])
+def test_each_reason_of_a_node_has_words(reason: str) -> None:
+    vietnamese, english = reason_words(str(reason))
+    assert vietnamese != english
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_each_fault_of_a_node_has_words(fault: Fault) -> None:
+    vietnamese, english = fault_words(fault.value)
+    assert vietnamese != english
+
+
+@pytest.mark.parametrize("value", [*AiringState, *BroadcastClass, *Readiness, *Reality, *SourceKind])
+def test_each_value_of_the_protocol_has_words(value: str) -> None:
+    assert str(value) in WORDS
+
+
+def test_a_late_start_says_how_late() -> None:
+    assert reason_words("joined 1540 ms after its start") == ("vào muộn 1.5 giây", "joined late by 1.5 s")
+
+
+def test_what_is_not_known_is_shown_as_it_came() -> None:
+    assert reason_words("something new") == ("something new", "something new")
