@@ -22,6 +22,8 @@ from simulator.demo.town import BROKER
 from simulator.demo.town import CONTROLLER as CONTROLLER_PROCESS
 from tests.support.commune import NODE_NAMES, Commune, later, milliseconds, now_ns
 
+pytestmark = pytest.mark.slow
+
 SPREAD_MS_MAX = 5.0
 """Three processes on one clock; neighbours on a wire are to be within 1 ms, a busy test machine gets five."""
 ALIKE = 0.7

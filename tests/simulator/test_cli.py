@@ -42,6 +42,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(option in text for option in ("--for", "--json", "--dir", "--keep"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_demo_leaves_no_process_no_port_and_no_pipe(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "a demo"
