@@ -1,0 +1,1 @@
+"""The judges of a simulated province, one subject a file."""

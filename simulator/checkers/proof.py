@@ -1,0 +1,139 @@
+"""Every audible stretch has exactly one airing on record at the controller, and no record is without its sound.
+
+Judged once the world is healed: what a node put on record has had time to arrive. A stretch that the loss of power cut
+off as it began may be without one, for nothing was durable yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.messages import AiringRecord, AiringState
+from protocol.units import NS_PER_MS
+from simulator.checkers.evidence import (
+    EVERYBODY,
+    S_NS,
+    UNREADABLE,
+    Evidence,
+    Heard,
+    PoleFacts,
+    Violation,
+    blind_poles,
+    first_ones,
+    missing,
+    seconds,
+)
+
+
+@dataclass(slots=True)
+class _Airing:
+    source_id: str
+    begins_ns: int
+    ends_ns: int | None = None
+    starts: int = 0
+    finishes: int = 0
+    audible_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """`slack_ns`: fades, rendering ahead, a late timer; `unkept_ns`: less before a power cut may be lost."""
+
+    name: str = "proof"
+    slack_ns: int = 700_000_000
+    unkept_ns: int = 2 * S_NS
+
+    def judge(self, evidence: Evidence) -> list[Violation]:
+        """See `Checker`."""
+        found = blind_poles(self.name, evidence)
+        if not evidence.is_controller_up:
+            found.append(missing(self.name, evidence, EVERYBODY, "the controller does not run at the end"))
+        for node, number, kind in evidence.report_gaps:
+            what = f"report {number} of {node}: {kind}"
+            found.append(Violation(checker=self.name, at_ns=evidence.ends_ns, pole=node, evidence=what))
+        airings = _airings(evidence)
+        for facts in evidence.judged():
+            own = airings.get(facts.node, {})
+            found += self._sounds(evidence, facts, own)
+        for node, own in airings.items():
+            found += self._records(evidence, node, own)
+        return first_ones(found)
+
+    def _sounds(self, evidence: Evidence, facts: PoleFacts, airings: dict[str, _Airing]) -> Iterator[Violation]:
+        for heard in facts.heard:
+            if heard.source == UNREADABLE or self._may_be_lost(evidence, facts, heard):
+                continue
+            ids = {permit.id for permit in evidence.permits_of(heard)}
+            covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]
+            if len(covering) != 1:
+                many = f"{len(covering)} airings ({', '.join(covering)})" if covering else "no airing"
+                what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
+                yield Violation(checker=self.name, at_ns=heard.begins_ns, pole=facts.name, evidence=what)
+
+    def _covers(self, facts: PoleFacts, airing: _Airing, heard: Heard, ids: set[str]) -> bool:
+        slack_ns = self._slack_ns(facts, heard.begins_ns, heard.ends_ns)
+        if airing.source_id not in ids or airing.begins_ns > heard.begins_ns + slack_ns:
+            return False
+        return airing.ends_ns is None or airing.ends_ns >= heard.ends_ns - slack_ns
+
+    def _slack_ns(self, facts: PoleFacts, begins_ns: int, ends_ns: int) -> int:
+        return self.slack_ns + facts.clock_error_ns(begins_ns, ends_ns)
+
+    def _may_be_lost(self, evidence: Evidence, facts: PoleFacts, heard: Heard) -> bool:
+        is_short = heard.ends_ns - heard.begins_ns < self.unkept_ns
+        return is_short and not evidence.is_calm(facts.name, heard.begins_ns, heard.ends_ns + self.slack_ns)
+
+    def _records(self, evidence: Evidence, node: str, airings: dict[str, _Airing]) -> Iterator[Violation]:
+        poles = [facts for facts in evidence.poles.values() if facts.node == node]
+        for name, airing in airings.items():
+            if airing.starts != 1 or airing.finishes > 1:
+                what = f"{name}: {airing.starts} started and {airing.finishes} finished records"
+                yield Violation(checker=self.name, at_ns=airing.begins_ns, pole=node, evidence=what)
+            elif airing.finishes == 0 and not any(self._still_sounds(evidence, facts) for facts in poles):
+                what = f"{name} has begun and no record says that it ended"
+                yield Violation(checker=self.name, at_ns=airing.begins_ns, pole=node, evidence=what)
+            if airing.audible_ms > S_NS // NS_PER_MS and not any(
+                self._was_heard(evidence, facts, airing) for facts in poles
+            ):
+                what = f"{name}: {airing.audible_ms} ms on record, and nothing was heard"
+                yield Violation(checker=self.name, at_ns=airing.begins_ns, pole=node, evidence=what)
+
+    def _still_sounds(self, evidence: Evidence, facts: PoleFacts) -> bool:
+        return any(heard.ends_ns >= evidence.ends_ns - facts.edge_ns - 10 * S_NS for heard in facts.heard[-1:])
+
+    def _was_heard(self, evidence: Evidence, facts: PoleFacts, airing: _Airing) -> bool:
+        ends_ns = evidence.ends_ns if airing.ends_ns is None else airing.ends_ns
+        slack_ns = self._slack_ns(facts, airing.begins_ns, ends_ns) + facts.edge_ns
+        return any(
+            heard.begins_ns <= ends_ns + slack_ns
+            and heard.ends_ns >= airing.begins_ns - slack_ns
+            and airing.source_id in {permit.id for permit in evidence.permits_of(heard)}
+            for heard in facts.heard
+        )
+
+
+def _airings(evidence: Evidence) -> dict[str, dict[str, _Airing]]:
+    """Node and airing: what its records say together."""
+    found: dict[str, dict[str, _Airing]] = defaultdict(dict)
+    seen: Counter[tuple[str, str, int]] = Counter()
+    for stored in sorted(evidence.records, key=lambda each: (each.node, each.report_key, each.number)):
+        seen[stored.node, stored.report_key, stored.number] += 1
+        record: AiringRecord = stored.record
+        if record.state not in {AiringState.STARTED, AiringState.FINISHED}:
+            continue
+        at_ns = record.at_ms * NS_PER_MS
+        airing = found[stored.node].setdefault(record.airing, _Airing(source_id=record.source_id, begins_ns=at_ns))
+        if record.state is AiringState.STARTED:
+            airing.starts += 1
+            airing.begins_ns = at_ns
+        else:
+            airing.finishes += 1
+            airing.ends_ns = at_ns
+            airing.audible_ms = record.audible_ms
+    return found
+
+
+PROOF: Final = Proof()

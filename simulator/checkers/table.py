@@ -1,0 +1,22 @@
+"""The list of checkers by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulator.checkers.emergency import EMERGENCY
+from simulator.checkers.evidence import Checker
+from simulator.checkers.memory import MEMORY
+from simulator.checkers.power import POWER
+from simulator.checkers.priority import PRIORITY
+from simulator.checkers.proof import PROOF
+from simulator.checkers.quiet_hours import QUIET_HOURS
+from simulator.checkers.recovery import RECOVERY
+from simulator.checkers.skew import SKEW
+from simulator.checkers.unauthorised import UNAUTHORISED
+
+CHECKERS: Final[dict[str, Checker]] = {
+    checker.name: checker
+    for checker in (UNAUTHORISED, QUIET_HOURS, SKEW, PRIORITY, PROOF, POWER, EMERGENCY, RECOVERY, MEMORY)
+}
+"""Each subject once, in the order in which a report shows them."""
