@@ -6,7 +6,7 @@ Each is looked at through `load` of a fresh process on the same disk, for only t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -63,7 +63,7 @@ class CardBench:
 
 
 @pytest.fixture(params=["sqlite", "card"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreBench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> StoreBench:
     makers: dict[str, Callable[[], StoreBench]] = {"sqlite": lambda: SqliteBench(tmp_path), "card": CardBench}
     return makers[request.param]()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from protocol.messages import Reality
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
@@ -16,7 +18,7 @@ PLAY_MS = PRESSED_MS + 450
 EMERGENCY_TOPIC = topic(TopicName.EMERGENCY, area=COMMUNE)
 
 
-def prepared_pole(**assignment: object) -> Pole:
+def prepared_pole(**assignment: Any) -> Pole:
     pole = Pole()
     pole.provide(NEWS, FLOOD)
     pole.introduce(prepared_clips=(FLOOD,), **assignment)
@@ -31,7 +33,7 @@ def playing_pole() -> Pole:
     return pole
 
 
-def raise_flood(pole: Pole, **changes: object) -> None:
+def raise_flood(pole: Pole, **changes: Any) -> None:
     pole.send(pole.issuer.emergency(FLOOD, play_at_ms=PLAY_MS, **changes))
 
 

@@ -75,12 +75,12 @@ def replay(pole: Pole, number: int) -> None:
         pole.deliver(name, payload[: len(payload) - number % 2], retain=False)
 
 
-ACTIONS: dict[str, Callable[[Pole, int], None]] = {
+ACTIONS: dict[str, Callable[[Pole, int], object]] = {
     "plan": send_plan,
     "emergency": send_emergency,
-    "all_clear": lambda pole, number: pole.send(pole.issuer.all_clear(f"flood-{number}")) and None,
+    "all_clear": lambda pole, number: pole.send(pole.issuer.all_clear(f"flood-{number}")),
     "stream": start_stream,
-    "stream_end": lambda pole, _: pole.send(pole.issuer.stream_end(STREAM, ends_at_ms=pole.now_ms)) and None,
+    "stream_end": lambda pole, _: pole.send(pole.issuer.stream_end(STREAM, ends_at_ms=pole.now_ms)),
     "restart": restart,
     "reconnect": reconnect,
     "unplug": unplug,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, media, occurrence
 from tests.support.pole import T0_MS, Pole, differs_by, stream_wave
@@ -18,7 +20,7 @@ def listening_pole() -> Pole:
     return pole
 
 
-def start(pole: Pole, **changes: object) -> None:
+def start(pole: Pole, **changes: Any) -> None:
     pole.send(pole.issuer.stream_start(STREAM, starts_at_ms=BEGIN_MS, **changes))
 
 

@@ -24,20 +24,24 @@ def at(ms: float) -> Now:
     return Now(monotonic_ns=MonotonicNs(monotonic_ns), shared_ns=SharedNs(monotonic_ns + SHARED_OFFSET_NS))
 
 
+def state_of(amplifier: Amplifier) -> AmplifierState:
+    return amplifier.state
+
+
 def test_warms_up_then_is_on_then_holds_then_goes_off() -> None:
     amplifier = Amplifier(SETTINGS)
     assert amplifier.update(is_demanded=True, now=at(0))
-    assert amplifier.state is AmplifierState.WARMING
+    assert state_of(amplifier) is AmplifierState.WARMING
     assert amplifier.sound_from == at(300).shared_ns
     assert amplifier.next_deadline() == at(300).monotonic_ns
     assert not amplifier.update(is_demanded=True, now=at(300))
-    assert amplifier.state is AmplifierState.ON
+    assert state_of(amplifier) is AmplifierState.ON
     assert amplifier.next_deadline() is None
     assert not amplifier.update(is_demanded=False, now=at(1_000))
-    assert amplifier.state is AmplifierState.HOLDING
+    assert state_of(amplifier) is AmplifierState.HOLDING
     assert not amplifier.update(is_demanded=False, now=at(2_999))
     assert amplifier.update(is_demanded=False, now=at(3_000))
-    assert amplifier.state is AmplifierState.OFF
+    assert state_of(amplifier) is AmplifierState.OFF
     assert amplifier.sound_from is None
 
 
@@ -45,7 +49,7 @@ def test_a_demand_during_the_hold_needs_no_warm_up() -> None:
     amplifier = Amplifier(SETTINGS)
     for now, is_demanded in ((0, True), (300, True), (1_000, False), (2_000, True)):
         amplifier.update(is_demanded=is_demanded, now=at(now))
-    assert amplifier.state is AmplifierState.ON
+    assert state_of(amplifier) is AmplifierState.ON
     assert amplifier.sound_from == at(300).shared_ns
 
 
@@ -54,7 +58,7 @@ def test_a_demand_at_the_very_end_of_the_hold_warms_up_anew() -> None:
     for now, is_demanded in ((0, True), (300, True), (1_000, False)):
         amplifier.update(is_demanded=is_demanded, now=at(now))
     amplifier.update(is_demanded=True, now=at(3_000))
-    assert amplifier.state is AmplifierState.WARMING
+    assert state_of(amplifier) is AmplifierState.WARMING
     assert amplifier.sound_from == at(3_300).shared_ns
 
 
@@ -62,14 +66,14 @@ def test_released_while_warming_goes_off_at_once() -> None:
     amplifier = Amplifier(SETTINGS)
     amplifier.update(is_demanded=True, now=at(0))
     assert amplifier.update(is_demanded=False, now=at(100))
-    assert amplifier.state is AmplifierState.OFF
+    assert state_of(amplifier) is AmplifierState.OFF
 
 
 def test_a_fault_switches_off_and_is_tried_again_after_a_pause() -> None:
     amplifier = Amplifier(SETTINGS)
     amplifier.update(is_demanded=True, now=at(0))
     amplifier.fail(at(10))
-    assert amplifier.state is AmplifierState.OFF
+    assert state_of(amplifier) is AmplifierState.OFF
     assert amplifier.is_blocked
     assert not amplifier.update(is_demanded=True, now=at(11))
     assert amplifier.next_deadline() == at(10 + RETRY_MS).monotonic_ns
@@ -96,7 +100,7 @@ def test_is_never_powered_longer_than_the_hold_after_a_demand(steps: list[tuple[
         deadline = amplifier.next_deadline()
         assert deadline is None or deadline > at(now_ms).monotonic_ns
         if amplifier.is_powered and not is_demanded:
-            assert amplifier.state is AmplifierState.HOLDING
+            assert state_of(amplifier) is AmplifierState.HOLDING
             assert deadline is not None
         assert amplifier.is_powered == (amplifier.sound_from is not None)
         if is_demanded:

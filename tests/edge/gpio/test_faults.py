@@ -14,12 +14,12 @@ def test_a_fault_is_one_record_when_it_comes_and_one_when_it_goes() -> None:
     assert raised is not None
     assert (raised.fault, raised.active, raised.detail) == ("disk_full", True, "no room")
     assert faults.raise_fault(Fault.DISK_FULL, "still no room", AT) is None
-    assert faults.active == ("disk_full",)
+    assert list(faults.active) == ["disk_full"]
     cleared = faults.clear(Fault.DISK_FULL, "right again", AT)
     assert cleared is not None
     assert not cleared.active
     assert faults.clear(Fault.DISK_FULL, "right again", AT) is None
-    assert faults.active == ()
+    assert list(faults.active) == []
 
 
 def test_active_faults_stand_in_a_fixed_order() -> None:
