@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.errors import ConfigurationError
-from edge.gpio.amplifier import HOLD_MS_DEFAULT, WARM_UP_MS_DEFAULT
+from edge.gpio.amplifier import HOLD_MS_DEFAULT, HOLD_MS_MIN, WARM_UP_MS_DEFAULT
 from protocol.configuration import SettingsError, parse_settings
 from protocol.identity import NodeId
 
@@ -71,7 +71,7 @@ class AmplifierConfig(_Part, frozen=True, kw_only=True):
     relay_pin: Annotated[int, Meta(ge=0, le=27)] = 17
     active_high: bool = True
     warm_up_ms: Annotated[int, Meta(ge=0, le=10_000)] = WARM_UP_MS_DEFAULT
-    hold_ms: Annotated[int, Meta(ge=0, le=60_000)] = HOLD_MS_DEFAULT
+    hold_ms: Annotated[int, Meta(ge=HOLD_MS_MIN, le=60_000)] = HOLD_MS_DEFAULT
     trace: FilePath | None = None
 
 

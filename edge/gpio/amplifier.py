@@ -23,6 +23,8 @@ WARM_UP_MS_DEFAULT: Final = 300
 """Class-D boards for horns unmute 150 to 250 ms after power."""
 HOLD_MS_DEFAULT: Final = 2000
 """Longer than the gap between two items of a programme, shorter than what a neighbour would call a hum."""
+HOLD_MS_MIN: Final = 1_000
+"""What was rendered ahead of the card, and its fade, must still find the amplifier powered."""
 RETRY_MS: Final = 5_000
 """A pin that could not be driven is tried again this much later."""
 
@@ -50,7 +52,7 @@ _OFF, _WARMING, _ON, _HOLDING = AmplifierState
 TRANSITIONS: Final[dict[tuple[AmplifierState, AmplifierEvent], AmplifierState]] = {
     (_OFF, AmplifierEvent.DEMANDED): _WARMING,
     (_WARMING, AmplifierEvent.WARMED): _ON,
-    (_WARMING, AmplifierEvent.RELEASED): _OFF,
+    (_WARMING, AmplifierEvent.RELEASED): _HOLDING,
     (_ON, AmplifierEvent.RELEASED): _HOLDING,
     (_HOLDING, AmplifierEvent.DEMANDED): _ON,
     (_HOLDING, AmplifierEvent.HELD): _OFF,
@@ -59,7 +61,8 @@ TRANSITIONS: Final[dict[tuple[AmplifierState, AmplifierEvent], AmplifierState]] 
     (_ON, AmplifierEvent.FAILED): _OFF,
     (_HOLDING, AmplifierEvent.FAILED): _OFF,
 }
-"""Pairs that do not stand here change nothing. Released while warming: nothing has sounded, so nothing is held."""
+"""Pairs that do not stand here change nothing. Released while warming it is held too: sound that was rendered ahead
+is already on its way through the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

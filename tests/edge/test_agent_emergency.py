@@ -8,7 +8,8 @@ from protocol.messages import Reality
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
 from tests.support.issuer import COMMUNE, HOUR_MS, media, occurrence
-from tests.support.pole import T0_MS, Pole, clip_wave, differs_by
+from tests.support.pole import T0_MS, Pole
+from tests.support.waves import clip_wave, differs_by
 
 NEWS = media("news", seconds=60)
 FLOOD = media("flood", seconds=4)

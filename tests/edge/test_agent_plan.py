@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
-from tests.support.pole import NODE, T0_MS, Pole, clip_wave, differs_by
+from tests.support.pole import NODE, T0_MS, Pole
+from tests.support.waves import clip_wave, differs_by
 
 NEWS = media("news")
 MUSIC = media("music", seconds=3)

@@ -6,7 +6,8 @@ from typing import Any
 
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, media, occurrence
-from tests.support.pole import T0_MS, Pole, differs_by, stream_wave
+from tests.support.pole import T0_MS, Pole
+from tests.support.waves import differs_by, stream_wave
 
 STREAM = "0123456789abcdef"
 AUDIO = topic(TopicName.AUDIO, stream=STREAM)

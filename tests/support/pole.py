@@ -17,90 +17,27 @@ from numpy.typing import NDArray
 from edge.adapters.executor import Executor, Ports
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect, LogDecision
-from edge.errors import ClipError
 from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings
-from edge.player.ports import Samples
 from edge.telemetry import TelemetrySettings
 from protocol.codec import cbor_decode
 from protocol.driver import Driver
 from protocol.envelope import open_sealed
 from protocol.messages import AiringRecord, AnyDocument, FaultRecord, MediaReference, Report
 from protocol.topics import TopicName, topic
-from protocol.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs, SharedMs
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
 from simulator.pins import SimulatedPin
 from simulator.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.world import DEFAULT_START_NS, World
-from tests.support.issuer import COMMUNE, Issuer, signer_of
+from tests.support.issuer import Issuer, signer_of
 from tests.support.sd_card import SdCard, SimulatedMedia, SimulatedStore
+from tests.support.waves import WaveWorkshop
 
 NODE = "N001"
 T0_MS = DEFAULT_START_NS // NS_PER_MS + 3_600_000
 """06:00 in Vietnam: quiet hours are over."""
 BLOCK_MS = 20
-
-
-def wave_of(level: float, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The wave of a clip or stream: a saw of 10 ms on a level of its own."""
-    return np.asarray(level + 0.05 * (index % 480) / 480, np.float32)
-
-
-def level_of(sha256: str) -> float:
-    """Each clip has its own level, between 0.1 and 0.4."""
-    return 0.1 + int(sha256[:4], 16) / 65536 * 0.3
-
-
-STREAM_LEVEL = 0.5
-
-
-class WaveReader:
-    """A clip whose samples are its wave; `is_broken` makes it unreadable in the middle."""
-
-    def __init__(self, sha256: str, samples: int) -> None:
-        self.samples = samples
-        self.is_closed = False
-        self._level = level_of(sha256)
-
-    def read(self, first: int, into: Samples) -> None:
-        if self.is_closed:
-            raise ClipError("closed")
-        into[:] = wave_of(self._level, np.arange(first, first + len(into)))
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class WaveDecoder:
-    """Frames say which they are; what is missing sounds very low."""
-
-    def decode(self, frame: bytes, into: Samples) -> None:
-        first = int.from_bytes(frame, "big") * FRAME_SAMPLES
-        into[:] = wave_of(STREAM_LEVEL, np.arange(first, first + len(into)))
-
-    def conceal(self, into: Samples) -> None:
-        into[:] = 0.01
-
-    def reset(self) -> None:
-        return
-
-
-class WaveWorkshop:
-    """Clips of known length by their hash; those in `damaged` cannot be opened."""
-
-    def __init__(self) -> None:
-        self.clips: dict[str, int] = {}
-        self.damaged: set[str] = set()
-        self.readers: list[WaveReader] = []
-
-    def new_decoder(self) -> WaveDecoder:
-        return WaveDecoder()
-
-    def open_clip(self, sha256: str) -> WaveReader:
-        if sha256 in self.damaged or sha256 not in self.clips:
-            raise ClipError(f"{sha256} is no sound")
-        self.readers.append(WaveReader(sha256, self.clips[sha256]))
-        return self.readers[-1]
 
 
 class Pole:
@@ -354,28 +291,6 @@ class Pole:
             self.heard_blocks.append((block.at_true_ns, np.asarray(block.samples, np.int16).reshape(-1)))
 
 
-def clip_wave(clip: MediaReference, started_ms: int, from_ms: int, until_ms: int) -> NDArray[np.int16]:
-    """What a clip that began at `started_ms` gives between two instants, as the card gets it."""
-    index = np.arange((from_ms - started_ms) * SAMPLES_PER_MS, (until_ms - started_ms) * SAMPLES_PER_MS)
-    return as_int16(wave_of(level_of(clip.sha256), index))
-
-
-def stream_wave(origin_ms: int, from_ms: int, until_ms: int) -> NDArray[np.int16]:
-    """As `clip_wave`, of a stream."""
-    index = np.arange((from_ms - origin_ms) * SAMPLES_PER_MS, (until_ms - origin_ms) * SAMPLES_PER_MS)
-    return as_int16(wave_of(STREAM_LEVEL, index))
-
-
-def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Full scale 1.0 to int16."""
-    return np.asarray(np.round(samples * 32767), np.int16)
-
-
-def differs_by(one: NDArray[np.int16], other: NDArray[np.int16]) -> int:
-    """The largest difference of two pieces of sound, in steps of int16."""
-    return int(np.abs(one.astype(np.int32) - other.astype(np.int32)).max(initial=0))
-
-
 def _topic_of(document: AnyDocument, fields: dict[str, str]) -> str:
     names = {
         "assignment": TopicName.ASSIGNMENT,
@@ -397,6 +312,3 @@ def _topic_of(document: AnyDocument, fields: dict[str, str]) -> str:
 def _fits(wanted: str, name: str) -> bool:
     levels, found = wanted.split("/"), name.split("/")
     return len(levels) == len(found) and all(one in ("+", other) for one, other in zip(levels, found, strict=True))
-
-
-__all__ = ["COMMUNE", "NODE", "T0_MS", "Pole", "SharedMs"]

@@ -62,10 +62,15 @@ def test_a_demand_at_the_very_end_of_the_hold_warms_up_anew() -> None:
     assert amplifier.sound_from == at(3_300).shared_ns
 
 
-def test_released_while_warming_goes_off_at_once() -> None:
+def test_released_while_warming_is_held_because_sound_is_on_its_way_and_stays_gated_until_warm() -> None:
     amplifier = Amplifier(SETTINGS)
     amplifier.update(is_demanded=True, now=at(0))
-    assert amplifier.update(is_demanded=False, now=at(100))
+    assert not amplifier.update(is_demanded=False, now=at(100))
+    assert state_of(amplifier) is AmplifierState.HOLDING
+    amplifier.update(is_demanded=True, now=at(150))
+    assert amplifier.sound_from == at(300).shared_ns
+    amplifier.update(is_demanded=False, now=at(200))
+    assert amplifier.update(is_demanded=False, now=at(2_200))
     assert state_of(amplifier) is AmplifierState.OFF
 
 
