@@ -2,8 +2,9 @@
 
 Each press goes through the controller's API. Its parts are seen from outside: another MQTT client receives the
 signed order (API, database, sign, broker), the pin trace shows when each node switched its amplifier on (verify,
-store, decide), and the listener stamps the first sounding sample that leaves the sound path (warm-up, decode,
-card). What signing, verifying and decoding cost by themselves is measured apart, on the same clip and order.
+store, decide, and the wait for the instant at which its warm-up must begin), and the listener stamps the first
+sounding sample that leaves the sound path (decode, card), also against the instant that the order names.
+What signing, verifying and decoding cost by themselves is measured apart, on the same clip and order.
 Warm-up is the amplifier's own (300 ms) and is told apart: it is not ours to shorten. Run: `./scripts/bench press`.
 """
 
@@ -16,17 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import paho.mqtt.client as mqtt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.commune import Commune, await_true, commune
 from benchmarks.measure import print_table, quantile
 from edge.adapters.clip_reader import SoundFileReader
 from protocol.codec import cbor_decode
-from protocol.identity import area_audience
 from protocol.envelope import open_sealed, seal, signer_from_private_key
+from protocol.identity import area_audience
 from protocol.messages import AnyDocument, Emergency, MediaReference
 from protocol.topics import TopicName, topic
-from protocol.units import FRAME_SAMPLES, NS_PER_MS
+from protocol.units import FRAME_SAMPLES, NS_PER_MS, SharedNs
 from simulator.demo.listener import read_pin_trace
 from simulator.demo.site import COMMUNE, WARM_UP_MS
 
@@ -41,8 +43,42 @@ class Press:
     """One press on one node, milliseconds from the press."""
 
     answered_ms: float
+    received_ms: float
     amplifier_ms: float
     sounded_ms: float
+    against_plan_ms: float
+
+
+class Observer:
+    """An MQTT client beside the nodes that notes when each signed emergency document comes."""
+
+    def __init__(self, world: Commune) -> None:
+        self.received: list[tuple[int, AnyDocument]] = []
+        keys = world.site.pki / "nodes" / NODES[0]
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="observer", protocol=mqtt.MQTTv5)
+        self._client.tls_set(str(keys / "ca.pem"), str(keys / "node.pem"), str(keys / "node.key"))
+        self._client.on_message = self._take
+        self._client.connect("localhost", world.site.ports.broker)
+        self._client.subscribe(topic(TopicName.EMERGENCY, area=COMMUNE), qos=1)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def first_after(self, since_ns: int) -> tuple[int, Emergency]:
+        """When the first emergency after an instant came, and what it said; raises LookupError."""
+        for at_ns, document in self.received:
+            if at_ns >= since_ns and isinstance(document, Emergency):
+                return at_ns, document
+        raise LookupError("the observer received no emergency")
+
+    def _take(self, _client: mqtt.Client, _user: object, message: mqtt.MQTTMessage) -> None:
+        at_ns = time.time_ns()
+        if message.payload:
+            payload = open_sealed(message.payload, topic=message.topic).payload
+            self.received.append((at_ns, cbor_decode(payload, AnyDocument)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,10 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     count = parser.parse_args(arguments).presses
     presses: list[Press] = []
     with commune(node_count=len(NODES)) as world:
-        for number in range(count):
-            presses += press_once(world)
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\rpress {number + 1} of {count}")
+        observer = Observer(world)
+        try:
+            for number in range(count):
+                presses += press_once(world, observer)
+                if sys.stderr.isatty():
+                    sys.stderr.write(f"\rpress {number + 1} of {count}")
+        finally:
+            observer.close()
         parts = measure_parts(world)
     sys.stderr.write("\n" if sys.stderr.isatty() else "")
     without_warm_up = [entry.sounded_ms - WARM_UP_MS for entry in presses]
@@ -63,9 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{count} presses, {len(NODES)} nodes, milliseconds from the press",
         [
             _row("the API has answered", [entry.answered_ms for entry in presses]),
+            _row("the order has passed the broker", [entry.received_ms for entry in presses]),
             _row("amplifier on (order verified, stored, granted)", [entry.amplifier_ms for entry in presses]),
             _row("first sample", [entry.sounded_ms for entry in presses]),
             _row("first sample apart from warm-up", without_warm_up),
+            _row("first sample against the named instant", [entry.against_plan_ms for entry in presses]),
         ],
         note=f"first sample apart from warm-up, p99: {quantile(without_warm_up, 0.99):.0f} ms (target <= 250)",
     )
@@ -73,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def press_once(world: Commune) -> list[Press]:
+def press_once(world: Commune, observer: Observer) -> list[Press]:
     """Press, wait for all nodes, clear, wait for silence and cold amplifiers."""
     traces = {node: len(read_pin_trace(world.site.pin_trace(node)) or ()) for node in NODES}
     pressed_ns = time.time_ns()
@@ -85,14 +127,18 @@ def press_once(world: Commune) -> list[Press]:
         lambda: all(len(read_pin_trace(world.site.pin_trace(node)) or ()) >= traces[node] + 2 for node in NODES),
         "amplifiers off again",
     )
+    received_ns, order = observer.first_after(pressed_ns)
     presses = []
     for node in NODES:
+        sounded_ns = _first_sound_ns(world, node, pressed_ns)
         change = (read_pin_trace(world.site.pin_trace(node)) or [])[traces[node]]
         presses.append(
             Press(
                 answered_ms=(answered_ns - pressed_ns) / NS_PER_MS,
+                received_ms=(received_ns - pressed_ns) / NS_PER_MS,
                 amplifier_ms=(change.at_ns - pressed_ns) / NS_PER_MS,
-                sounded_ms=(_first_sound_ns(world, node, pressed_ns) - pressed_ns) / NS_PER_MS,
+                sounded_ms=(sounded_ns - pressed_ns) / NS_PER_MS,
+                against_plan_ms=sounded_ns / NS_PER_MS - order.play_at_ms,
             )
         )
     return presses
@@ -104,9 +150,10 @@ def _first_sound_ns(world: Commune, node: str, since_ns: int) -> int:
     for segment in capture.segments():
         if capture.stamps_ns[segment.chunk_last - 1] < since_ns:
             continue
-        loud = np.flatnonzero(np.abs(capture.samples[segment.first : segment.last].astype(np.int32)) > SOUND_LEVEL)
+        first = max(segment.first, capture.sample_at(SharedNs(since_ns), segment))
+        loud = np.flatnonzero(np.abs(capture.samples[first : segment.last].astype(np.int32)) > SOUND_LEVEL)
         if len(loud):
-            return int(capture.time_of(segment.first + int(loud[0]), segment))
+            return int(capture.time_of(first + int(loud[0]), segment))
     return 0
 
 
