@@ -10,6 +10,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
@@ -51,6 +52,12 @@ class TopicName(StrEnum):
     CONTROLLER_STATE = "controller_state"
 
 
+@cache
+def _fields_of(path: str) -> tuple[str, ...]:
+    """Read once for each row: topics are made on every turn of a node."""
+    return tuple(re.findall(r"{(\w+)}", path))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """One row: the path below the root, its writer and reader, and how it travels.
@@ -68,7 +75,7 @@ class Topic:
     @property
     def fields(self) -> tuple[str, ...]:
         """The variable levels, in order."""
-        return tuple(re.findall(r"{(\w+)}", self.path))
+        return _fields_of(self.path)
 
 
 TOPICS: Final[dict[TopicName, Topic]] = {
