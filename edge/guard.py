@@ -86,6 +86,7 @@ class Guard:
         self.refused: dict[str, int] = {}
         self._root = root
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self._next_change: tuple[Place, SharedMs, SharedMs | None] = (place, SharedMs(0), None)
 
     @property
     def has_keyset(self) -> bool:
@@ -154,8 +155,13 @@ class Guard:
         return Reason.QUIET_HOURS
 
     def next_change_ms(self, now_ms: SharedMs) -> SharedMs | None:
-        """When `blocks` may answer differently."""
-        return next_quiet_change_ms(self.place.quiet_hours, self.place.time_zone, now_ms)
+        """When `blocks` may answer differently; worked out once for each stretch of quiet or not quiet."""
+        place, since_ms, change_ms = self._next_change
+        if place is self.place and change_ms is not None and since_ms <= now_ms < change_ms:
+            return change_ms
+        change_ms = next_quiet_change_ms(self.place.quiet_hours, self.place.time_zone, now_ms)
+        self._next_change = (self.place, now_ms, change_ms)
+        return change_ms
 
     def gain_db(self, candidate: Candidate) -> float:
         """How loud a candidate plays: the assignment's gain, never above the cap."""

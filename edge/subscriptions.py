@@ -22,13 +22,19 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._held: set[str] = set()
+        self._asked: tuple[Place, bool, frozenset[str]] | None = None
 
     def refresh(self) -> None:
         """Ask for everything again at the next update."""
         self._held.clear()
+        self._asked = None
 
     def update(self, *, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> tuple[Effect, ...]:
-        """The effects that make the broker send what is wanted now, and nothing else."""
+        """The effects that make the broker send what is wanted now, and nothing else; it is asked at every event."""
+        asked = (place, has_keyset, frozenset(audio_topics))
+        if asked == self._asked:
+            return ()
+        self._asked = asked
         wanted = wanted_topics(place=place, has_keyset=has_keyset, audio_topics=audio_topics)
         new = [name for name in wanted if name not in self._held]
         old = tuple(sorted(self._held - wanted.keys()))
