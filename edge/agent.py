@@ -47,7 +47,9 @@ from protocol.topics import TopicName, parse_topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
 
 CLOCK_CHECK_MS: Final = 10_000
-"""A node wakes at least this often, so that a shared clock that was set anew is noticed."""
+"""What is due later than this is looked at again before: until then the shared clock may have been slewed."""
+SLEW_PARTS: Final = 1_000
+"""A clock is slewed by 500 ppm at most (adjtimex): half of one part in so many."""
 SETTLE_ROUNDS_MAX: Final = 3
 """A damaged file makes something else due; that several are damaged at once may wait for the next event."""
 
@@ -105,6 +107,15 @@ class Agent:
             happened.AmplifierFailed: self._hardware,
             happened.Measured: self._take_measure,
             happened.Wake: lambda *_: [],
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered, by name, for whoever watches that nothing grows."""
+        return {
+            "documents": len(self._documents.in_force),
+            "reports": self.outbox.waiting,
+            "voices": self._studio.voices_open,
         }
 
     @property
@@ -341,16 +352,19 @@ class Agent:
         self._was_time_known = now.is_time_known
         return self._follow(self._documents.judge_parked(now), now) if has_come else []
 
-    def _next_deadline(self, now: Now) -> MonotonicNs:
-        waits: list[MonotonicNs | None] = [
-            MonotonicNs(now.monotonic_ns + CLOCK_CHECK_MS * NS_PER_MS),
+    def _next_deadline(self, now: Now) -> MonotonicNs | None:
+        """When something is due; a little earlier if that is far. A clock that was set wakes the node through its rim."""
+        waits = (
             self._studio.next_deadline(now),
             self.media.next_deadline(),
             self.outbox.next_deadline(),
             self._reporter.next_deadline(),
             self._repertoire.next_deadline(now, self._studio.horizon_ms),
-        ]
-        return min(wait for wait in waits if wait is not None)
+        )
+        due_at = min((wait for wait in waits if wait is not None), default=None)
+        if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
+            return due_at
+        return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)
 
 
 def _log(decision: str, level: LogLevel = LogLevel.INFO, **fields: str | float | bool) -> LogDecision:

@@ -72,6 +72,8 @@ class NodeClock:
         self._drift_ppb = settings.drift_ppb
         self._timers: dict[int, ClockTimer] = {}
         self._next_key = 0
+        self.on_set: Callable[[], object] | None = None
+        """Called when the system clock was set; the program's rim notices it by watching, and so a while later."""
         self._boot()
 
     def read_now(self) -> Now:
@@ -137,6 +139,8 @@ class NodeClock:
         self._steer(self._shared_ppb)
         self._shared_base += by_ns
         self._world.record(self._name, "clock_step", by_ns=by_ns)
+        if self.on_set is not None:
+            self.on_set()
 
     def synchronise(self, *, error_ns: int = 0, stated_error_ns: int = 5_000_000, residual_ppb: int = 0) -> None:
         """Discipline the system clock: it now stands `error_ns` from true time and claims to be within the stated."""
@@ -148,6 +152,8 @@ class NodeClock:
         self._steer(residual_ppb)
         self._shared_base = self._world.now_ns + error_ns
         self._world.record(self._name, "clock_synchronised", error_ns=error_ns)
+        if self.on_set is not None:
+            self.on_set()
 
     def lose_discipline(self) -> None:
         """No time server any more: the clock runs with the crystal from here and its stated error grows."""

@@ -38,12 +38,13 @@ from controller.relay import RelayEnded, RelayEvent
 from controller.requests import Request
 from controller.site import site_of
 from controller.views import StatusView
+from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.adapters.mqtt_link import Will
 from protocol.codec import json_encode
 from protocol.driver import Driver
 from protocol.messages import ControllerState, Readiness
 from protocol.topics import TOPICS, TopicName, topic
-from protocol.units import NS_PER_MS, MonotonicNs
+from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs
 from simulator.chance import Chance
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
 from simulator.database import SimulatedCommits, SimulatedDatabase
@@ -168,6 +169,7 @@ class SimulatedController:
         self._authority = authority
         self._media = media
         self.clock: Final = NodeClock(world, self.name, self._settings.clock)
+        self.clock.on_set = self._clock_was_set
         self.host: Final = surroundings.network.add_host(self.name, self._settings.access)
         self._secrets = SeededSecrets(world.chance(f"controller/{self.name}"))
         self._process: _Process | None = None
@@ -269,6 +271,14 @@ class SimulatedController:
         self._timer = None
         if self._process is not None:
             self._process.driver.wake()
+
+    def _clock_was_set(self) -> None:
+        """The rim of the process will notice."""
+        self.world.after(int(CLOCK_WATCH_S * NS_PER_S), self._wake, self._process)
+
+    def _wake(self, process: _Process | None) -> None:
+        if process is not None and process is self._process:
+            process.driver.wake()
 
     def _make_link(self, epoch: int, driver: Driver[Event, Effect]) -> Link:
         gone = ControllerState(controller=self.name, state=Readiness.LOST, session_epoch=epoch)

@@ -17,6 +17,7 @@ from edge.config import EdgeConfig
 from edge.effects import LogDecision
 from edge.errors import StoreError
 from edge.player.ports import OpusDecoder
+from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
 from protocol.units import NS_PER_MS, NS_PER_S
@@ -39,8 +40,6 @@ RESTART_NS: Final = 2 * NS_PER_S
 """RestartSec of the unit, and the start of Python on a Raspberry Pi."""
 SILENCE_NS: Final = 500 * NS_PER_MS
 """How soon after a program's end `loaxa-edge silence` has switched the amplifier off."""
-CLOCK_WATCH_NS: Final = 10 * NS_PER_S
-"""How soon the rim of the program notices that the clock was set."""
 NTP_AGAIN_NS: Final = 64 * NS_PER_S
 _HOUR_NS: Final = 3_600 * NS_PER_S
 
@@ -117,6 +116,7 @@ class Pole:
         self.trust: Final = trust
         self.settings: Final = settings
         self.clock: Final = NodeClock(world, self.name, settings.clock)
+        self.clock.on_set = self._clock_was_set
         self.host: Final = surroundings.network.add_host(self.name, settings.access)
         self.disk = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
         self.mains: Final = Mains(world)
@@ -200,15 +200,6 @@ class Pole:
         self.disk = disk or Disk(self.world, f"{self.name}/{self.world.now_ns}", capacity_bytes=self.settings.disk_bytes)
         self.world.record(self.name, "disk_replaced")
 
-    def step_clock(self, by_ns: int) -> None:
-        """Somebody or something sets the system clock."""
-        self.clock.step(by_ns)
-        self.clock_was_set()
-
-    def clock_was_set(self) -> None:
-        """The rim of the program will notice; call it after setting `clock` in any other way."""
-        self.world.after(CLOCK_WATCH_NS, self._wake, self.process)
-
     def decided(self, decision: LogDecision) -> None:
         """Its agent has decided something."""
         self.decisions.append((self.world.now_ns, decision))
@@ -233,7 +224,10 @@ class Pole:
             return
         bound_ns = self.settings.boot.ntp_error_ns
         self.clock.synchronise(error_ns=self._chance.within(-bound_ns, bound_ns))
-        self.clock_was_set()
+
+    def _clock_was_set(self) -> None:
+        """The rim of the program will notice."""
+        self.world.after(int(CLOCK_WATCH_S * NS_PER_S), self._wake, self.process)
 
     def _wake(self, process: NodeProcess | None) -> None:
         if process is not None and process is self.process:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from protocol.adapters.asyncio_loop import LoopDriver
-from protocol.units import MonotonicNs, Now
+from protocol.units import MonotonicNs, Now, SharedNs
 from tests.support.waiting import until
 
 
@@ -56,6 +56,33 @@ async def test_a_closed_driver_takes_no_events_and_rings_no_more() -> None:
     await asyncio.sleep(0.02)
     assert done == []
     assert driver.failure.cancelled()
+
+
+async def test_a_node_is_woken_when_shared_time_is_set_and_not_when_it_is_slewed() -> None:
+    set_by_ns = [0]
+    rang: list[int] = []
+
+    def read_clock() -> Now:
+        monotonic_ns = time.monotonic_ns()
+        return Now(monotonic_ns=MonotonicNs(monotonic_ns), shared_ns=SharedNs(10**18 + monotonic_ns + set_by_ns[0]))
+
+    class Counting(Alarm):
+        def handle(self, event: str, now: Now) -> Sequence[str]:
+            rang.append(now.shared_ns)
+            return []
+
+    driver: LoopDriver[str, str] = LoopDriver(
+        node=Counting(0), execute=lambda _: None, wake_event="wake", read_clock=read_clock, clock_watch_s=0.01
+    )
+    for _ in range(20):
+        set_by_ns[0] += 1_000_000
+        await asyncio.sleep(0.01)
+    assert not rang
+    set_by_ns[0] -= 3_600_000_000_000
+    await until(lambda: rang)
+    await asyncio.sleep(0.05)
+    assert len(rang) == 1
+    driver.close()
 
 
 async def test_a_bug_comes_out_and_ends_it() -> None:
