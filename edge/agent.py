@@ -353,7 +353,7 @@ class Agent:
         return self._follow(self._documents.judge_parked(now), now) if has_come else []
 
     def _next_deadline(self, now: Now) -> MonotonicNs | None:
-        """When something is due; a little earlier if that is far. A clock that was set wakes the node through its rim."""
+        """When something is due; a little earlier if that is far. That the clock was set is noticed by the rim."""
         waits = (
             self._studio.next_deadline(now),
             self.media.next_deadline(),

@@ -1,4 +1,4 @@
-"""Every key of a simulated province, made from its seed: root, operational keys, each node's report key.
+"""Every key of a simulated province, made from its seed: root, operational keys, report keys, streams' keys.
 
 The signatures are real. Only where the keys come from is not: the same seed gives the same keys, and so the same bytes.
 """
@@ -19,7 +19,11 @@ from protocol.identity import EVERYONE
 from protocol.keyring import Keyring, RootKeys
 from protocol.messages import BroadcastClass, KeyScope, Keyset, OperationalKey, Reality
 from protocol.topics import TopicName, topic
+from simulator.chance import Chance
 
+_STREAM_ID_BYTES: Final = 8
+_EMERGENCY_ID_BYTES: Final = 5
+_KEY_BYTES: Final = 32
 YEAR_MS: Final = 365 * 24 * 3600 * 1000
 
 
@@ -92,3 +96,28 @@ class SimulatedAuthority:
         )
         signers = [self.signer(name) for name in ROOT_KEYS[:ROOT_THRESHOLD]]
         return seal_by_many(keyset, signers=signers, topic=topic(TopicName.KEYSET))
+
+
+class SeededSecrets:
+    """`ports.Fresh` from the world's chance: nobody can guess them but who knows the seed."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._keys: dict[str, Ed25519PrivateKey] = {}
+
+    def emergency_id(self) -> str:
+        """See `Fresh.emergency_id`."""
+        return f"e{self._chance.randbytes(_EMERGENCY_ID_BYTES).hex()}"
+
+    def stream_id(self) -> str:
+        """See `Fresh.stream_id`."""
+        return self._chance.randbytes(_STREAM_ID_BYTES).hex()
+
+    def stream_key(self, stream: str) -> bytes:
+        """See `Fresh.stream_key`."""
+        self._keys[stream] = Ed25519PrivateKey.from_private_bytes(self._chance.randbytes(_KEY_BYTES))
+        return self._keys[stream].public_key().public_bytes_raw()
+
+    def take_key(self, stream: str) -> Ed25519PrivateKey:
+        """Hand the key to the stream's worker; once."""
+        return self._keys.pop(stream)

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from controller.adapters.runtime import HERD_WINDOW_S, QUEUED_MAX
 from controller.config import Config
 from controller.dispatch import Authority, Desk
@@ -45,7 +43,7 @@ from protocol.driver import Driver
 from protocol.messages import ControllerState, Readiness
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs
-from simulator.chance import Chance
+from simulator.authority import SeededSecrets
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
 from simulator.database import SimulatedCommits, SimulatedDatabase
 from simulator.delay import DATA_CENTRE, AccessSettings
@@ -59,9 +57,6 @@ from simulator.world import World
 IMPORT_NS: Final = 20 * NS_PER_MS
 """Taking in a file that was taken in before; a new one takes seconds, which no decision waits for."""
 NOTES_KEPT: Final = 2_048
-_STREAM_ID_BYTES: Final = 8
-_EMERGENCY_ID_BYTES: Final = 5
-_KEY_BYTES: Final = 32
 
 
 @dataclass(slots=True)
@@ -101,34 +96,9 @@ class Asked:
 class ControllerSettings:
     """What one controller's machine is made of; `new_encoder` makes real Opus encoders instead of synthetic frames."""
 
-    clock: ClockSettings = ClockSettings()
+    clock: ClockSettings = field(default_factory=ClockSettings)
     access: AccessSettings = DATA_CENTRE
     new_encoder: Callable[[int], Callable[[Samples], bytes]] | None = None
-
-
-class SeededSecrets:
-    """`ports.Fresh` from the world's chance: nobody can guess them but who knows the seed."""
-
-    def __init__(self, chance: Chance) -> None:
-        self._chance = chance
-        self._keys: dict[str, Ed25519PrivateKey] = {}
-
-    def emergency_id(self) -> str:
-        """See `Fresh.emergency_id`."""
-        return f"e{self._chance.randbytes(_EMERGENCY_ID_BYTES).hex()}"
-
-    def stream_id(self) -> str:
-        """See `Fresh.stream_id`."""
-        return self._chance.randbytes(_STREAM_ID_BYTES).hex()
-
-    def stream_key(self, stream: str) -> bytes:
-        """See `Fresh.stream_key`."""
-        self._keys[stream] = Ed25519PrivateKey.from_private_bytes(self._chance.randbytes(_KEY_BYTES))
-        return self._keys[stream].public_key().public_bytes_raw()
-
-    def take_key(self, stream: str) -> Ed25519PrivateKey:
-        """Hand the key to the stream's worker; once."""
-        return self._keys.pop(stream)
 
 
 @dataclass(slots=True)

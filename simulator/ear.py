@@ -19,8 +19,8 @@ from edge.player.playout import COVER_SAMPLES
 from edge.player.ports import Render
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SharedNs
 from simulator import pattern
-from simulator.pattern import Tags
 from simulator.box import Relay
+from simulator.pattern import Tags
 from simulator.sound_card import Heard
 from simulator.world import World
 
@@ -53,10 +53,11 @@ class Sound:
 class Ear:
     """One pole's ear; `watch` hears of each sound when it has ended, `sounds` remembers them, the current one last."""
 
-    def __init__(self, world: World, tags: Tags, relay: Relay) -> None:
+    def __init__(self, world: World, name: str, tags: Tags, relay: Relay) -> None:
         self.sounds: deque[Sound] = deque(maxlen=SOUNDS_KEPT)
         self.watch: list[Callable[[Sound], None]] = []
         self._world = world
+        self._name = name
         self._tags = tags
         self._relay = relay
         self._current: Sound | None = None
@@ -90,9 +91,20 @@ class Ear:
     def cease(self) -> None:
         """Nothing sounds any more."""
         current, self._current = self._current, None
-        if current is not None:
-            for tell in self.watch:
-                tell(current)
+        if current is None:
+            return
+        self._world.record(
+            self._name,
+            "heard",
+            source=current.source,
+            begins_ns=current.begins_ns,
+            ends_ns=current.ends_ns,
+            origin_ns=current.origin_ns,
+            amplitude=current.amplitude,
+            is_powered=current.is_powered,
+        )
+        for tell in self.watch:
+            tell(current)
 
     def _take(self, at_ns: int, samples: NDArray[np.int16]) -> None:
         sounding = np.flatnonzero(samples)

@@ -110,7 +110,9 @@ class SimulatedMediaStore:
                 part = self._disk.read(self._download.part)
                 self._server.request(self._host, reference.sha256, len(part), self._download)
 
-    def ended(self, reference: MediaReference, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...]) -> None:
+    def ended(
+        self, reference: MediaReference, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...]
+    ) -> None:
         """A download is over, well or not."""
         self._download = None
         if failure is None:

@@ -21,6 +21,7 @@ from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
 from protocol.units import NS_PER_MS, NS_PER_S
+from simulator.box import InputLine, Mains, Relay
 from simulator.clock import BUILD_DATE_NS, ClockSettings, NodeClock
 from simulator.delay import WIRED, AccessSettings
 from simulator.disk import CAPACITY_BYTES, Disk
@@ -29,7 +30,6 @@ from simulator.media_server import MediaServer, Recording
 from simulator.network import Network
 from simulator.node_process import NodeProcess, ProbeSettings, SoundMode
 from simulator.pattern import Tags
-from simulator.box import InputLine, Mains, Relay
 from simulator.sound_card import SimulatedCardSettings
 from simulator.workshop import SyntheticDecoder
 from simulator.world import Timer, World
@@ -67,11 +67,11 @@ class PoleSettings:
     """What one pole is made of."""
 
     sound: SoundMode = SoundMode.SILENT
-    probe: ProbeSettings = ProbeSettings()
-    clock: ClockSettings = ClockSettings()
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
     access: AccessSettings = WIRED
-    card: SimulatedCardSettings = SimulatedCardSettings()
-    boot: BootSettings = BootSettings()
+    card: SimulatedCardSettings = field(default_factory=SimulatedCardSettings)
+    boot: BootSettings = field(default_factory=BootSettings)
     disk_bytes: int = CAPACITY_BYTES
     new_decoder: Callable[[], OpusDecoder] = SyntheticDecoder
 
@@ -116,14 +116,14 @@ class Pole:
         self.trust: Final = trust
         self.settings: Final = settings
         self.clock: Final = NodeClock(world, self.name, settings.clock)
-        self.clock.on_set = self._clock_was_set
+        self.clock.on_set = self.clock_was_set
         self.host: Final = surroundings.network.add_host(self.name, settings.access)
         self.disk = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
         self.mains: Final = Mains(world)
         self.relay: Final = Relay(world, self.name, self.mains)
         self.door: Final = InputLine(world)
         self.button: Final = InputLine(world)
-        self.ear: Final = Ear(world, surroundings.tags, self.relay)
+        self.ear: Final = Ear(world, self.name, surroundings.tags, self.relay)
         self.decisions: deque[tuple[int, LogDecision]] = deque(maxlen=DECISIONS_KEPT)
         self.on_decision: list[Callable[[Pole, LogDecision], None]] = []
         self.process: NodeProcess | None = None
@@ -197,8 +197,17 @@ class Pole:
         if self.is_on:
             message = f"{self.name} is on: cut its power before its card is replaced"
             raise ValueError(message)
-        self.disk = disk or Disk(self.world, f"{self.name}/{self.world.now_ns}", capacity_bytes=self.settings.disk_bytes)
+        name = f"{self.name}/{self.world.now_ns}"
+        self.disk = disk or Disk(self.world, name, capacity_bytes=self.settings.disk_bytes)
         self.world.record(self.name, "disk_replaced")
+
+    def step_clock(self, by_ns: int) -> None:
+        """Somebody or something sets the system clock."""
+        self.clock.step(by_ns)
+
+    def clock_was_set(self) -> None:
+        """The rim of the program will notice; the clock says this by itself."""
+        self.world.after(int(CLOCK_WATCH_S * NS_PER_S), self._wake, self.process)
 
     def decided(self, decision: LogDecision) -> None:
         """Its agent has decided something."""
@@ -224,10 +233,6 @@ class Pole:
             return
         bound_ns = self.settings.boot.ntp_error_ns
         self.clock.synchronise(error_ns=self._chance.within(-bound_ns, bound_ns))
-
-    def _clock_was_set(self) -> None:
-        """The rim of the program will notice."""
-        self.world.after(int(CLOCK_WATCH_S * NS_PER_S), self._wake, self.process)
 
     def _wake(self, process: NodeProcess | None) -> None:
         if process is not None and process is self.process:

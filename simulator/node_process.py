@@ -165,7 +165,7 @@ class NodeProcess:
         pole = self._pole
         pole.decided(decision)
         facts: dict[str, Fact] = {
-            name: value if value.__class__ is not float else str(value) for name, value in decision.fields
+            name: str(value) if isinstance(value, float) else value for name, value in decision.fields
         }
         self._world.record(pole.name, decision.decision, **facts)
         if self._is_sounding and pole.settings.probe.is_after_decisions and decision.decision.startswith("airing"):

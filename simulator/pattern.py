@@ -25,6 +25,8 @@ _PLACE_BITS: Final = 31
 _PAGE_MS: Final = 1_024
 _PAGES_MAX: Final = 128
 """25 MB; a commune hears a handful of sources at one time, all poles at the same place in them."""
+_SYNC_MIN: Final = 2
+"""Smaller than this in int16 there is nothing to be read."""
 _CELL_SPREAD: Final = 0.25
 """How far the samples of a cell may be from half the sync sample: more is a mixture."""
 
@@ -77,9 +79,9 @@ def read(frames: NDArray[np.int16], start: int = 0) -> Reading | None:
         return None
     sizes = np.abs(piece)
     sync = int(sizes[:SAMPLES_PER_MS].argmax())
-    cell, half = piece[sync : sync + SAMPLES_PER_MS], int(sizes[sync]) / 2
-    others = sizes[sync + 1 : sync + SAMPLES_PER_MS]
-    if cell[0] < 2 or others.max() > half * (1 + _CELL_SPREAD) + 1 or others.min() < half * (1 - _CELL_SPREAD) - 1:
+    cell, others = piece[sync : sync + SAMPLES_PER_MS], sizes[sync + 1 : sync + SAMPLES_PER_MS]
+    usual, spread = int(sizes[sync]) / 2, int(sizes[sync]) / 2 * _CELL_SPREAD + 1
+    if cell[0] < _SYNC_MIN or others.max() > usual + spread or others.min() < usual - spread:
         return None
     bits = int.from_bytes(np.packbits(cell[1:] > 0).tobytes()) >> 1
     place_ms = bits & ((1 << _PLACE_BITS) - 1)

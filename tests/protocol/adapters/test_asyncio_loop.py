@@ -68,6 +68,7 @@ async def test_a_node_is_woken_when_shared_time_is_set_and_not_when_it_is_slewed
 
     class Counting(Alarm):
         def handle(self, event: str, now: Now) -> Sequence[str]:
+            assert event == "wake"
             rang.append(now.shared_ns)
             return []
 
