@@ -22,11 +22,12 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._held: set[str] = set()
+        self._is_renewing = False
         self._asked: tuple[Place, bool, frozenset[str]] | None = None
 
     def refresh(self) -> None:
-        """Ask for everything again at the next update."""
-        self._held.clear()
+        """Ask for everything again at the next update; what is no longer wanted is still let go of."""
+        self._is_renewing = True
         self._asked = None
 
     def update(self, *, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> tuple[Effect, ...]:
@@ -36,9 +37,9 @@ class Subscriptions:
             return ()
         self._asked = asked
         wanted = wanted_topics(place=place, has_keyset=has_keyset, audio_topics=audio_topics)
-        new = [name for name in wanted if name not in self._held]
+        new = [name for name in wanted if self._is_renewing or name not in self._held]
         old = tuple(sorted(self._held - wanted.keys()))
-        self._held = set(wanted)
+        self._held, self._is_renewing = set(wanted), False
         effects: list[Effect] = []
         if old:
             effects.append(Unsubscribe(topics=old))

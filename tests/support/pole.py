@@ -20,6 +20,7 @@ from edge.effects import Effect, LogDecision
 from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings
 from edge.telemetry import TelemetrySettings
+from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.codec import cbor_decode
 from protocol.driver import Driver
 from protocol.envelope import open_sealed
@@ -60,6 +61,7 @@ class Pole:
         self._incarnation = 0
         self._subscribed: dict[str, int] = {}
         self._timer: ClockTimer | None = None
+        self.clock.on_set = self._clock_was_set
         self.boot()
 
     # the process
@@ -284,6 +286,10 @@ class Pole:
         if deadline is not None and self.is_running:
             wake: Callable[[], object] = self._driver.wake
             self._timer = self.clock.call_at(deadline, wake)
+
+    def _clock_was_set(self) -> None:
+        """The rim of the program notices it by watching."""
+        self.world.after(int(CLOCK_WATCH_S * NS_PER_S), lambda: self._post(Wake()))
 
     def _keep_heard(self) -> None:
         while self.card.heard:

@@ -1,0 +1,190 @@
+"""What a pole says of itself: birth, status at its interval and at once, faults, farewell; and what it listens to."""
+
+from __future__ import annotations
+
+import json
+
+from protocol.messages import BroadcastClass, SourceKind
+from protocol.topics import TopicName, topic
+from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
+from tests.support.pole import NODE, T0_MS, Pole
+
+STATE = topic(TopicName.NODE_STATE, node=NODE)
+TELEMETRY = topic(TopicName.TELEMETRY, node=NODE)
+NEWS = media("news")
+START_MS = T0_MS + 20_000
+
+
+def states(pole: Pole) -> list[str]:
+    return [json.loads(payload)["state"] for name, payload in pole.published if name == STATE]
+
+
+def statuses(pole: Pole) -> int:
+    return sum(name == TELEMETRY for name, _ in pole.published)
+
+
+def test_is_init_until_it_has_keys_and_a_place_then_ready() -> None:
+    pole = Pole()
+    pole.connect()
+    assert states(pole) == ["init"]
+    assert pole.subscribed == {topic(TopicName.KEYSET)}
+    pole.introduce()
+    pole.subscribe([(topic(TopicName.KEYSET), 1)])
+    pole.run_for(1_000)
+    assert states(pole) == ["init", "ready"]
+    epochs = {json.loads(payload)["session_epoch"] for name, payload in pole.published if name == STATE}
+    assert epochs == {T0_MS}
+
+
+def test_listens_to_its_own_chain_and_to_nobody_else() -> None:
+    pole = Pole()
+    pole.introduce()
+    expected = {topic(TopicName.KEYSET), topic(TopicName.ASSIGNMENT, node=NODE)}
+    expected |= {topic(TopicName.ACKNOWLEDGEMENT, node=NODE)}
+    for area in (VILLAGE, COMMUNE):
+        expected |= {topic(TopicName.PLAN, area=area), topic(TopicName.EMERGENCY, area=area)}
+        expected |= {topic(TopicName.STREAM, area=area, stream="+")}
+    assert pole.subscribed == expected
+
+
+def test_moves_with_its_assignment_and_forgets_the_former_place() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce(herd_window_s=9)
+    assert pole.herd_window_s == 9
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS), area=VILLAGE))
+    pole.run_for(1_000)
+    pole.send(pole.issuer.assignment(areas=("thon-doai", COMMUNE)))
+    pole.run_until(START_MS + 3_000)
+    assert topic(TopicName.PLAN, area=VILLAGE) not in pole.subscribed
+    assert topic(TopicName.PLAN, area=VILLAGE) not in pole.sd_card.documents
+    assert not pole.heard(T0_MS, START_MS + 3_000).any()
+
+
+def test_a_revoked_key_takes_its_plan_with_it() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_until(START_MS + 1_000)
+    keys = (pole.issuer.operational("operations-1", revoked=True), pole.issuer.operational("operations-2"))
+    pole.deliver(topic(TopicName.KEYSET), pole.issuer.keyset(*keys))
+    pole.run_for(3_000)
+    assert pole.airings()[-1] == ("a", "finished", "stopped")
+    assert not pole.heard(START_MS + 1_300, pole.now_ms).any()
+
+
+def test_what_was_refused_for_want_of_a_key_comes_again_with_the_keyset() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)), key="operations-2")
+    pole.run_for(1_000)
+    keys = (pole.issuer.operational("operations-1"), pole.issuer.operational("operations-2"))
+    pole.deliver(topic(TopicName.KEYSET), pole.issuer.keyset(*keys))
+    pole.run_until(START_MS + 1_000)
+    assert pole.airings() == [("a", "started", "on time")]
+
+
+def test_a_status_comes_at_its_interval_and_at_once_when_something_changes() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.run_for(1_000)
+    before = statuses(pole)
+    pole.run_for(30_000)
+    assert statuses(pole) == before + 1
+    start_ms = pole.now_ms + 5_000
+    pole.send(pole.issuer.plan(occurrence("a", start_ms, NEWS)))
+    pole.run_until(start_ms + 250)
+    shown = pole.telemetry()
+    assert shown["sounding"] == {
+        "source": SourceKind.MEDIA,
+        "source_id": "a",
+        "title": "Bản tin a",
+        "broadcast_class": BroadcastClass.ROUTINE,
+        "since_ms": start_ms,
+    }
+    assert shown["amplifier"] == "on"
+    assert shown["sound_path"] == "simulated paced by the device"
+    pole.run_until(start_ms + 8_000)
+    last = pole.telemetry()
+    assert "sounding" not in last
+    assert last.get("amplifier", "off") == "off"
+    assert last["audible_ms"] >= 4_900
+    assert last["disk_free_bytes"] > 0
+
+
+def test_no_status_is_made_while_the_broker_is_away() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.disconnect()
+    before = len(pole.published)
+    pole.run_for(120_000)
+    assert len(pole.published) == before
+
+
+def test_a_card_that_does_not_run_releases_the_amplifier_and_comes_back_in_step() -> None:
+    pole = Pole()
+    long = media("long", seconds=60)
+    pole.provide(long)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, long)))
+    pole.run_until(START_MS + 5_000)
+    pole.card.unplug()
+    pole.run_until(START_MS + 14_000)
+    assert not pole.pin.is_on
+    assert pole.telemetry()["faults"] == ["sound_card"]
+    assert pole.airings()[-1] == ("a", "finished", "card_failed")
+    pole.card.plug()
+    pole.run_until(START_MS + 55_000)
+    assert pole.pin.is_on
+    assert pole.telemetry().get("faults", []) == []
+    assert pole.heard(START_MS + 50_000, START_MS + 54_000).all()
+    assert pole.unpowered_samples() == 0
+
+
+def test_a_pin_that_cannot_be_driven_is_a_fault_and_nothing_is_thought_to_sound() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.pin.is_broken = True
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_until(START_MS + 8_000)
+    assert "amplifier" in pole.telemetry()["faults"]
+    assert pole.airings() == [("a", "missed", "amplifier_failed")]
+    assert not pole.heard(T0_MS, pole.now_ms).any()
+
+
+def test_a_full_card_is_a_fault_and_keeps_what_it_has() -> None:
+    pole = Pole()
+    other = media("other")
+    pole.provide(NEWS, other)
+    pole.sd_card.capacity_files = 1
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS), occurrence("b", START_MS + 6_000, other)))
+    pole.run_until(START_MS + 12_000)
+    assert "disk_full" in {getattr(record, "fault", "") for record in pole.records()}
+    assert ("a", "finished", "finished") in pole.airings()
+    assert ("b", "missed", "media_missing") in pole.airings()
+    assert pole.sd_card.media == {NEWS.sha256}
+
+
+def test_a_wrong_clock_believes_nothing_and_a_right_one_takes_up_the_store() -> None:
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_for(2_000)
+    pole.cut_power()
+    pole.clock.reboot(rtc_ns=0)
+    pole.boot()
+    pole.run_for(5_000)
+    assert not pole.subscribed - {topic(TopicName.KEYSET)}
+    pole.clock.synchronise()
+    pole.run_until(START_MS + 3_000)
+    assert pole.heard(START_MS + 100, START_MS + 2_900).all()
+    pole.connect()
+    pole.run_for(500)
+    faults = [(record.fault, record.active) for record in pole.records() if hasattr(record, "fault")]
+    assert faults == [("clock_unknown", True), ("clock_unknown", False)]
