@@ -97,6 +97,11 @@ class Studio:
         """What has come of all voices since the process began."""
         return self._voices.heard
 
+    @property
+    def voices_open(self) -> int:
+        """How many voices hold a source."""
+        return len(self._voices)
+
     def render(self, frames: int, at_ns: SharedNs) -> Frames:
         """The next frames for the card (int16[frames, 1]); zeros until the amplifier is warm."""
         rendered = self.playout.render(frames, at_ns)

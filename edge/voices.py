@@ -43,6 +43,10 @@ class Voices:
         self._past = VoiceStatistics()
         self._count = 0
 
+    def __len__(self) -> int:
+        """Voices that hold a source, those included that fade."""
+        return len(self._voices) + len(self._ended)
+
     def begins_ms(self) -> tuple[SharedMs, ...]:
         """When each voice begins or began."""
         return tuple(voice.begins_ms for voice in self._voices.values())

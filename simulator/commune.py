@@ -94,13 +94,20 @@ class Province:
         for node in self.config.nodes:
             self.add_pole(node.id)
 
-    def add_pole(self, node: str, *, unit: str | None = None, disk: Disk | None = None) -> Pole:
-        """One more machine that says it is `node`: a clone of its card, or a unit that replaces it."""
+    def add_pole(
+        self, node: str, *, unit: str | None = None, disk: Disk | None = None, report_key: str | None = None
+    ) -> Pole:
+        """One more machine that says it is `node`: a clone of its card, or a unit that replaces it.
+
+        `report_key` names another key of the authority than the node's first one.
+        """
         pole = Pole(
             self.world,
             self.surroundings,
             config=msgspec.structs.replace(self.settings.edge, node=node),
-            trust=NodeTrust(root=self.authority.root, report_signer=self.authority.signer(f"report/{node}")),
+            trust=NodeTrust(
+                root=self.authority.root, report_signer=self.authority.signer(report_key or f"report/{node}")
+            ),
             settings=self.settings.poles.get(unit or node, self.settings.pole),
             unit=unit,
             disk=disk,
@@ -146,9 +153,7 @@ class Province:
         broadcast_class: BroadcastClass = BroadcastClass.ROUTINE,
     ) -> Asked:
         """Somebody relays a station."""
-        return self.controller.ask(
-            StartRelay(area=area, feed=feed, minutes=minutes, broadcast_class=broadcast_class)
-        )
+        return self.controller.ask(StartRelay(area=area, feed=feed, minutes=minutes, broadcast_class=broadcast_class))
 
     def stop_relay(self, stream: str) -> Asked:
         """Somebody ends a relay."""

@@ -46,6 +46,8 @@ class SimulatedDatabase:
     def __init__(self) -> None:
         self.is_failing = False
         """The disk is full, or the server is gone: every commit is refused."""
+        self.watch: list[Callable[[Change], None]] = []
+        """Told of every change once it is durable."""
         self.documents: dict[str, StandingDocument] = {}
         self.counters: dict[tuple[str, str], int] = {}
         self.emergencies: dict[str, EmergencyRecord] = {}
@@ -89,6 +91,8 @@ class SimulatedDatabase:
         """Keep all of them, durably, at once."""
         for change in changes:
             self._keep(change)
+            for tell in self.watch:
+                tell(change)
 
     @property
     def airings(self) -> list[StoredReport]:

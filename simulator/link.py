@@ -108,6 +108,11 @@ class Link:
         return self._queue.dropped
 
     @property
+    def waiting(self) -> int:
+        """Messages that are queued or unanswered."""
+        return len(self._queue) + len(self._in_flight)
+
+    @property
     def is_connected(self) -> bool:
         """Whether the broker has taken us in and we have not noticed otherwise."""
         return self._connected_at_s is not None

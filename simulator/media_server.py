@@ -80,6 +80,8 @@ class MediaServer:
 
     def __init__(self, world: World, *, latency_ns: int = 2_000_000, bps: int = 1_000_000_000) -> None:
         self.is_up = True
+        self.is_corrupt = False
+        """Its disk is dying: what it sends is not what it was given."""
         self.latency_ns = latency_ns
         self.bps = bps
         self.served_bytes = 0
@@ -132,6 +134,7 @@ class MediaServer:
             receiver.finished()
             return
         chunk = file[first : first + CHUNK_BYTES // FOLD_BYTES]
+        chunk = bytes(len(chunk)) if self.is_corrupt else chunk
         unfolded = len(chunk) * FOLD_BYTES
         self.served_bytes += unfolded
         self._free_ns = max(self._free_ns, self._world.now_ns) + unfolded * _BITS * NS_PER_S // self.bps

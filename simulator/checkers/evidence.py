@@ -136,7 +136,7 @@ class Stored:
 
 @dataclass(slots=True, kw_only=True)
 class PoleFacts:
-    """One machine. `edge_ns`: how exactly begin and end of a sound are known; `looked_ns`: when it was last looked at."""
+    """One machine. `edge_ns`: how exactly edges of a sound are known; `looked_ns`: when it was last looked at."""
 
     name: str
     node: str
