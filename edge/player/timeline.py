@@ -16,6 +16,8 @@ STRETCH_EVERY_SAMPLES: Final = 42 * SAMPLES_PER_MS
 """One sample in 42 ms is 496 ppm, within the 500 ppm at which nobody hears a change of pitch."""
 DEAD_SAMPLES: Final = 2
 """Differences below 42 microseconds are rounding and the card's own jitter."""
+STRETCHED_FRAMES_MIN: Final = 2 * SAMPLES_PER_MS
+"""A block shorter than this would change its pitch by more than 1 % and waits for a longer one."""
 REANCHOR_SAMPLES: Final = 30 * SAMPLES_PER_MS
 """Beyond 30 ms working off takes a minute in which neighbours echo."""
 STEP_SAMPLES: Final = 5 * SAMPLES_PER_MS
@@ -65,7 +67,8 @@ class Timeline:
     def stretch(self, frames: int) -> int:
         """How many grid samples the next block of `frames` is to cover: as many, or one more or less."""
         self._since_stretch += frames
-        if abs(self._last_error) < DEAD_SAMPLES or self._since_stretch < STRETCH_EVERY_SAMPLES:
+        is_due = abs(self._last_error) >= DEAD_SAMPLES and self._since_stretch >= STRETCH_EVERY_SAMPLES
+        if not is_due or frames < STRETCHED_FRAMES_MIN:
             return frames
         self._since_stretch = 0
         self.stretches += 1
