@@ -1,8 +1,9 @@
 """What the listener heard of one node: samples, and when each chunk of them arrived.
 
-Pure: it holds arrays and answers questions about them. A chunk cannot arrive before its last sample was
-written, and only scheduling makes it later; so within a stretch of unbroken sound the *earliest* arrivals,
-counted back by sample rate, tell when each sample came, to a fraction of a millisecond.
+Pure: it holds arrays and answers questions about them. A node hands over a block when the first of its samples
+is due, as a card takes one, and only scheduling makes its arrival later; so within a stretch of unbroken sound
+the *earliest* arrivals, counted on from each chunk's first sample by sample rate, tell when each sample sounds,
+to a fraction of a millisecond.
 
 All instants are shared nanoseconds; samples are int16 at 48 kHz.
 """
@@ -37,7 +38,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """One node's sound: `ends[i]` samples had arrived when chunk i did, at `stamps_ns[i]`."""
+    """One node's sound: chunk i, the samples [ends[i-1], ends[i]), arrived at `stamps_ns[i]`."""
 
     samples: NDArray[np.int16]
     ends: NDArray[np.int64]
@@ -69,19 +70,24 @@ class Capture:
         return found
 
     def time_of(self, sample: int, segment: Segment) -> SharedNs:
-        """When a sample of a segment came, by the earliest arrivals around it."""
+        """When a sample of a segment sounds, by the earliest arrivals around it."""
         chunks = slice(segment.chunk_first, segment.chunk_last)
-        ends, stamps = self.ends[chunks], self.stamps_ns[chunks]
-        near = np.abs(ends - sample) <= FIT_S * SAMPLE_RATE_HZ
+        firsts, stamps = self._firsts[chunks], self.stamps_ns[chunks]
+        near = np.abs(firsts - sample) <= FIT_S * SAMPLE_RATE_HZ
         if not near.any():
-            near = np.ones(len(ends), dtype=bool)
-        lateness = stamps[near] - ((ends[near] - sample) * _NS_PER_SAMPLE).astype(np.int64)
+            near = np.ones(len(firsts), dtype=bool)
+        lateness = stamps[near] - ((firsts[near] - sample) * _NS_PER_SAMPLE).astype(np.int64)
         return SharedNs(int(lateness.min()))
 
+    @property
+    def _firsts(self) -> NDArray[np.int64]:
+        """The first sample of each chunk."""
+        return np.concatenate((np.zeros(1, dtype=np.int64), self.ends[:-1]))
+
     def sample_at(self, at_ns: SharedNs, segment: Segment) -> int:
-        """Which sample of a segment came at an instant; may lie outside of the segment."""
+        """Which sample of a segment sounds at an instant; may lie outside of the segment."""
         guess = int(np.searchsorted(self.stamps_ns, at_ns))
-        sample = int(self.ends[min(max(guess, segment.chunk_first), segment.chunk_last - 1)])
+        sample = int(self._firsts[min(max(guess, segment.chunk_first), segment.chunk_last - 1)])
         return sample + round((at_ns - self.time_of(sample, segment)) / _NS_PER_SAMPLE)
 
     def window(self, begin_ns: SharedNs, length: int) -> NDArray[np.int16] | None:

@@ -30,7 +30,7 @@ def captured(samples: NDArray[np.int16], *, begin_ms: float = 0, jitter_ms: floa
     chunks = []
     for first in range(0, len(samples), CHUNK):
         part = samples[first : first + CHUNK]
-        at_ms = begin_ms + (first + len(part)) / 48 + generator.uniform(0, jitter_ms)
+        at_ms = begin_ms + first / 48 + generator.uniform(0, jitter_ms)
         chunks.append((BEGIN_NS + round(at_ms * NS_PER_MS), part.tobytes()))
     return Capture.from_chunks(chunks)
 
