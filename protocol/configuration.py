@@ -20,8 +20,8 @@ from protocol.errors import ProtocolError
 
 T = TypeVar("T")
 
-SETTINGS_BYTES_MAX: Final = 1024 * 1024
-"""Largest configuration file: a thousand nodes need about 200 KB."""
+SETTINGS_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Largest configuration file: 20,000 nodes, the most that a controller takes, need about 200 bytes each."""
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<key>[^`]*)`(?: - at `(?P<path>[^`]*)`)?")
 _AT: Final = re.compile(r"^(?P<what>.*?) - at `(?P<path>[^`]*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\.(\w+)|\[(?:\d+|\.\.\.)\]")
