@@ -38,6 +38,7 @@ MUSIC_S: Final = 40
 """Seconds of music before the speech; the programme then begins anew."""
 READY_S_MAX: Final = 20.0
 STOP_S_MAX: Final = 5.0
+RESTART_PAUSE_S: Final = 1.0
 _POLL_S: Final = 0.05
 _PORT_TRIES: Final = 5
 HLS_SEGMENT_S: Final = 2
@@ -93,6 +94,7 @@ class Station:
         self._faults: dict[str, Fault] = {}
         self._sources: dict[str, subprocess.Popen[bytes]] = {}
         self._pages: StationPages | None = None
+        self._restart_at_s = 0.0
         self._spawner: ThreadPoolExecutor | None = None
 
     @property
@@ -168,6 +170,19 @@ class Station:
                 self._start_source(mount, silent=fault is Fault.SILENT)
                 self._await_url(mount)
 
+    def restart_ended(self) -> list[str]:
+        """Start again what ended by itself, at most once a second; who that was. For whoever supervises."""
+        ended = [name for name, source in self._sources.items() if source.poll() is not None]
+        has_icecast_ended = self._icecast is not None and self._icecast.poll() is not None
+        if not (ended or has_icecast_ended) or time.monotonic() < self._restart_at_s:
+            return []
+        self._restart_at_s = time.monotonic() + RESTART_PAUSE_S
+        if has_icecast_ended:
+            self._start_icecast()
+        for name in ended:
+            self._start_source(MOUNTS[name])
+        return [*(["icecast"] if has_icecast_ended else []), *ended]
+
     def requests_of(self, name: str) -> int:
         """How many HTTP requests an HLS mount has seen."""
         return self._pages.requests_of(name) if self._pages is not None else 0
@@ -183,8 +198,11 @@ class Station:
         return f"http://127.0.0.1:{self._icecast_port}/{mount.name}"
 
     def _start_icecast(self) -> None:
-        for _attempt in range(_PORT_TRIES):
-            self._icecast_port = _free_port()
+        for attempt in range(_PORT_TRIES):
+            if attempt or not self._icecast_port:  # one that is started again keeps its address
+                self._icecast_port = _free_port()
+            if self._own_folder is not None:
+                shutil.rmtree(self._own_folder, ignore_errors=True)
             self._own_folder = Path(tempfile.mkdtemp(prefix="loaxa-station-"))
             configuration = self._own_folder / "icecast.xml"
             configuration.write_text(_icecast_xml(self._own_folder, self._icecast_port, self._password))

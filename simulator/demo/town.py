@@ -123,7 +123,8 @@ class Town:
 
     def watch(self) -> list[ChildEnded]:
         """Start again what ended; who did. Raises ChildError for one that keeps ending."""
-        return self.children.watch()
+        ended = self.children.watch()
+        return ended + [ChildEnded(name=f"station {name}", how="ended") for name in self.station.restart_ended()]
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         """What the controller says of each node; empty while it cannot be asked."""

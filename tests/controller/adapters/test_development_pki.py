@@ -148,5 +148,6 @@ def shake_hands(*, server: Path, node: Path) -> str:
                 pass
         if len(finished) == len(ends):
             break
-    subject = dict(pair[0] for pair in (ends[1].getpeercert() or {})["subject"])
-    return str(subject["commonName"])
+    certificate = ends[1].getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate_names(ssl.DER_cert_to_PEM_cert(certificate).encode()).common_name

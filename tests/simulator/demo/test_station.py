@@ -70,3 +70,22 @@ def test_faults_come_and_go(tmp_path: Path) -> None:
         with pytest.raises(StationError, match="hls"):
             station.set_fault("mp3", Fault.HTML)
         until_blocking(lambda: station.requests_of("hls-aac") > 0)
+
+
+def test_what_was_killed_is_started_again_at_its_old_address(tmp_path: Path) -> None:
+    with Station(tmp_path, mounts=("mp3",)) as station:
+        url = station.urls["mp3"]
+        assert station.restart_ended() == []
+        assert station._icecast is not None
+        station._icecast.kill()
+        restarted: list[str] = []
+
+        def answers() -> bool:
+            restarted.extend(station.restart_ended())
+            try:
+                return len(body_of(url, 10_000)) == 10_000
+            except OSError:
+                return False
+
+        until_blocking(lambda: answers() and {"icecast", "mp3"} <= set(restarted), seconds=20, what=f"{restarted}")
+        assert station.urls["mp3"] == url
