@@ -183,8 +183,8 @@ class StreamSource:
         return True
 
     def _bridge(self) -> None:
-        """Fill `_frame` with a guess, or with silence after too many guesses."""
-        self._is_guess = self._missing_samples < CONCEAL_SAMPLES_MAX
+        """Fill `_frame` with a guess, or with silence once the guesses were too many or have faded out."""
+        self._is_guess = self._missing_samples < CONCEAL_SAMPLES_MAX and self._gain > 0.0
         if self._is_guess:
             self._decoder.conceal(self._frame)
         else:

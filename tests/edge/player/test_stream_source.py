@@ -138,6 +138,15 @@ def test_a_late_joiner_begins_in_the_middle_of_a_frame_with_a_fade() -> None:
     assert abs(out[0]) < STEP_MAX
 
 
+def test_a_loss_right_after_a_return_fades_out_once_and_stays_silent() -> None:
+    source = _source()
+    _push(source, wave_packet(0, frames=1))
+    out = _read(source, ORIGIN + 700, 10_000)
+    assert steps(out) <= SMOOTH
+    assert out.any()
+    assert not out[4_800:].any()
+
+
 def test_a_stall_is_counted_from_the_end_of_what_came() -> None:
     source = _source()
     assert source.stalled_ms(SharedSample(ORIGIN + 2_400)) == 50
