@@ -1,0 +1,220 @@
+"""A scenario: a commune, a time, what happens in it and what is expected, in one YAML file.
+
+The controller's and the nodes' settings are the product's own structs; keys and certificates follow from the seed, so
+what only they need may be left out. A key that does not exist is an error with its path. `province_of` builds the
+world; `simulator.runner` runs it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from controller.config import Config, HttpConfig, TrustConfig
+from edge.config import EdgeConfig
+from protocol.adapters.system_clock import BUILT_AT_SHARED_NS
+from protocol.configuration import SettingsError, parse_settings
+from protocol.topics import access_rules
+from protocol.units import NS_PER_MS, NS_PER_S
+from simulator.broker import BrokerSettings
+from simulator.chance import stream_of
+from simulator.checkers.table import CHECKERS
+from simulator.clock import ClockSettings
+from simulator.commune import ProvinceSettings
+from simulator.delay import MOBILE, WIRED
+from simulator.faults import KINDS, FaultError, FaultPlan, check_faults
+from simulator.media_server import recording
+from simulator.node import BootSettings, PoleSettings, Rtc
+from simulator.node_process import ProbeSettings, SoundMode
+from simulator.scenario_steps import Expectation, SimulatedNode, Step
+from simulator.sound_card import SimulatedCardSettings
+from simulator.usual import HTTP, MEDIA, TRUST, usual_commune
+
+FOLDER: Final = "scenarios"
+SUFFIX: Final = ".yaml"
+INTRUDER: Final = "intruder"
+"""A stolen controller's certificate: the broker takes it for one."""
+DRIFT_PPB_MAX: Final = 30_000
+"""Crystals of a Raspberry Pi and of cheap sound cards, from -10 to 60 degrees."""
+RESIDUAL_PPB_MAX: Final = 20
+"""What chrony leaves."""
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be run; the text says where and why."""
+
+
+class SimulatedControllerConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`controller.config.Config`; what the seed or the simulator gives has a default."""
+
+    controller: str = "controller1"
+    trust: TrustConfig = TRUST
+    database: str = "sqlite:///controller.sqlite"
+    state_dir: str = "state"
+    http: HttpConfig = HTTP
+    nodes: tuple[SimulatedNode, ...] = ()
+
+
+class SimulatedEdgeConfig(EdgeConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`edge.config.EdgeConfig`, for every pole; the name is the pole's own."""
+
+    node: str = "N0001"
+
+
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One mapping of the file: no key that is not named here."""
+
+
+class Commune(_Part, frozen=True, kw_only=True):
+    """The usual commune in so many villages and poles, instead of `controller`."""
+
+    poles: Annotated[int, Meta(ge=1, le=5_000)] = 4
+    villages: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+class MediaFile(_Part, frozen=True, kw_only=True):
+    """What a source file of the controller's configuration is."""
+
+    seconds: Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class RandomFaults(_Part, frozen=True, kw_only=True):
+    """Faults drawn from the seed, between two times of the first and a later day."""
+
+    count_max: Annotated[int, Meta(ge=1, le=1_000)]
+    kinds: Annotated[tuple[str, ...], Meta(min_length=1)]
+    minutes: Annotated[float, Meta(gt=0)]
+    count_min: Annotated[int, Meta(ge=0)] = 0
+    after_minutes: Annotated[float, Meta(ge=0)] = 0
+
+
+class Scenario(_Part, frozen=True, kw_only=True):
+    """The whole file."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=120)]
+    title_vi: Annotated[str, Meta(min_length=1, max_length=120)]
+    start: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d\Z")]
+    minutes: Annotated[float, Meta(gt=0, le=60 * 24 * 31)]
+    about: str = ""
+    commune: Commune | None = None
+    controller: SimulatedControllerConfig | None = None
+    edge: SimulatedEdgeConfig = SimulatedEdgeConfig()
+    media: dict[str, MediaFile] = {}
+    sound: SoundMode = SoundMode.SILENT
+    probe_s: Annotated[int, Meta(ge=0, le=3600)] = 5
+    network: Literal["wired", "mobile"] = "mobile"
+    rtc: Rtc = Rtc.SAVED_HOUR
+    disk_mib: Annotated[int, Meta(ge=16, le=65_536)] = 8_192
+    settle_s: Annotated[int, Meta(ge=1, le=7_200)] = 150
+    steps: tuple[Step, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    faults: RandomFaults | None = None
+    plan: FaultPlan | None = None
+    without: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if (self.commune is None) == (self.controller is None):
+            raise ValueError("say either commune (the usual one) or controller (its whole configuration)")
+        for name, why in self.without.items():
+            if name not in CHECKERS or not why:
+                raise ValueError(
+                    f"without.{name}: name one of {', '.join(CHECKERS)} and say why it does not judge here"
+                )
+        if self.start_ns < BUILT_AT_SHARED_NS:
+            raise ValueError("start: nodes believe no clock that stands before their program was built")
+        for kind in () if self.faults is None else self.faults.kinds:
+            if kind not in KINDS:
+                raise ValueError(f"faults.kinds: there is no {kind!r}; the kinds are {', '.join(KINDS)}")
+
+    @property
+    def config(self) -> Config:
+        """The controller's configuration."""
+        if self.controller is not None:
+            return self.controller
+        commune = self.commune or Commune()
+        return usual_commune(poles=commune.poles, villages=commune.villages)
+
+    @property
+    def start_ns(self) -> int:
+        """The first instant, true time."""
+        zone = zoneinfo.ZoneInfo(self.config.time_zone)
+        return int(dt.datetime.fromisoformat(self.start).replace(tzinfo=zone).timestamp()) * NS_PER_S
+
+
+def parse_scenario(text: str, *, name: str) -> Scenario:
+    """A checked scenario; raises ScenarioError."""
+    try:
+        scenario = parse_settings(text, Scenario, name=name)
+        if scenario.plan is not None:
+            check_faults(scenario.plan)
+    except (SettingsError, FaultError) as error:
+        raise ScenarioError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+    return scenario
+
+
+def library() -> dict[str, Path]:
+    """The scenarios that come with the simulator, by name."""
+    folder = Path(str(resources.files("simulator"))) / FOLDER
+    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def load_scenario(name_or_path: str) -> tuple[str, Scenario]:
+    """The name and the scenario, of the library or of a file; raises ScenarioError."""
+    path = library().get(name_or_path) or Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(library())
+        raise ScenarioError(f"{name_or_path} is no scenario of the library and no file: {error}; {known}") from error
+    return path.stem, parse_scenario(text, name=str(path.name))
+
+
+def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
+    """What the world is made of; crystals, clocks and cards differ from pole to pole as the seed says."""
+    config = scenario.config
+    media = dict(MEDIA) if scenario.commune is not None else {}
+    media |= {
+        path: recording(Path(path).stem, duration_ms=int(file.seconds * 1000)) for path, file in scenario.media.items()
+    }
+    usual = PoleSettings(
+        sound=scenario.sound,
+        probe=ProbeSettings(every_ns=scenario.probe_s * NS_PER_S),
+        access=MOBILE if scenario.network == "mobile" else WIRED,
+        boot=BootSettings(rtc=scenario.rtc),
+        disk_bytes=scenario.disk_mib * 1024 * 1024,
+    )
+    return ProvinceSettings(
+        controller=config,
+        media=media,
+        edge=scenario.edge,
+        pole=usual,
+        poles={node.id: _as_made(usual, seed, node.id) for node in config.nodes},
+        broker=BrokerSettings(access_rules=access_rules(controllers=(config.controller, INTRUDER))),
+        start_ns=scenario.start_ns,
+    )
+
+
+def _as_made(usual: PoleSettings, seed: int, node: str) -> PoleSettings:
+    chance = stream_of(seed, f"made/{node}")
+    return replace(
+        usual,
+        clock=ClockSettings(
+            drift_ppb=chance.within(-DRIFT_PPB_MAX, DRIFT_PPB_MAX),
+            offset_ns=chance.within(-2 * NS_PER_MS, 2 * NS_PER_MS),
+            residual_ppb=chance.within(-RESIDUAL_PPB_MAX, RESIDUAL_PPB_MAX),
+        ),
+        card=SimulatedCardSettings(drift_ppb=chance.within(-DRIFT_PPB_MAX, DRIFT_PPB_MAX)),
+    )
+
+
+def with_plan(scenario: Scenario, plan: FaultPlan) -> Scenario:
+    """The scenario with exactly these faults instead of drawn ones."""
+    return msgspec.structs.replace(scenario, faults=None, plan=plan)

@@ -1,0 +1,157 @@
+"""Carries out the steps of a scenario in its province, and tells the witness what is made to go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from controller import requests
+from controller.config import Config
+from protocol.units import NS_PER_S
+from simulator.attacker import Attacker
+from simulator.checkers.evidence import EVERYBODY
+from simulator.commune import Province
+from simulator.controller import Asked
+from simulator.fault_ports import FaultRunner
+from simulator.faults import Fault as OneFault
+from simulator.faults import FaultPlan
+from simulator.machine_faults import CORRECTED_NS, connect_all
+from simulator.scenario import INTRUDER, Scenario
+from simulator.scenario_steps import (
+    Clear,
+    Configure,
+    Fault,
+    Forge,
+    Raise,
+    Relay,
+    Replace,
+    Replay,
+    Station,
+    Step,
+    StopRelay,
+    Storm,
+)
+from simulator.witness import Witness
+
+NODE_IDENTITY: Final = "N9999"
+"""A node's certificate that is not one of the commune's."""
+CHANGE_NS: Final = 20 * NS_PER_S
+"""While a configuration takes effect, nobody is held to the old or the new one."""
+
+
+class Stage:
+    """One scenario in one province; `asked` holds what was asked of the controller, by name."""
+
+    def __init__(self, scenario: Scenario, province: Province, witness: Witness) -> None:
+        self.asked: Final[dict[str, Asked]] = {}
+        self.faults: Final = FaultRunner(province.world)
+        self._province = province
+        self._witness = witness
+        self._attackers: dict[str, Attacker] = {}
+        self._deeds: Final[dict[type, Callable[[Any], None]]] = {
+            Raise: self._raise,
+            Clear: self._clear,
+            Relay: self._relay,
+            StopRelay: self._stop_relay,
+            Station: self._station,
+            Fault: self._fault,
+            Configure: self._configure,
+            Replace: self._replace,
+            Forge: self._forge,
+            Replay: self._replay,
+            Storm: self._storm,
+        }
+        connect_all(self.faults, province)
+        for step in scenario.steps:
+            if isinstance(step, Forge | Replay):
+                self._attacker("intruder" if isinstance(step, Replay) else step.through)
+            province.world.at(province.instant(step.at, day=step.day), self._do, step)
+
+    def suffer(self, plan: FaultPlan) -> None:
+        """Have a whole plan of faults happen, counted from now."""
+        self.faults.schedule(plan)
+        self._witness.expect_faults(plan, clock_ns=CORRECTED_NS)
+
+    def _do(self, step: Step) -> None:
+        self._deeds[type(step)](step)
+
+    def _raise(self, step: Raise) -> None:
+        request = requests.RaiseEmergency(area=step.area, clip=step.clip, minutes=step.minutes, reality=step.reality)
+        self.asked[step.name] = self._province.controller.ask(request)
+
+    def _clear(self, step: Clear) -> None:
+        emergency = self.asked[step.of].emergency.id
+        self._province.controller.ask(
+            requests.EndEmergency(emergency=emergency, reason=step.reason, correction=step.correction)
+        )
+
+    def _relay(self, step: Relay) -> None:
+        request = requests.StartRelay(
+            area=step.area, feed=step.feed, minutes=step.minutes, broadcast_class=step.broadcast_class
+        )
+        self.asked[step.name] = self._province.controller.ask(request)
+
+    def _stop_relay(self, step: StopRelay) -> None:
+        self._province.controller.ask(requests.StopRelay(stream=self.asked[step.of].relay.stream))
+
+    def _station(self, step: Station) -> None:
+        self._province.controller.stations.station(step.url).state = step.state
+        self._province.world.record("station", "is", url=step.url, state=step.state.value)
+
+    def _fault(self, step: Fault) -> None:
+        faults = tuple(
+            OneFault(at_ms=0, kind=step.kind, target=target, parameters=step.parameters) for target in step.targets
+        )
+        self.suffer(FaultPlan(faults=faults))
+
+    def _configure(self, step: Configure) -> None:
+        named = {"areas": step.areas, "nodes": step.nodes, "programmes": step.programmes}
+        changes = {key: value for key, value in named.items() if value is not None}
+        self._follow(msgspec.structs.replace(self._province.controller.config, **changes))
+
+    def _follow(self, config: Config) -> None:
+        """Keys stay those that each node has."""
+        known = {node.id: node.report_key for node in self._province.controller.config.nodes}
+        nodes = tuple(
+            msgspec.structs.replace(node, report_key=known.get(node.id, node.report_key)) for node in config.nodes
+        )
+        self._witness.trouble(EVERYBODY, for_ns=CHANGE_NS, what="configuration", settle_ns=0)
+        self._province.controller.reconfigure(msgspec.structs.replace(config, nodes=nodes))
+
+    def _replace(self, step: Replace) -> None:
+        """The new box has its own report key, which the operator enters."""
+        province, old = self._province, self._province.poles[step.pole]
+        unit = f"{step.pole}b"
+        old.cut_power()
+        self._witness.retire(step.pole)
+        config = province.controller.config
+        name = f"report/{unit}"
+        nodes = tuple(
+            msgspec.structs.replace(node, report_key=province.authority.public_hex(name))
+            if node.id == old.config.node
+            else node
+            for node in config.nodes
+        )
+        province.controller.reconfigure(msgspec.structs.replace(config, nodes=nodes))
+        self._witness.trouble(unit, for_ns=CHANGE_NS, what="new unit")
+        self._witness.watch_pole(province.add_pole(old.config.node, unit=unit, report_key=name))
+
+    def _forge(self, step: Forge) -> None:
+        self._attacker(step.through).forge(step.what, step.area, step.key)
+
+    def _replay(self, step: Replay) -> None:
+        self._attacker("intruder").replay(step.area)
+
+    def _storm(self, _: Storm) -> None:
+        self._witness.trouble(EVERYBODY, for_ns=0, what="storm")
+        for name in self._province.poles:
+            self._province.network.reset(name)
+
+    def _attacker(self, through: str) -> Attacker:
+        known = self._attackers.get(through)
+        if known is None:
+            identity = INTRUDER if through == "intruder" else NODE_IDENTITY
+            known = self._attackers[through] = Attacker(self._province, identity)
+        return known

@@ -1,0 +1,380 @@
+"""The witness of a province: writes down what the checkers need, and takes no part in anything.
+
+Sound comes from the ears, power from the relays' contacts, permits from the signed documents in the order in which the
+controller made them durable, troubles from whoever causes them. Agents and desk are asked only for sizes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import Final
+
+from controller.emergency import is_standing
+from controller.records import Change, EmergencyRecord, RelayRecord, RelayState, StandingDocument, StoredReport
+from edge.adapters.media_files import PART
+from edge.effects import LogDecision
+from edge.outbox import REPORTS_MAX
+from protocol.codec import cbor_decode
+from protocol.envelope import open_sealed
+from protocol.errors import Refusal
+from protocol.messages import (
+    AiringRecord,
+    AllClear,
+    AnyDocument,
+    Assignment,
+    BroadcastClass,
+    Emergency,
+    Plan,
+    SourceKind,
+    StreamEnd,
+    StreamStart,
+)
+from protocol.units import NS_PER_MS
+from simulator.checkers.evidence import (
+    EVERYBODY,
+    EmergencyFact,
+    Evidence,
+    Gauge,
+    Heard,
+    Permit,
+    PoleFacts,
+    Posting,
+    Stored,
+    Trouble,
+)
+from simulator.commune import Province
+from simulator.ear import Sound
+from simulator.faults import FaultPlan
+from simulator.media_files import FOLDER
+from simulator.node import Pole
+from simulator.node_process import SoundMode
+from simulator.sound_card import SimulatedCard
+from simulator.storage import JOURNAL_BYTES_MAX
+
+GAUGE_NS: Final = 30_000_000_000
+"""How often sizes, clocks and cards are looked at."""
+EDGE_FULL_NS: Final = 0
+DOCUMENTS_MAX: Final = 128
+"""Documents in force on one node: 8 areas of plan and emergency each, 64 streams, keyset, assignment, and some room."""
+VOICES_MAX: Final = 16
+QUEUE_MAX: Final = 1_000
+"""`LinkSettings.queued_max`."""
+_STEP_NS: Final = 2_000_000_000
+
+
+class Witness:
+    """One observer of one province; `finish` gives what it has seen."""
+
+    def __init__(self, province: Province, *, settle_ns: int) -> None:
+        self.evidence: Final = Evidence(begins_ns=province.world.now_ns)
+        self.refused: Final[Counter[tuple[str, str]]] = Counter()
+        self._province = province
+        self._world = province.world
+        self._settle_ns = settle_ns
+        self._names = {sha256: f"media:{each.name}" for sha256, each in province.surroundings.recordings.items()}
+        self._open_flows: dict[str, int] = {}
+        self._clocks: dict[str, tuple[int, int]] = {}
+        province.controller.database.watch.append(self._kept)
+        for pole in province.poles.values():
+            self.watch_pole(pole)
+        self._look()
+
+    def watch_pole(self, pole: Pole) -> None:
+        """Observe one more machine."""
+        config = pole.config
+        edge_ns = EDGE_FULL_NS
+        if pole.settings.sound is SoundMode.SILENT:
+            edge_ns = pole.settings.probe.every_ns + _STEP_NS
+        self.evidence.poles[pole.name] = PoleFacts(
+            name=pole.name,
+            node=config.node,
+            edge_ns=edge_ns,
+            warm_up_ns=config.amplifier.warm_up_ms * NS_PER_MS,
+            hold_ns=config.amplifier.hold_ms * NS_PER_MS,
+        )
+        pole.ear.watch.append(partial(self._heard, pole.name))
+        pole.on_decision.append(self._decided)
+
+    def retire(self, name: str) -> None:
+        """A machine was taken down for good."""
+        self.evidence.poles[name].retired_ns = self._world.now_ns
+
+    def trouble(self, pole: str, *, for_ns: int, what: str, settle_ns: int | None = None) -> None:
+        """From now on something is wrong with a pole (EVERYBODY: with all)."""
+        now_ns = self._world.now_ns
+        ends_ns = now_ns + for_ns + (self._settle_ns if settle_ns is None else settle_ns)
+        self.evidence.troubles.append(Trouble(pole=pole, begins_ns=now_ns, ends_ns=ends_ns, what=what))
+
+    def expect_faults(self, plan: FaultPlan, *, clock_ns: int) -> None:
+        """Every fault of a plan that was just scheduled is a trouble; `clock_ns`: until a wrong clock is set right."""
+        now_ns = self._world.now_ns
+        for fault in plan.faults:
+            lasts_ns = clock_ns if fault.kind in {"clock_step", "controller_clock"} else 0
+            is_own = fault.target in self.evidence.poles
+            self.evidence.troubles.append(
+                Trouble(
+                    pole=fault.target if is_own else EVERYBODY,
+                    begins_ns=now_ns + fault.at_ms * NS_PER_MS,
+                    ends_ns=now_ns + fault.ends_at_ms * NS_PER_MS + lasts_ns + self._settle_ns,
+                    what=fault.kind,
+                )
+            )
+
+    def finish(self) -> Evidence:
+        """The run is over; what still sounds is cut off here."""
+        evidence, now_ns = self.evidence, self._world.now_ns
+        for name, pole in self._province.poles.items():
+            card = None if pole.process is None else pole.process.card
+            if isinstance(card, SimulatedCard):
+                pole.ear.gather(card.heard)
+            pole.ear.cease()
+            facts = evidence.poles[name]
+            changes_ns = {at_ns for line in (pole.relay.contact, pole.mains.supply) for at_ns, _ in line.changes()}
+            facts.power = [(at_ns, pole.relay.is_powered_at(at_ns)) for at_ns in sorted(changes_ns)]
+            facts.is_on = pole.is_on and pole.process is not None
+            facts.is_connected = pole.process is not None and pole.process.link.is_connected
+            facts.reports_waiting = 0 if pole.process is None else pole.process.agent.outbox.waiting
+            self._look_at(pole, facts)
+        for stream, since_ns in self._open_flows.items():
+            evidence.flows.setdefault(stream, []).append((since_ns, now_ns))
+        self._open_flows.clear()
+        evidence.ends_ns = now_ns
+        evidence.healed_ns = max((trouble.ends_ns for trouble in evidence.troubles), default=evidence.begins_ns)
+        self._ask_controller()
+        return evidence
+
+    def _heard(self, pole: str, sound: Sound) -> None:
+        self.evidence.poles[pole].heard.append(
+            Heard(
+                pole=pole,
+                source=sound.source,
+                begins_ns=sound.begins_ns,
+                ends_ns=sound.ends_ns,
+                is_powered=sound.is_powered,
+                amplitude=sound.amplitude,
+                origin_ns=sound.origin_ns,
+                origin_last_ns=sound.origin_last_ns,
+            )
+        )
+
+    def _decided(self, pole: Pole, decision: LogDecision) -> None:
+        if decision.decision == "refused":
+            self.refused[pole.name, str(dict(decision.fields).get("reason", ""))] += 1
+
+    def _look(self) -> None:
+        for name, pole in self._province.poles.items():
+            self._look_at(pole, self.evidence.poles[name])
+        self._world.after(GAUGE_NS, self._look)
+
+    def _look_at(self, pole: Pole, facts: PoleFacts) -> None:
+        now_ns = facts.looked_ns = self._world.now_ns
+        error_ns = pole.clock.shared_error_ns
+        if not facts.clock_errors or abs(facts.clock_errors[-1][1] - error_ns) > NS_PER_MS:
+            before_ns, before_error_ns = self._clocks.get(pole.name, (now_ns, error_ns))
+            facts.clock_errors += [(before_ns, before_error_ns), (now_ns, error_ns)]
+        self._clocks[pole.name] = now_ns, error_ns
+        for name in pole.disk.names():
+            if name.startswith(FOLDER) and not name.endswith(PART):
+                facts.media.setdefault(name.removeprefix(FOLDER), now_ns)
+        process = pole.process
+        if process is None:
+            return
+        sizes = process.agent.sizes
+        self._gauge(pole.name, "reports", sizes["reports"], 2 * REPORTS_MAX)
+        self._gauge(pole.name, "documents", sizes["documents"], DOCUMENTS_MAX)
+        self._gauge(pole.name, "voices", sizes["voices"], VOICES_MAX)
+        self._gauge(pole.name, "queue", process.link.waiting, QUEUE_MAX)
+        self._gauge(pole.name, "journal", len(pole.disk.read("node.journal")), 16 * JOURNAL_BYTES_MAX)
+
+    def _gauge(self, subject: str, name: str, value: int, value_max: int) -> None:
+        """Only a new greatest value is worth a line."""
+        gauges = self.evidence.gauges
+        for index, known in enumerate(gauges):
+            if (known.subject, known.name) == (subject, name):
+                if value > known.value:
+                    gauges[index] = Gauge(
+                        subject=subject, name=name, at_ns=self._world.now_ns, value=value, value_max=value_max
+                    )
+                return
+        gauges.append(Gauge(subject=subject, name=name, at_ns=self._world.now_ns, value=value, value_max=value_max))
+
+    def _kept(self, change: Change) -> None:
+        """The controller has made something durable."""
+        match change:
+            case StandingDocument(topic=topic, payload=payload):
+                try:
+                    document: AnyDocument = cbor_decode(open_sealed(payload, topic=topic).payload, AnyDocument)
+                except Refusal:
+                    return
+                self._signed(document)
+            case StoredReport(record=AiringRecord() as record):
+                self.evidence.records.append(
+                    Stored(
+                        node=change.node,
+                        report_key=change.report_key,
+                        number=change.number,
+                        received_ns=self._world.now_ns,
+                        record=record,
+                    )
+                )
+            case RelayRecord():
+                self._relay_is(change)
+
+    def _relay_is(self, relay: RelayRecord) -> None:
+        since_ns = self._open_flows.get(relay.stream)
+        if relay.state is RelayState.ON_AIR and since_ns is None:
+            self._open_flows[relay.stream] = self._world.now_ns
+        elif relay.state is not RelayState.ON_AIR and since_ns is not None:
+            del self._open_flows[relay.stream]
+            self.evidence.flows.setdefault(relay.stream, []).append((since_ns, self._world.now_ns))
+
+    def _signed(self, document: AnyDocument) -> None:
+        match document:
+            case Plan():
+                self._planned(document)
+            case StreamStart():
+                self._allow(
+                    Permit(
+                        source=f"stream:{document.stream}",
+                        id=document.stream,
+                        key=f"stream:{document.stream}",
+                        kind=SourceKind.STREAM,
+                        area=document.area,
+                        broadcast_class=document.broadcast_class,
+                        reality=document.reality,
+                        begins_ns=document.starts_at_ms * NS_PER_MS,
+                        ends_ns=document.ends_at_ms * NS_PER_MS,
+                        issued_ns=self._world.now_ns,
+                    )
+                )
+            case StreamEnd():
+                self._withdraw(document.stream)
+            case Emergency():
+                self._raised(document)
+            case AllClear():
+                self._withdraw(document.emergency)
+            case Assignment():
+                self._posted(document)
+
+    def _allow(self, permit: Permit) -> None:
+        known = next((each for each in self.evidence.permits if _is_same(each, permit)), None)
+        if known is None:
+            self.evidence.permits.append(permit)
+
+    def _withdraw(self, name: str) -> None:
+        for permit in self.evidence.permits:
+            if permit.id == name and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = self._world.now_ns
+
+    def _planned(self, plan: Plan) -> None:
+        """A plan replaces the one before it: what it does not repeat, and was still to come, is withdrawn."""
+        now_ns = self._world.now_ns
+        named = set()
+        for occurrence in plan.occurrences:
+            if occurrence.media is None:
+                continue
+            begins_ns = occurrence.start_at_ms * NS_PER_MS
+            permit = Permit(
+                source=self._names.get(occurrence.media.sha256, f"unknown:{occurrence.media.sha256[:8]}"),
+                id=occurrence.id,
+                key=f"plan:{plan.area}:{occurrence.id}",
+                kind=SourceKind.MEDIA,
+                area=plan.area,
+                broadcast_class=occurrence.broadcast_class,
+                reality=plan.reality,
+                begins_ns=begins_ns,
+                ends_ns=begins_ns + occurrence.duration_ms * NS_PER_MS,
+                issued_ns=now_ns,
+                sha256=occurrence.media.sha256,
+                duration_ns=occurrence.duration_ms * NS_PER_MS,
+            )
+            named.add((permit.key, permit.source, permit.begins_ns))
+            self._allow(permit)
+        for permit in self.evidence.permits:
+            is_of_plan = permit.kind is SourceKind.MEDIA and permit.area == plan.area and permit.ends_ns > now_ns
+            is_covered = permit.begins_ns < plan.covers_until_ms * NS_PER_MS
+            is_repeated = (permit.key, permit.source, permit.begins_ns) in named
+            if is_of_plan and is_covered and not is_repeated and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = now_ns
+
+    def _raised(self, document: Emergency) -> None:
+        for permit in self.evidence.permits:
+            is_replaced = permit.kind is SourceKind.EMERGENCY and permit.area == document.area
+            if is_replaced and permit.id != document.emergency and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = self._world.now_ns
+        self._allow(
+            Permit(
+                source=self._names.get(document.clip.sha256, f"unknown:{document.clip.sha256[:8]}"),
+                id=document.emergency,
+                key=f"emergency:{document.emergency}",
+                kind=SourceKind.EMERGENCY,
+                area=document.area,
+                broadcast_class=BroadcastClass.EMERGENCY,
+                reality=document.reality,
+                begins_ns=document.play_at_ms * NS_PER_MS,
+                ends_ns=document.sounds_until_ms * NS_PER_MS,
+                issued_ns=self._world.now_ns,
+                sha256=document.clip.sha256,
+                repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
+                duration_ns=document.clip.duration_ms * NS_PER_MS,
+            )
+        )
+
+    def _posted(self, assignment: Assignment) -> None:
+        known = self.evidence.postings.setdefault(assignment.node, [])
+        posting = Posting(
+            node=assignment.node,
+            areas=assignment.areas,
+            quiet_hours=assignment.quiet_hours,
+            time_zone=assignment.time_zone,
+            since_ns=self._world.now_ns,
+        )
+        if known:
+            last = known[-1]
+            is_same = (last.areas, last.quiet_hours, last.time_zone) == (
+                posting.areas,
+                posting.quiet_hours,
+                posting.time_zone,
+            )
+            if is_same:
+                return
+            last.until_ns = posting.since_ns
+        known.append(posting)
+
+    def _ask_controller(self) -> None:
+        """What the controller says at the end: of emergencies, of gaps in the reports."""
+        controller, evidence = self._province.controller, self.evidence
+        evidence.is_controller_up = controller.is_running
+        if not controller.is_running:
+            return
+        status = controller.status()
+        missed = {view.id: view.missed for view in status.emergencies}
+        ready = {view.id: view.state for view in status.nodes}
+        for facts in evidence.poles.values():
+            facts.is_connected = facts.is_connected and ready.get(facts.node) == "ready"
+        for record in controller.database.emergencies.values():
+            evidence.emergencies.append(self._fact(record, missed.get(record.id, ())))
+        evidence.report_gaps += [(gap.node, gap.first, gap.kind) for gap in controller.database.gaps.values()]
+
+    def _fact(self, record: EmergencyRecord, missed: tuple[str, ...]) -> EmergencyFact:
+        cleared_ns = None
+        if not is_standing(record) and record.ended_at_ms is not None:
+            cleared_ns = record.ended_at_ms * NS_PER_MS
+        return EmergencyFact(
+            id=record.id,
+            area=record.area,
+            source=self._names.get(record.clip.sha256, "?"),
+            reality=record.reality,
+            raised_ns=record.raised_at_ms * NS_PER_MS,
+            plays_ns=record.play_at_ms * NS_PER_MS,
+            ends_ns=record.sounds_until_ms * NS_PER_MS,
+            cleared_ns=cleared_ns,
+            expected=record.expected,
+            missed=missed,
+        )
+
+
+def _is_same(one: Permit, other: Permit) -> bool:
+    is_same = (one.key, one.source, one.begins_ns, one.area) == (other.key, other.source, other.begins_ns, other.area)
+    return is_same and one.withdrawn_ns is None
