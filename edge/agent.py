@@ -105,7 +105,6 @@ class Agent:
             happened.CardStarted: self._hardware,
             happened.CardFailed: self._hardware,
             happened.AmplifierFailed: self._hardware,
-            happened.Measured: self._take_measure,
             happened.Wake: lambda *_: [],
         }
 
@@ -137,6 +136,9 @@ class Agent:
             return self.outbox.stored(event.number, now) if isinstance(event, happened.ReportStored) else []
         if isinstance(event, happened.StopRequested):
             return self._stop(now)
+        if isinstance(event, happened.Measured):
+            self._measured = event  # for the next status; nothing follows from it
+            return []
         if isinstance(event, happened.MessageReceived):
             effects = self._message(event, now)
             return [*effects, *self._settle(now)] if effects else []
@@ -156,10 +158,6 @@ class Agent:
             self.outbox.store_failed(now)
             return effects
         return effects + self._follow(self._documents.store_failed(event, now), now)
-
-    def _take_measure(self, event: happened.Measured, _: Now) -> list[Effect]:
-        self._measured = event
-        return []
 
     def _message(self, event: happened.MessageReceived, now: Now) -> list[Effect]:
         """Empty when nothing follows from the message, as from most audio packets."""
@@ -355,16 +353,20 @@ class Agent:
     def _next_deadline(self, now: Now) -> MonotonicNs | None:
         """When something is due; a little earlier if that is far. That the clock was set is noticed by the rim."""
         waits = (
-            self._studio.next_deadline(now),
             self.media.next_deadline(),
             self.outbox.next_deadline(),
             self._reporter.next_deadline(),
-            self._repertoire.next_deadline(now, self._studio.horizon_ms),
+            _before_slewing(self._studio.next_deadline(now), now),
+            _before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )
-        due_at = min((wait for wait in waits if wait is not None), default=None)
-        if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
-            return due_at
-        return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _before_slewing(due_at: MonotonicNs | None, now: Now) -> MonotonicNs | None:
+    """When to look again at what is due at an instant of shared time, as it was known now."""
+    if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
+        return due_at
+    return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)
 
 
 def _log(decision: str, level: LogLevel = LogLevel.INFO, **fields: str | float | bool) -> LogDecision:
