@@ -28,8 +28,10 @@ SOUNDS_KEPT: Final = 4_096
 """Sounds remembered of one pole: a week of a busy one; a checker that needs more listens by `watch`."""
 JOIN_NS: Final = 5 * NS_PER_MS
 """A source that goes on within this of where it should be is still the same sound."""
-PROBE_FRAMES: Final = COVER_SAMPLES + 2 * SAMPLES_PER_MS
-"""A player that was not asked for a while moves its cursor under a fade of 10 ms; what is read follows it."""
+_COVERED: Final = 2 * COVER_SAMPLES
+"""A player that was not asked for a while moves its cursor under a fade of 10 ms, and then sound rises for 10 ms."""
+PROBE_FRAMES: Final = _COVERED + 2 * SAMPLES_PER_MS
+"""What is asked for at one time; the last two milliseconds are read."""
 UNKNOWN: Final = "?"
 
 
@@ -76,9 +78,9 @@ class Ear:
 
     def probe(self, render: Render, at_ns: SharedNs) -> Sound | None:
         """Ask the player what sounds now, for which its own clock reads `at_ns`."""
-        samples = render(PROBE_FRAMES, at_ns)[COVER_SAMPLES:, 0]
+        samples = render(PROBE_FRAMES, at_ns)[_COVERED:, 0]
         now_ns = self._world.now_ns
-        at_true_ns = now_ns + COVER_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
+        at_true_ns = now_ns + _duration_ns(_COVERED)
         amplitude = int(np.abs(samples.astype(np.int32)).max())
         if not amplitude:
             self.cease()
@@ -150,9 +152,11 @@ class Ear:
     ) -> None:
         """Go on with the current sound, or begin another one."""
         current = self._current
-        if current is not None and source == UNKNOWN and current.is_powered is is_powered:
+        if current is not None and source == UNKNOWN and current.is_powered is is_powered and not is_sparse:
             current.ends_ns = ends_ns  # a fade or a crossing; what follows will say what it is
             return
+        if current is not None and current.source == UNKNOWN and begins_ns - current.ends_ns <= JOIN_NS:
+            current.source, current.origin_ns = source, origin_ns  # its first piece could not be read
         if current is not None and _goes_on(current, source, begins_ns, origin_ns, is_powered, is_sparse=is_sparse):
             current.ends_ns = ends_ns
             current.amplitude = max(current.amplitude, amplitude)

@@ -11,8 +11,17 @@ import pytest
 from edge.adapters.gpio_lines import GpioAmplifier, PinFactory, PinSettings
 from edge.ports import AmplifierPin
 from protocol.adapters.system_clock import read_now
+from simulator.box import Mains, Relay
 from simulator.pins import SimulatedPin
 from simulator.world import World
+
+
+class PassingRelay(Relay):
+    """A millisecond passes after each command: levels of one instant are one level."""
+
+    def drive(self, *, on: bool) -> None:
+        super().drive(on=on)
+        self._world.run_for(1_000_000)
 
 
 class PinBench:
@@ -26,14 +35,20 @@ class PinBench:
         """Each level that the relay had, in order."""
         if isinstance(self.pin, SimulatedPin):
             return [is_on for _, is_on in self.pin.history]
+        if isinstance(self.pin, Relay):
+            return [level for _, level in self.pin.commanded.changes()]
         assert self._trace is not None
         return [bool(json.loads(line)["level"]) for line in self._trace.read_text().splitlines()]
 
 
-@pytest.fixture(params=["gpiozero", "simulated"])
+@pytest.fixture(params=["gpiozero", "simulated", "relay"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PinBench]:
     if request.param == "simulated":
         yield PinBench(SimulatedPin(World(seed=1)), None)
+        return
+    if request.param == "relay":
+        world = World(seed=1)
+        yield PinBench(PassingRelay(world, "N001", Mains(world)), None)
         return
     trace = tmp_path / "pins.jsonl"
     settings = PinSettings(pin_factory=PinFactory.MOCK, relay_pin=17, active_high=True, trace=trace)

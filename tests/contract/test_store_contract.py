@@ -1,4 +1,4 @@
-"""What every store of a node promises: SQLite on a disk, and the card of the tests.
+"""What every store of a node promises: SQLite on a disk, the simulated SD card, and the card of the tests.
 
 Each is looked at through `load` of a fresh process on the same disk, for only that is what survives.
 """
@@ -17,6 +17,8 @@ from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreRep
 from edge.events import DocumentStored, Event, ReportStored, Restored
 from edge.ports import Store
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
+from simulator import storage
+from simulator.disk import Disk
 from simulator.world import World
 from tests.support.sd_card import SdCard, SimulatedStore
 from tests.support.waiting import until_blocking
@@ -62,9 +64,28 @@ class CardBench:
         assert len(self.events) >= count
 
 
-@pytest.fixture(params=["sqlite", "card"])
+class JournalBench:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._world = World(seed=1)
+        self._disk = Disk(self._world, "N001")
+
+    def open(self) -> tuple[Store, Restored]:
+        store = storage.SimulatedStore(self._world, self._disk, post=self.events.append)
+        return store, store.load()
+
+    def await_events(self, count: int) -> None:
+        self._world.run_for(10**10)
+        assert len(self.events) >= count
+
+
+@pytest.fixture(params=["sqlite", "journal", "card"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> StoreBench:
-    makers: dict[str, Callable[[], StoreBench]] = {"sqlite": lambda: SqliteBench(tmp_path), "card": CardBench}
+    makers: dict[str, Callable[[], StoreBench]] = {
+        "sqlite": lambda: SqliteBench(tmp_path),
+        "journal": JournalBench,
+        "card": CardBench,
+    }
     return makers[request.param]()
 
 
