@@ -7,6 +7,7 @@ and records to the studio.
 
 Rules kept:
 - at each instant at most one candidate owns the air: the best-ranked that is due and not blocked;
+- who owns the air again after another, however soon, does so in a session of its own;
 - nothing is resumed: at each call what is due *now* is computed anew, and whoever owns the air joins in step;
 - a grant is made ahead of its start, so that the amplifier is warm and the first sample exact;
 - every session ends with a reason.
@@ -140,7 +141,7 @@ class Arbiter:
         owned = {slot.candidate.key: slot for slot in reversed(slots)}
         ended: list[tuple[Session, Reason]] = []
         for key, session in list(self._sessions.items()):
-            if key not in owned:
+            if key not in owned or _must_begin_anew(session, owned[key], now_ms):
                 del self._sessions[key]
                 session.move(SessionEvent.OVER)
                 ended.append((session, _why(session, present.get(key), blocked, gone, now_ms)))
@@ -216,6 +217,11 @@ def _order(candidate: Candidate) -> Rank:
     )
 
 
+def _must_begin_anew(session: Session, slot: Slot, now_ms: SharedMs) -> bool:
+    """Whether a candidate owns the air only later than its session began or would have begun."""
+    return slot.from_ms > now_ms and slot.from_ms != session.slot.from_ms
+
+
 def _why(
     session: Session, present: Candidate | None, blocked: Blocked, gone: Callable[[Candidate], Reason], now_ms: SharedMs
 ) -> Reason:
@@ -226,4 +232,6 @@ def _why(
         return gone(candidate)
     if now_ms >= present.ends_at_ms:
         return gone(candidate)
+    if now_ms < present.starts_at_ms:
+        return Reason.STOPPED
     return blocked(present, now_ms) or Reason.PRE_EMPTED

@@ -103,6 +103,32 @@ def test_the_village_and_the_commune_plan_together_and_the_upper_area_comes_firs
     ]
 
 
+def test_a_short_notice_within_a_long_item_makes_three_airings_of_which_one_sounds_at_a_time() -> None:
+    pole = Pole()
+    notice = media("notice", seconds=1)
+    long = media("long", seconds=20)
+    pole.provide(notice, long)
+    pole.introduce()
+    pole.send(
+        pole.issuer.plan(
+            occurrence("a", START_MS, long), occurrence("n", START_MS + 5_000, notice, broadcast_class="priority")
+        )
+    )
+    pole.run_until(START_MS + 22_000)
+    assert [airing[:2] for airing in pole.airings()] == [
+        ("a", "started"),
+        ("a", "finished"),
+        ("n", "started"),
+        ("n", "finished"),
+        ("a", "started"),
+        ("a", "finished"),
+    ]
+    middle = START_MS + 5_100
+    assert differs_by(pole.heard(middle, middle + 800), clip_wave(notice, START_MS + 5_000, middle, middle + 800)) <= 1
+    after = START_MS + 6_100
+    assert differs_by(pole.heard(after, after + 5_000), clip_wave(long, START_MS, after, after + 5_000)) <= 1
+
+
 def test_a_plan_without_its_media_is_on_record_and_joined_when_they_come() -> None:
     pole = Pole()
     pole.introduce()

@@ -128,6 +128,25 @@ def test_every_end_has_its_reason() -> None:
     assert arbiter.sessions == ()
 
 
+def test_who_owns_the_air_again_soon_after_another_does_so_in_a_new_session() -> None:
+    item, flood = candidate("a", 0, 500), candidate("e", 100, 150, kind="emergency")
+    arbiter = Arbiter()
+    decide(arbiter, [item], 0)
+    first = arbiter.sessions[0]
+    assert decide(arbiter, [item, flood], 100) == [Reason.PRE_EMPTED]
+    assert [session.key for session in arbiter.sessions] == ["e", "a"]
+    assert arbiter.sessions[1] is not first
+    assert first.state is SessionState.ENDED
+    assert decide(arbiter, [item, flood], 120) == []
+
+
+def test_a_candidate_that_moves_to_later_leaves_the_air_until_then() -> None:
+    arbiter = Arbiter()
+    decide(arbiter, [candidate("e", 0, 500)], 0)
+    assert decide(arbiter, [candidate("e", 90, 500)], 50) == [Reason.STOPPED]
+    assert [session.slot.from_ms - T0 for session in arbiter.sessions] == [90]
+
+
 def test_what_is_due_but_does_not_own_the_air_is_told_with_its_reason() -> None:
     item, flood = candidate("a", 0, 500), candidate("e", 0, 300, kind="emergency")
     slots = slots_of([item, flood], blocked=never, now_ms=SharedMs(T0), horizon_ms=100)
