@@ -20,6 +20,8 @@ from benchmarks.commune import BenchmarkError, Commune, await_true, commune
 from benchmarks.measure import ProcessWatch, print_table
 from protocol.topics import TopicName, topic
 from simulator.load.crowd import Crowd, CrowdSettings
+from simulator.load.identities import Identity
+from simulator.load.light_node import LightSettings
 
 ROUNDS = 3
 SETTLE_S = 3.0
@@ -61,13 +63,16 @@ def measure(world: Commune, stream: str, count: int, seconds: float) -> Round:
     """CPU of controller and broker over `seconds` with `count` light listeners beside the one node."""
     pki = world.site.pki / "nodes" / "N001"
     settings = CrowdSettings(
-        host="localhost",
+        host="127.0.0.1",
         port=world.site.ports.broker,
         ca_path=str(pki / "ca.pem"),
-        certificate_path=str(pki / "node.pem"),
-        private_key_path=str(pki / "node.key"),
-        count=count,
-        topics=(topic(TopicName.AUDIO, stream=stream),),
+        nodes=[
+            LightSettings(
+                identity=Identity(f"light{number}", str(pki / "node.pem"), str(pki / "node.key")), is_a_node=False
+            )
+            for number in range(count)
+        ],
+        audio_topics=(topic(TopicName.AUDIO, stream=stream),),
     )
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=listen, args=(settings, theirs), daemon=True)

@@ -25,6 +25,7 @@ from simulator.demo.table import Display, LiveDisplay, PlainDisplay
 from simulator.demo.timeline import SECONDS_MIN
 from simulator.demo.town import TownError
 from simulator.demo.verdict import FIRST_STAGES, Verdict
+from simulator.live_verbs import add_verbs
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if "verb" in options:
+        return _run_verb(options)
     if options.seconds is not None and not SECONDS_MIN <= options.seconds <= SECONDS_MAX:
         parser.error(f"--for takes {SECONDS_MIN} to {SECONDS_MAX} seconds")
     if options.json and options.seconds is None:
@@ -63,7 +66,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one line of JSON at the end (with --for)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), metavar="DIR", help="working folder (.demo)")
     demo.add_argument("--keep", action="store_true", help="keep the last run's state, and this run's captures as WAV")
+    add_verbs(commands)
     return parser
+
+
+def _run_verb(options: argparse.Namespace) -> int:
+    """Run a verb of `live_verbs`; whatever stops it, it leaves nothing behind."""
+    try:
+        with _stopped_by_signals():
+            status: int = options.verb(options)
+    except StopAsked:
+        return STATUS_INTERRUPTED
+    return status
 
 
 def _demo(folder: Path, *, seconds: float | None, is_json: bool, keep: bool) -> int:

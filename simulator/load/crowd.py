@@ -187,9 +187,7 @@ class Crowd:
         if error:
             raise OSError(error, f"cannot connect: {errno.errorcode.get(error, error)}")
         node.plain = None
-        node.stream = self._context(node).wrap_socket(
-            plain, server_hostname="localhost", do_handshake_on_connect=False
-        )
+        node.stream = self._context(node).wrap_socket(plain, server_hostname="localhost", do_handshake_on_connect=False)
         node.move(LightEvent.REACHED)
         self._poll.modify(node.descriptor, select.EPOLLIN)
 

@@ -147,9 +147,7 @@ class LightNode:
         return topic(TopicName.NODE_STATE, node=self.name)
 
     def _state(self, readiness: Readiness, session_epoch: int) -> bytes:
-        return json_encode(
-            NodeState(node=self.name, state=readiness, session_epoch=session_epoch, version=VERSION)
-        )
+        return json_encode(NodeState(node=self.name, state=readiness, session_epoch=session_epoch, version=VERSION))
 
     def _document_topics(self) -> list[str]:
         """What a node that is assigned to its place subscribes to (`edge.subscriptions`)."""

@@ -77,15 +77,13 @@ def require_loopback(host: str) -> str:
         raise TargetError(f"{host}: {error}") from error
     if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
         raise TargetError(
-            f"{host} is another machine ({', '.join(sorted(addresses))}): load is made on this machine's loopback only, "
-            "for on a network it would be an attack, and would measure the network"
+            f"{host} is another machine ({', '.join(sorted(addresses))}): load is made on this machine only, "
+            "by loopback: on a network it would be an attack, and would measure the network"
         )
     return min(addresses)
 
 
-def own_target(
-    folder: Path, *, count: int, feed_url: str | None, status_every_s: float | None
-) -> OwnSite:
+def own_target(folder: Path, *, count: int, feed_url: str | None, status_every_s: float | None) -> OwnSite:
     """Write a site for `count` light nodes."""
     make_development_pki(folder / "pki", controller=CONTROLLER, nodes=[])
     clips = make_clips(folder / "clips")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ class Usage:
 class CpuWatch:
     """Some programs, each one or more processes, from the moment that the watch is made."""
 
-    def __init__(self, programs: dict[str, Iterable[int]]) -> None:
+    def __init__(self, programs: Mapping[str, Iterable[int]]) -> None:
         self._programs = {name: tuple(pids) for name, pids in programs.items()}
         self._before = {name: sum(map(_cpu_s, pids)) for name, pids in self._programs.items()}
         self._since_s = time.monotonic()

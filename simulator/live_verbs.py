@@ -1,0 +1,152 @@
+"""The verbs of `loaxa-sim` that work in wall-clock time, or on what a real pole has recorded.
+
+Each verb says what it takes (`add_verbs`), runs, prints, and gives the command's exit status. What is heavy is
+imported by the verb that needs it, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+
+STATUS_GOOD: Final = 0
+STATUS_FAILED: Final = 1
+SECONDS_MIN: Final = 1.0
+LOAD_NODES_DEFAULT: Final = 200
+STATUS_EVERY_S_DEFAULT: Final = 30.0
+"""As a node's `telemetry.idle_interval_s`."""
+
+Commands = Any
+"""What `argparse` gives for adding verbs; its class is private."""
+Verb = Callable[[argparse.Namespace], int]
+
+
+def add_verbs(commands: Commands) -> None:
+    """Add the verbs; each leaves itself in the options as `verb`."""
+    _add_load(commands)
+
+
+def refuse(text: object) -> int:
+    """Tell what went wrong; the exit status of it."""
+    sys.stderr.write(f"loaxa-sim: {text}\n")
+    return STATUS_FAILED
+
+
+def say(text: str) -> None:
+    """Tell what is being done, beside what is printed."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def number_between(low: float, high: float, kind: type[int | float] = int) -> Callable[[str], float]:
+    """A type for `argparse`: a number within bounds."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError as error:
+            message = f"{text!r} is no number"
+            raise argparse.ArgumentTypeError(message) from error
+        if not low <= value <= high:
+            message = f"{text} is not between {low:g} and {high:g}"
+            raise argparse.ArgumentTypeError(message)
+        return value
+
+    return parse
+
+
+def _add_load(commands: Commands) -> None:
+    load = commands.add_parser(
+        "load",
+        help="thousands of light nodes on a real broker: stream, status, orders, restart",
+        description="TLS connections with a certificate each; what arrives is counted, nothing is decoded. Starts its "
+        "own broker and controller on this machine (--own, the default), or uses those that run here "
+        "(--controller CONFIG). Other machines are refused.",
+    )
+    load.add_argument(
+        "--nodes", type=number_between(1, 12_000), default=LOAD_NODES_DEFAULT, metavar="N", help="how many (200)"
+    )
+    load.add_argument(
+        "--for",
+        dest="seconds",
+        type=number_between(SECONDS_MIN, 120, float),
+        default=20.0,
+        metavar="S",
+        help="length of each measured phase, at most 120 (20)",
+    )
+    load.add_argument("--stream", action="store_true", help="relay a feed to everybody and count its packets")
+    load.add_argument(
+        "--status",
+        nargs="?",
+        type=number_between(1, 600, float),
+        const=STATUS_EVERY_S_DEFAULT,
+        metavar="S",
+        help="every node says how it is each S seconds (30)",
+    )
+    load.add_argument(
+        "--orders", type=number_between(0, 20), default=0, metavar="N", help="press N emergencies, count receptions"
+    )
+    load.add_argument("--restart", action="store_true", help="restart the broker; how soon all are back")
+    load.add_argument("--processes", type=number_between(1, 4), metavar="N", help="of the generator (2,500 nodes each)")
+    load.add_argument(
+        "--rate", type=number_between(1, 1_000, float), default=300.0, metavar="N", help="first connects a second (300)"
+    )
+    where = load.add_mutually_exclusive_group()
+    where.add_argument("--controller", type=Path, metavar="CONFIG", help="of the controller that runs here")
+    where.add_argument("--own", action="store_true", help="start broker, controller and station (the default)")
+    load.add_argument("--json", action="store_true", help="print one line of JSON instead of the table")
+    load.set_defaults(verb=_load)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from controller.errors import ControllerError  # noqa: PLC0415 - see the module's text
+    from simulator.demo.broker import BrokerError  # noqa: PLC0415 - as above
+    from simulator.demo.clips import ClipError  # noqa: PLC0415 - as above
+    from simulator.demo.console import ConsoleError  # noqa: PLC0415 - as above
+    from simulator.demo.processes import ChildError  # noqa: PLC0415 - as above
+    from simulator.demo.station import StationError  # noqa: PLC0415 - as above
+    from simulator.load.generator import GeneratorError  # noqa: PLC0415 - as above
+    from simulator.load.identities import IdentityError  # noqa: PLC0415 - as above
+    from simulator.load.result import table_of  # noqa: PLC0415 - as above
+    from simulator.load.run import LoadOptions, run_against, run_own  # noqa: PLC0415 - as above
+    from simulator.load.target import TargetError  # noqa: PLC0415 - as above
+
+    wanted = LoadOptions(
+        nodes=options.nodes,
+        seconds=options.seconds,
+        has_stream=options.stream,
+        status_every_s=options.status,
+        orders=options.orders,
+        has_restart=options.restart,
+        processes=options.processes,
+        connections_per_s=options.rate,
+    )
+    expected = (
+        BrokerError,
+        ChildError,
+        ClipError,
+        ConsoleError,
+        ControllerError,
+        GeneratorError,
+        IdentityError,
+        StationError,
+        TargetError,
+    )
+    try:
+        if options.controller is None:
+            result = run_own(wanted, say=say)
+        else:
+            result = run_against(wanted, options.controller, say=say)
+    except expected as error:
+        return refuse(error)
+    if options.json:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    else:
+        Console().print(table_of(result))
+    return STATUS_GOOD if result.ok else STATUS_FAILED
