@@ -15,7 +15,18 @@ from edge.player.stream_source import CONCEAL_SAMPLES_MAX, OFF_GRID, OLD_EPOCH, 
 from protocol.stream import AudioPacket
 from protocol.units import FRAME_SAMPLES, SAMPLES_PER_MS, SharedSample
 from tests.support.opus import tone_frames
-from tests.support.sound import ORIGIN, STEP_MAX, STREAM, WaveDecoder, instant, steps, wave, wave_packet
+from tests.support.sound import (
+    ORIGIN,
+    PERIOD_SAMPLES,
+    STEP_MAX,
+    STREAM,
+    WaveDecoder,
+    instant,
+    steps,
+    wave,
+    wave_frame,
+    wave_packet,
+)
 
 PACKET_SAMPLES = 5 * FRAME_SAMPLES
 AHEAD = 200 * SAMPLES_PER_MS
@@ -84,6 +95,23 @@ def test_a_restarted_sender_takes_over_at_its_own_first_sample() -> None:
     assert source.faults[OLD_EPOCH] == 1
     assert source.counters.concealed == 0
     assert steps(np.concatenate((wave(ORIGIN + PACKET_SAMPLES - 1, 1), out))[1:]) <= max(SMOOTH, abs(out[0]))
+
+
+@pytest.mark.parametrize("shift", [60, 333, 700])
+def test_the_seam_between_two_unrelated_senders_does_not_click(shift: int) -> None:
+    decoder = WaveDecoder()
+    source = _source(decoder)
+    for sequence in range(2):
+        _push(source, wave_packet(sequence))
+    anew = ORIGIN + PACKET_SAMPLES + shift
+    opposite = tuple(wave_frame(anew + PERIOD_SAMPLES // 2 + index * FRAME_SAMPLES) for index in range(5))
+    packet = replace(wave_packet(0, origin=anew, epoch=2), frames=opposite)
+    source.push(packet, arrived_at_ns=instant(anew - 20_000))
+    cut = ORIGIN + PACKET_SAMPLES + shift - PERIOD_SAMPLES // 4
+    before, after = _read(source, ORIGIN, cut - ORIGIN), _read(source, cut, 3_000)
+    assert steps(np.concatenate((before, after))) <= SMOOTH
+    assert np.allclose(after[1_500:], wave(cut + PERIOD_SAMPLES // 2, 3_000)[1_500:], atol=1e-6)
+    assert decoder.resets == 2
 
 
 def test_a_leap_of_the_sample_index_changes_nothing() -> None:
