@@ -13,6 +13,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
 from edge.config import EdgeConfig
 from edge.effects import Effect, LogDecision, LogLevel
-from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, Restored, StopRequested, Wake
+from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings
 from edge.telemetry import TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
@@ -106,7 +107,7 @@ class _Process:
     async def serve(self) -> None:
         """Boot, connect, and work until told to stop; raises what a bug in the agent raised."""
         restored = self._store.load()
-        self._post(Booted(restored=_with_media(restored, self._media.present())))
+        self._post(Booted(restored=replace(restored, media=self._media.present())))
         self._link.start()
         gc.freeze()  # what was made at the start lives on: the collector need not walk it while sound is rendered
         self._supervisor.ready()
@@ -141,11 +142,6 @@ class _Process:
 
     def _post_from_thread(self, event: Event) -> None:
         self._driver.post_from_thread(event)
-
-
-def _with_media(restored: Restored, media: frozenset[str]) -> Restored:
-    fields = {name: getattr(restored, name) for name in Restored.__slots__}
-    return Restored(**{**fields, "media": media})
 
 
 def _agent_settings(prepared: Prepared, session_epoch: int) -> AgentSettings:

@@ -15,6 +15,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -60,15 +61,7 @@ class SqliteStore:
                 raise StoreError(f"{self._path} cannot be made: {again}; check the disk and its rights") from again
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
-        return Restored(
-            documents=restored.documents,
-            counters=restored.counters,
-            reports=restored.reports,
-            last_number=restored.last_number,
-            last_sha256=restored.last_sha256,
-            open_airing=restored.open_airing,
-            damage=damage,
-        )
+        return replace(restored, damage=damage)
 
     def store_document(self, effect: StoreDocument) -> None:
         """See `Store.store_document`."""
