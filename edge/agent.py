@@ -34,6 +34,7 @@ from edge.player.program import Candidate
 from edge.player.proof import after_power_cut
 from edge.ports import Workshop
 from edge.repertoire import Repertoire
+from edge.streams import OpenPacket
 from edge.studio import Outcome as StudioOutcome
 from edge.studio import Studio
 from edge.subscriptions import Subscriptions
@@ -43,6 +44,7 @@ from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
 from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Telemetry
+from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
 
@@ -68,14 +70,23 @@ class AgentSettings:
 class Agent:
     """One node."""
 
-    def __init__(self, *, settings: AgentSettings, signer: Signer, workshop: Workshop) -> None:
+    def __init__(
+        self,
+        *,
+        settings: AgentSettings,
+        signer: Signer,
+        workshop: Workshop,
+        open_packet: OpenPacket = unpack_audio,
+    ) -> None:
         node = settings.node
         self.media: Final = MediaNeed(node=node)
         self.outbox: Final = Outbox(node=node, signer=signer)
         self._settings = settings
         self._guard = Guard(place=nowhere(node), root=settings.root)
         self._documents = Documents(self._guard)
-        self._repertoire = Repertoire(guard=self._guard, documents=self._documents, workshop=workshop)
+        self._repertoire = Repertoire(
+            guard=self._guard, documents=self._documents, workshop=workshop, open_packet=open_packet
+        )
         self._health = Health(outbox=self.outbox, media=self.media)
         self._studio = Studio(
             guard=self._guard,
@@ -176,7 +187,7 @@ class Agent:
     def _follow(self, outcome: Outcome, now: Now) -> list[Effect]:
         effects = list(outcome.effects)
         for document in outcome.came:
-            self._is_stale = True
+            self._is_stale = self._is_stale or not isinstance(document, Acknowledgement)
             match document:
                 case Acknowledgement():
                     effects += self.outbox.acknowledged(document.stored_number, now)

@@ -13,7 +13,7 @@ from edge.guard import Guard
 from edge.player.arbiter import Reason
 from edge.player.program import Candidate, Program, emergency_candidate
 from edge.ports import Workshop
-from edge.streams import Streams
+from edge.streams import OpenPacket, Streams
 from protocol.messages import AllClear, AnyDocument, Emergency, MediaReference, Plan, StreamEnd, StreamStart
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 
@@ -21,8 +21,8 @@ from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 class Repertoire:
     """Everything that one node could sound."""
 
-    def __init__(self, *, guard: Guard, documents: Documents, workshop: Workshop) -> None:
-        self.streams: Final = Streams(workshop.new_decoder)
+    def __init__(self, *, guard: Guard, documents: Documents, workshop: Workshop, open_packet: OpenPacket) -> None:
+        self.streams: Final = Streams(workshop.new_decoder, open_packet=open_packet)
         self.program: Final = Program()
         self._guard = guard
         self._documents = documents

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from edge.assignment import Place
 from edge.player.arbiter import Reason
@@ -32,6 +32,13 @@ PLAY_AHEAD_MS_MAX: Final = 10_000
 """Ten times a relay's group delay; a packet that claims more is a wrong clock or an attack on our memory."""
 AFTERTASTE_MS: Final = 2_000
 """How long after its end a stream is still known, so that its last packets are not counted as foreign."""
+
+
+class OpenPacket(Protocol):
+    """Verifies and parses a packet, as `protocol.stream.unpack_audio`; a replay has no audio that it could verify."""
+
+    def __call__(self, data: bytes, *, public_key: bytes, topic: str, stream: str) -> AudioPacket:
+        """The packet; raises Refusal."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,8 +65,9 @@ class LiveStream:
 class Streams:
     """The live streams of one node."""
 
-    def __init__(self, new_decoder: Callable[[], OpusDecoder]) -> None:
+    def __init__(self, new_decoder: Callable[[], OpusDecoder], *, open_packet: OpenPacket = unpack_audio) -> None:
         self._new_decoder = new_decoder
+        self._open_packet = open_packet
         self._streams: dict[str, LiveStream] = {}
 
     def update(self, documents: Iterable[StreamStart | StreamEnd], place: Place, now_ms: SharedMs) -> None:
@@ -90,7 +98,7 @@ class Streams:
         live = self._streams.get(stream)
         if live is None:
             raise Refusal(RefusalReason.UNKNOWN_STREAM, f"no verified start of {stream}")
-        packet = unpack_audio(payload, public_key=live.start.public_key, topic=audio_topic, stream=stream)
+        packet = self._open_packet(payload, public_key=live.start.public_key, topic=audio_topic, stream=stream)
         if (packet.epoch, packet.sequence) <= (live.epoch, live.sequence):
             raise Refusal(
                 RefusalReason.REPLAYED,
