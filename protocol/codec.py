@@ -35,6 +35,8 @@ _CBOR_NATIVE: Final = (bytes,)
 _CBOR_ERRORS: Final = (cbor2.CBORError, ArithmeticError, AttributeError, MemoryError, TypeError, ValueError)
 """What cbor2 may raise on input that passed the scan: mostly text that is not UTF-8."""
 _ARGUMENT_BYTES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
+_ARGUMENT_FOLLOWS: Final = min(_ARGUMENT_BYTES)
+"""Below it the head's lowest five bits are the argument themselves."""
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _SIMPLE_ALLOWED: Final = frozenset({20, 21, 22, 25, 26, 27})
 """False, true, null and the three sizes of floating-point numbers (RFC 8949, 3.3)."""
@@ -150,7 +152,7 @@ def _read_head(data: bytes, position: int) -> tuple[int, int, int]:
     if major == _SIMPLE and info not in _SIMPLE_ALLOWED:
         raise _malformed("a simple value that is not used here")
     position += 1
-    if info < min(_ARGUMENT_BYTES):
+    if info < _ARGUMENT_FOLLOWS:
         return major, info, position
     if info not in _ARGUMENT_BYTES:
         raise _malformed("an indefinite or reserved length")
@@ -159,7 +161,7 @@ def _read_head(data: bytes, position: int) -> tuple[int, int, int]:
 
 
 def _may_be_key(major: int, argument: int) -> bool:
-    return (major == _TEXT and argument <= KEY_BYTES_MAX) or (major == _UINT and argument < min(_ARGUMENT_BYTES))
+    return (major == _TEXT and argument <= KEY_BYTES_MAX) or (major == _UINT and argument < _ARGUMENT_FOLLOWS)
 
 
 def _malformed(detail: str) -> Refusal:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
@@ -29,6 +30,8 @@ PUBLIC_KEY_BYTES: Final = 32
 _HEADER_ALGORITHM: Final = 1
 _HEADER_KEY_ID: Final = 4
 _ALGORITHM_EDDSA: Final = -8
+KEY_IDS_REMEMBERED: Final = 64
+"""As many as a keyset has keys."""
 _SIGNERS_MAX: Final = 8
 """Signatures on one keyset: bounds the work of verifying a hostile one."""
 
@@ -139,7 +142,9 @@ def _protected(key_id: str) -> bytes:
     return cbor2.dumps({_HEADER_ALGORITHM: _ALGORITHM_EDDSA, _HEADER_KEY_ID: key_id.encode()}, canonical=True)
 
 
+@lru_cache(maxsize=KEY_IDS_REMEMBERED)
 def _key_id(protected: bytes) -> str:
+    """The key that a protected header names; the same few headers come all the time."""
     match cbor_decode_plain(protected):
         case {1: -8, 4: bytes(key_id), **rest} if not rest:
             try:
