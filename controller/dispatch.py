@@ -105,9 +105,8 @@ class Desk:
         """Take in one event and say what to do about it, in order."""
         self._now = now
         effects = list(self._take(event, now))
-        is_quick = isinstance(event, MessageReceived | Committed)
-        deadline_ms = self._deadline_ms()
-        if not is_quick or self._standing.version != self._seen_version or now.shared_ms >= deadline_ms:
+        is_quick = isinstance(event, MessageReceived | Committed) and self._standing.version == self._seen_version
+        if not is_quick or now.shared_ms >= self._deadline_ms():
             effects += self._look(now)
             self._seen_version = self._standing.version
         if not self._broker.is_connected:
@@ -199,7 +198,8 @@ class Desk:
             effects += [self._standing.withdraw(each) for each in expired]
             if expired:
                 effects += self._ledger.commit([WithdrawnDocument(topic=each) for each in expired])
-        effects += self._emergencies.look(now, reachable=self._fleet.reachable)
+        reachable = self._fleet.reachable if self._emergencies.is_repeating else frozenset()
+        effects += self._emergencies.look(now, reachable=reachable)
         effects += self._standing.next_slice(now.shared_ms)
         effects += self._provision.look(now, is_connected=connected)
         effects += self._relays.look(now)

@@ -90,6 +90,11 @@ class EmergencyDesk:
         return [(case.record, case.answers) for case in cases]
 
     @property
+    def is_repeating(self) -> bool:
+        """Whether anything is still being repeated, for which `look` must know who can be reached."""
+        return any(case.repeat_at_ms is not None for case in self._cases.values())
+
+    @property
     def next_at_ms(self) -> SharedMs | None:
         """When something is due: a repetition, or the end of one's time."""
         times = [case.repeat_at_ms for case in self._cases.values() if case.repeat_at_ms is not None]

@@ -23,7 +23,7 @@ from controller.site import MediaShelf, Site, programme_of, quiet_hours_of
 from controller.standing import Standing
 from protocol.errors import ProtocolError
 from protocol.identity import area_audience, node_audience
-from protocol.messages import Assignment, BroadcastClass, Document, Plan
+from protocol.messages import Assignment, BroadcastClass, Document, MediaReference, Plan
 from protocol.topics import TopicName, topic
 from protocol.units import Now, SharedMs
 
@@ -49,6 +49,8 @@ class Provision:
         self._ledger = ledger
         self._next_at_ms = SharedMs(0)
         self._under_way: set[str] = set()
+        self._settled: dict[str, tuple[tuple[MediaReference, ...], Assignment]] = {}
+        """From what each node's assignment was found to be as it should; to be built again when that changes."""
         self.warnings: dict[str, str] = {}
         """What a person should know, by what it concerns."""
 
@@ -60,6 +62,7 @@ class Provision:
     def site_changed(self, site: Site) -> None:
         """The configuration was read again; everything is compared at the next look."""
         self._site = site
+        self._settled.clear()
         self.look_soon()
 
     def look_soon(self) -> None:
@@ -140,10 +143,14 @@ class Provision:
 
         stands = self._stands(topic_, Assignment)
         if stands is not None and stands.expires_at_ms - now_ms > ASSIGNMENT_RENEWED_MS:
+            made_of = (tuple(clips), stands)
+            if self._settled.get(node.id) == made_of:
+                return None
             wanted = msgspec.structs.replace(
                 make(stands.counter), not_before_ms=stands.not_before_ms, expires_at_ms=stands.expires_at_ms
             )
             if wanted == stands:
+                self._settled[node.id] = made_of
                 return None
         return self._notary.sign(topic_, make, now_ms)
 

@@ -105,8 +105,9 @@ class RelayDesk:
         """When something is due: an end, a beginning, a new attempt."""
         times = [SharedMs(relay.ends_at_ms) for relay in self.running]
         times += [at_ms for at_ms, _ in self._reopen.values()]
-        known = self._known_occurrences()
-        for _, occurrence in self._planned():
+        planned = self._planned()
+        known = self._known_occurrences() if planned else set()
+        for _, occurrence in planned:
             if occurrence.id not in known and self._is_ahead(occurrence, now_ms):
                 times.append(SharedMs(occurrence.start_at_ms - PREPARE_MS))
         return min(times) if times else None
@@ -203,8 +204,9 @@ class RelayDesk:
 
     def _begin_planned(self, now: Now) -> list[Effect]:
         effects: list[Effect] = []
-        known = self._known_occurrences()
-        for area, occurrence in self._planned():
+        planned = self._planned()
+        known = self._known_occurrences() if planned else set()
+        for area, occurrence in planned:
             end_ms = occurrence.start_at_ms + occurrence.duration_ms
             if occurrence.id in known or not occurrence.start_at_ms - PREPARE_MS <= now.shared_ms < end_ms:
                 continue
