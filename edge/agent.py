@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from edge import events as happened
 from edge.assignment import nowhere
+from edge.clock_watch import ClockWatch
 from edge.documents import Documents, Outcome, refusal_log
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
 from edge.errors import MediaFailure
@@ -98,6 +99,7 @@ class Agent:
             node=node, version=settings.version, session_epoch=settings.session_epoch, settings=settings.telemetry
         )
         self._subscriptions = Subscriptions()
+        self._clock_watch = ClockWatch()
         self._measured: happened.Measured | None = None
         self._is_stale = True
         self._is_stopped = False
@@ -181,6 +183,7 @@ class Agent:
         except Refusal as refusal:
             is_first = refusal.reason.value not in self._guard.refused
             self._guard.count(refusal.reason.value)
+            self._clock_watch.refused(refusal.reason)
             is_audio = event.topic.endswith("/opus")
             return [] if is_audio and not is_first else [refusal_log(event.topic, refusal)]
 
@@ -356,7 +359,9 @@ class Agent:
         return effects
 
     def _notice_clock(self, now: Now) -> list[Effect]:
-        """What was restored while the clock was wrong is judged when it is right."""
+        """What was restored or refused while the clock was wrong is judged when it is right."""
+        if self._clock_watch.look(now):
+            self._subscriptions.refresh()
         has_come = now.is_time_known and not self._was_time_known
         self._was_time_known = now.is_time_known
         return self._follow(self._documents.judge_parked(now), now) if has_come else []

@@ -1,0 +1,42 @@
+"""Notices that the node's clock was set, and whether anything was refused before because of its time.
+
+A pole that boots without a clock chip, or whose clock somebody set wrong, refuses documents as not yet valid or
+expired. The broker sends what it retains once; so when the clock is right again, the node must ask for everything anew, or
+a standing emergency would stay unheard until the next reconnect. What is valid is the guard's decision.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.errors import RefusalReason
+from protocol.units import NS_PER_S, Now
+
+JUMP_NS: Final = NS_PER_S
+"""Less is drift or slewing, which no document's validity is so close to that a second chance would matter."""
+_FOR_ITS_TIME: Final = frozenset({RefusalReason.NOT_YET_VALID, RefusalReason.EXPIRED})
+
+
+class ClockWatch:
+    """One node's; `look` is asked at every event."""
+
+    def __init__(self) -> None:
+        self._offset_ns: int | None = None
+        self._has_refused = False
+
+    def refused(self, reason: RefusalReason) -> None:
+        """A message was refused."""
+        if reason in _FOR_ITS_TIME:
+            self._has_refused = True
+
+    def look(self, now: Now) -> bool:
+        """Whether what was refused for its time should be asked for again: the clock was set, or has come."""
+        if not now.is_time_known:
+            self._offset_ns = None
+            return False
+        before_ns, self._offset_ns = self._offset_ns, now.shared_ns - now.monotonic_ns
+        is_set = before_ns is None or abs(self._offset_ns - before_ns) >= JUMP_NS
+        if not (is_set and self._has_refused):
+            return False
+        self._has_refused = False
+        return True
