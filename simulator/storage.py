@@ -260,7 +260,8 @@ def _read(journal: bytes) -> tuple[_Contents, bool]:
         head = journal[position : position + _HEAD_BYTES]
         length = int.from_bytes(head[:4])
         body = journal[position + _HEAD_BYTES : position + _HEAD_BYTES + length]
-        if len(head) < _HEAD_BYTES or len(body) < length or zlib.crc32(body) != int.from_bytes(head[4:]):
+        is_whole = len(head) == _HEAD_BYTES and 0 < length == len(body)  # sectors of nothing are no empty requests
+        if not is_whole or zlib.crc32(body) != int.from_bytes(head[4:]):
             if _has_more(journal, position + 1):
                 raise StoreError(f"the checksum of the request at byte {position} is wrong, and more follows")
             return contents, True
