@@ -37,6 +37,9 @@ from simulator.witness import Witness
 
 NODE_IDENTITY: Final = "N9999"
 """A node's certificate that is not one of the commune's."""
+PRESS_AGAIN_NS: Final = 10 * NS_PER_S
+PRESSES_MAX: Final = 400
+"""Over an hour, as long as a controller may be away in any scenario of the library."""
 CHANGE_NS: Final = 20 * NS_PER_S
 """While a configuration takes effect, nobody is held to the old or the new one."""
 
@@ -79,7 +82,16 @@ class Stage:
 
     def _raise(self, step: Raise) -> None:
         request = requests.RaiseEmergency(area=step.area, clip=step.clip, minutes=step.minutes, reality=step.reality)
-        self.asked[step.name] = self._province.controller.ask(request)
+        self._press(step.name, request, PRESSES_MAX)
+
+    def _press(self, name: str, request: requests.RaiseEmergency, left: int) -> None:
+        """A person who gets no answer presses again."""
+        known = self.asked.get(name)
+        if known is not None and known.answer is not None:
+            return
+        self.asked[name] = self._province.controller.ask(request)
+        if left:
+            self._province.world.after(PRESS_AGAIN_NS, self._press, name, request, left - 1)
 
     def _clear(self, step: Clear) -> None:
         emergency = self.asked[step.of].emergency.id

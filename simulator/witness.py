@@ -74,6 +74,7 @@ class Witness:
         self._settle_ns = settle_ns
         self._names = {sha256: f"media:{each.name}" for sha256, each in province.surroundings.recordings.items()}
         self._open_flows: dict[str, int] = {}
+        self._greatest: dict[tuple[str, str], Gauge] = {}
         self._clocks: dict[str, tuple[int, int]] = {}
         province.controller.database.watch.append(self._kept)
         for pole in province.poles.values():
@@ -139,6 +140,7 @@ class Witness:
         for stream, since_ns in self._open_flows.items():
             evidence.flows.setdefault(stream, []).append((since_ns, now_ns))
         self._open_flows.clear()
+        evidence.gauges = list(self._greatest.values())
         evidence.ends_ns = now_ns
         evidence.healed_ns = max((trouble.ends_ns for trouble in evidence.troubles), default=evidence.begins_ns)
         self._ask_controller()
@@ -189,15 +191,10 @@ class Witness:
 
     def _gauge(self, subject: str, name: str, value: int, value_max: int) -> None:
         """Only a new greatest value is worth a line."""
-        gauges = self.evidence.gauges
-        for index, known in enumerate(gauges):
-            if (known.subject, known.name) == (subject, name):
-                if value > known.value:
-                    gauges[index] = Gauge(
-                        subject=subject, name=name, at_ns=self._world.now_ns, value=value, value_max=value_max
-                    )
-                return
-        gauges.append(Gauge(subject=subject, name=name, at_ns=self._world.now_ns, value=value, value_max=value_max))
+        known = self._greatest.get((subject, name))
+        if known is None or value > known.value:
+            gauge = Gauge(subject=subject, name=name, at_ns=self._world.now_ns, value=value, value_max=value_max)
+            self._greatest[subject, name] = gauge
 
     def _kept(self, change: Change) -> None:
         """The controller has made something durable."""

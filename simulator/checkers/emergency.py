@@ -27,6 +27,9 @@ from simulator.checkers.evidence import (
     seconds,
 )
 
+UNSENSED: Final = frozenset({"pins_stuck", "pins_mains"})
+"""Faults that nothing on a pole senses yet (a microphone will): its record says in good faith that it sounded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyReach:
@@ -86,6 +89,13 @@ class EmergencyReach:
                 yield Violation(checker=self.name, at_ns=over_ns, pole=facts.name, evidence=what)
                 return
 
+    def _is_dumb(self, evidence: Evidence, fact: EmergencyFact, pole: str) -> bool:
+        """Whether its amplifier had no power in a way that nothing on a pole senses."""
+        return any(
+            trouble.what in UNSENSED and trouble.begins_ns <= fact.ends_ns and trouble.ends_ns >= fact.raised_ns
+            for trouble in evidence.troubles_of(pole)
+        )
+
     def _names(self, evidence: Evidence, fact: EmergencyFact, heard_at: dict[str, int | None]) -> Iterator[Violation]:
         """Who did not sound stands on the screen by name, and nobody else, once all reports are in."""
         over_ns = fact.ends_ns if fact.cleared_ns is None else fact.cleared_ns
@@ -94,7 +104,7 @@ class EmergencyReach:
         for node, first_ns in heard_at.items():
             is_named = node in fact.missed
             what = None
-            if first_ns is None and not is_named:
+            if first_ns is None and not is_named and not self._is_dumb(evidence, fact, node):
                 what = f"{fact.id}: this pole did not sound and nobody is told"
             elif first_ns is not None and is_named and first_ns < over_ns - S_NS:
                 what = f"{fact.id}: this pole sounded and is called missed"

@@ -94,7 +94,12 @@ class Priority:
                 what = f"{source} sounds where {best.permit.source} ({best.permit.id}) should"
                 yield Violation(checker=self.name, at_ns=begins_ns, pole=facts.name, evidence=what)
         silent_ns = length_ns - sum(heard_ns.get(source, 0) for source in better)
-        if self._is_silence(facts, best.permit, silent_ns, length_ns, is_heard=bool(better & heard_ns.keys())):
+        near = {
+            heard.source
+            for heard in facts.heard
+            if heard.begins_ns <= ends_ns + facts.edge_ns and heard.ends_ns >= begins_ns - facts.edge_ns
+        }
+        if self._is_silence(facts, best.permit, silent_ns, length_ns, is_heard=bool(better & near)):
             what = f"{seconds(silent_ns)} without {best.permit.source} ({best.permit.id}), which was due"
             yield Violation(checker=self.name, at_ns=begins_ns, pole=facts.name, evidence=what)
 
