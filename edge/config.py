@@ -24,6 +24,9 @@ DeviceName = Annotated[str, Meta(min_length=1, max_length=200)]
 LATENCY_MS_MAX: Final = 500
 """An emergency waits for what was rendered ahead; more than this would be heard."""
 
+RECORDER_BYTES_MIN: Final = 1024 * 1024
+"""Each of its four files begins with the documents in force, some 50 KB."""
+
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One mapping of the file: no key that is not named here."""
@@ -88,6 +91,13 @@ class LogConfig(_Part, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class RecorderConfig(_Part, frozen=True, kw_only=True):
+    """The flight recorder: the room that it takes on the disk (0: none is kept), and what it writes a day at most."""
+
+    bytes_max: Annotated[int, Meta(ge=0, le=1024**3)] = 8 * 1024**2
+    bytes_a_day_max: Annotated[int, Meta(ge=64 * 1024, le=1024**3)] = 2 * 1024**2
+
+
 class EdgeConfig(_Part, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -100,6 +110,7 @@ class EdgeConfig(_Part, frozen=True, kw_only=True):
     amplifier: AmplifierConfig = AmplifierConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     log: LogConfig = LogConfig()
+    recorder: RecorderConfig = RecorderConfig()
 
 
 def parse_config(text: str, *, name: str, folder: Path) -> EdgeConfig:
@@ -125,6 +136,11 @@ def _problems(config: EdgeConfig) -> list[str]:
         problems.append(
             f"media.url: {config.media.url!r} is not an address; write https://HOST:PORT (media need the node's "
             "certificate, so plain http is not possible)"
+        )
+    if 0 < config.recorder.bytes_max < RECORDER_BYTES_MIN:
+        problems.append(
+            f"recorder.bytes_max: {config.recorder.bytes_max} is too little for a recording to replay; write "
+            f"at least {RECORDER_BYTES_MIN}, or 0 for none"
         )
     return problems
 

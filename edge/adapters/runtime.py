@@ -19,6 +19,7 @@ from typing import Final
 
 from edge.adapters.config_file import read_config
 from edge.adapters.executor import Executor, Ports
+from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
 from edge.adapters.gpio_lines import GpioAmplifier, pin_settings
 from edge.adapters.logging import LoggedDecisions, set_up_logging
 from edge.adapters.media import HttpsMediaStore, MediaSettings, media_folder
@@ -81,11 +82,17 @@ class _Process:
         self._media = HttpsMediaStore(_media_settings(prepared), post=self._post_from_thread)
         session_epoch = time.time_ns() // NS_PER_MS
         self._link = _link(config, session_epoch, self._post)
-        workshop = LibraryWorkshop(self._media.path)
+        openings = Openings()
+        workshop = NotingWorkshop(LibraryWorkshop(self._media.path), openings)
         workshop.new_decoder()
+        settings = _agent_settings(prepared, session_epoch)
         agent = Agent(
-            settings=_agent_settings(prepared, session_epoch), signer=prepared.report_signer, workshop=workshop
+            settings=settings,
+            signer=prepared.report_signer,
+            workshop=workshop,
+            open_packet=openings.open_packet,
         )
+        self._recorder = FlightRecorder(_recorder_settings(config), settings) if config.recorder.bytes_max else None
         self._card = PortAudioCard(
             _card_settings(config),
             render=agent.render,
@@ -95,7 +102,9 @@ class _Process:
         )
         ports = Ports(link=self._link, store=self._store, media=self._media, card=self._card, pin=pin, log=log)
         self._driver: LoopDriver[Event, Effect] = LoopDriver(
-            node=agent, execute=Executor(ports, post=self._post).execute, wake_event=Wake()
+            node=agent if self._recorder is None else Recorded(agent, self._recorder, openings),
+            execute=Executor(ports, post=self._post).execute,
+            wake_event=Wake(),
         )
 
     def ask_to_stop(self) -> None:
@@ -130,6 +139,8 @@ class _Process:
         self._card.close()
         self._media.close()
         self._driver.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     async def _give_signs_of_life(self) -> None:
         interval_s = watchdog_interval_s()
@@ -166,6 +177,14 @@ def _media_settings(prepared: Prepared) -> MediaSettings:
         bytes_max=config.media.bytes_max,
         free_bytes_min=config.media.free_bytes_min,
         context=prepared.tls,
+    )
+
+
+def _recorder_settings(config: EdgeConfig) -> RecorderSettings:
+    return RecorderSettings(
+        folder=Path(config.state_dir) / "flight",
+        bytes_max=config.recorder.bytes_max,
+        bytes_a_day_max=config.recorder.bytes_a_day_max,
     )
 
 
