@@ -5,7 +5,7 @@ signed order (API, database, sign, broker), the pin trace shows when each node s
 store, decide, and the wait for the instant at which its warm-up must begin), and the listener stamps the first
 sounding sample that leaves the sound path (decode, card), also against the instant that the order names.
 What signing, verifying and decoding cost by themselves is measured apart, on the same clip and order.
-Warm-up is the amplifier's own (300 ms) and is told apart: it is not ours to shorten. Run: `./scripts/bench press`.
+Warm-up is the amplifier's own (300 ms) and is told apart: it is not ours to shorten. Run: `./scripts/bench emergency_press`.
 """
 
 from __future__ import annotations

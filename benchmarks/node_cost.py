@@ -2,7 +2,7 @@
 
 Both take the same station programme: the node through controller, TLS broker, signatures and PortAudio into
 ALSA; snapclient from a snapserver that is fed with the same feed, Opus as well, into /dev/null (its `file`
-player), as its maintainers measure it. Run: `./scripts/bench node`.
+player), as its maintainers measure it. Run: `./scripts/bench node_cost`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The listeners are light MQTT clients in a process of their own (see `simulator.load`): real TLS sessions that
 read every byte. Both cases run in turn within one commune, A B A B, so that the machine's mood cancels out; the
-broker's CPU, which does grow, stands beside. Run: `./scripts/bench listeners`.
+broker's CPU, which does grow, stands beside. Run: `./scripts/bench relay_listeners`.
 """
 
 from __future__ import annotations
