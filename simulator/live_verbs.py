@@ -30,6 +30,7 @@ Verb = Callable[[argparse.Namespace], int]
 def add_verbs(commands: Commands) -> None:
     """Add the verbs; each leaves itself in the options as `verb`."""
     _add_load(commands)
+    _add_replay(commands)
 
 
 def refuse(text: object) -> int:
@@ -150,3 +151,43 @@ def _load(options: argparse.Namespace) -> int:
     else:
         Console().print(table_of(result))
     return STATUS_GOOD if result.ok else STATUS_FAILED
+
+
+def _add_replay(commands: Commands) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="the flight recording of a real pole, decided again by this version",
+        description="Replays a pole's log (flight-*.lxf, or the folder state_dir/flight) through the agent of this "
+        "version and says where it decides otherwise. Exit status 1 if it does anywhere.",
+    )
+    replay.add_argument("log", type=Path, metavar="LOG", help="a file or the folder of them")
+    replay.add_argument("--json", action="store_true", help="print one line of JSON instead")
+    replay.add_argument(
+        "--last", type=number_between(0, 10_000), default=200, metavar="N", help="lines of the timeline (200)"
+    )
+    replay.set_defaults(verb=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from simulator.replay import ReplayError, read_log, replay  # noqa: PLC0415 - see the module's text
+
+    try:
+        found = replay(read_log(options.log))
+    except ReplayError as error:
+        return refuse(error)
+    if options.json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return STATUS_FAILED if found.differing else STATUS_GOOD
+    lines = found.timeline[max(0, len(found.timeline) - options.last) :]
+    if len(lines) < len(found.timeline):
+        lines.insert(0, f"({len(found.timeline) - options.last} earlier lines; --last shows more)")
+    for gap in found.gaps:
+        lines.append(f"not in the log: {gap}")
+    for each in found.differences:
+        lines += [f"{each.at}  DIFFERS at {each.event}", f"    then: {each.recorded}", f"    now:  {each.replayed}"]
+    lines.append(
+        f"{found.node} {found.version}: {found.runs} runs, {found.turns} turns compared, {found.settling} settling, "
+        f"{found.packets} packets; {found.differing} turns differ"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return STATUS_FAILED if found.differing else STATUS_GOOD

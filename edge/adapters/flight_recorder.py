@@ -34,7 +34,7 @@ from edge.ports import Workshop
 from edge.streams import OpenPacket
 from protocol.errors import Refusal
 from protocol.stream import AudioPacket, unpack_audio
-from protocol.units import MonotonicNs, Now
+from protocol.units import NS_PER_S, MonotonicNs, Now
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,7 @@ class FlightRecorder:
         self._missed = 0
         self._tape = _Tape(settings)
         self._keyframe = Keyframe()
+        self._block_since_ns = 0
         self._thread = threading.Thread(target=self._work, name="flight-recorder", daemon=True)
         self._thread.start()
 
@@ -154,6 +155,11 @@ class FlightRecorder:
             self._turns.put_nowait((event, now, effects, openings))
         except queue.Full:
             self._missed += 1
+
+    @property
+    def waiting(self) -> int:
+        """Turns that the thread has not taken yet."""
+        return self._turns.qsize()
 
     def close(self) -> None:
         """Write what is waiting, in bounded time."""
@@ -183,6 +189,11 @@ class FlightRecorder:
         self, block: list[Entry], event: Event, now: Now, effects: Sequence[Effect], openings: list[list[Any]]
     ) -> None:
         """Add a turn to the block, or leave it out; begin a new file where the old one is full or was broken off."""
+        if block and now.monotonic_ns - self._block_since_ns >= BLOCK_S_MAX * NS_PER_S:
+            self._tape.write(block)
+            block.clear()
+        if not block:
+            self._block_since_ns = now.monotonic_ns
         missed, self._missed = self._missed, 0
         if missed:
             block.append(Gap(left_out=missed, why="the recorder could not follow"))

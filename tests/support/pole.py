@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.adapters.executor import Executor, Ports
+from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect, LogDecision
 from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
@@ -44,7 +45,7 @@ BLOCK_MS = 20
 class Pole:
     """See the module's text."""
 
-    def __init__(self, *, start_ms: int = T0_MS, seed: int = 1) -> None:
+    def __init__(self, *, start_ms: int = T0_MS, seed: int = 1, recorder: RecorderSettings | None = None) -> None:
         self.world = World(seed=seed, start_ns=start_ms * NS_PER_MS)
         self.clock = NodeClock(self.world, NODE, ClockSettings(error_ns=0))
         self.issuer = Issuer(start_ms)
@@ -58,6 +59,8 @@ class Pole:
         self.heard_blocks: list[tuple[int, NDArray[np.int16]]] = []
         self.is_connected = False
         self.is_running = False
+        self.recorder: FlightRecorder | None = None
+        self._recorder_settings = recorder
         self._incarnation = 0
         self._subscribed: dict[str, int] = {}
         self._timer: ClockTimer | None = None
@@ -73,18 +76,23 @@ class Pole:
         self._subscribed = {}
         self.store = SimulatedStore(self.world, self.sd_card, post=post)
         self.media = SimulatedMedia(self.world, self.sd_card, self.library, post=post)
-        self.agent = Agent(
-            settings=AgentSettings(
-                node=NODE,
-                root=self.issuer.root,
-                version="test",
-                session_epoch=self.now_ms,
-                amplifier=AmplifierSettings(),
-                telemetry=TelemetrySettings(),
-            ),
-            signer=signer_of("report"),
-            workshop=self.workshop,
+        openings = Openings()
+        settings = AgentSettings(
+            node=NODE,
+            root=self.issuer.root,
+            version="test",
+            session_epoch=self.now_ms,
+            amplifier=AmplifierSettings(),
+            telemetry=TelemetrySettings(),
         )
+        self.agent = Agent(
+            settings=settings,
+            signer=signer_of("report"),
+            workshop=NotingWorkshop(self.workshop, openings),
+            open_packet=openings.open_packet,
+        )
+        if self._recorder_settings is not None:
+            self.recorder = FlightRecorder(self._recorder_settings, settings)
         self.card = SimulatedCard(
             self.world,
             self.clock,
@@ -100,7 +108,7 @@ class Pole:
         executor = Executor(ports, post=post)
         self.is_running = True
         self._driver: Driver[Event, Effect] = Driver(
-            node=self.agent,
+            node=self.agent if self.recorder is None else Recorded(self.agent, self.recorder, openings),
             read_clock=self.clock.read_now,
             execute=executor.execute,
             arm=self._arm,
@@ -118,6 +126,7 @@ class Pole:
         self.card.stop()
         self._keep_heard()
         self.pin.drive(on=False)
+        self.close_recorder()
 
     def stop(self) -> None:
         """End the process in good order."""
@@ -126,6 +135,13 @@ class Pole:
         self.store.close()
         self.is_running = False
         self._arm(None)
+        self.close_recorder()
+
+    def close_recorder(self) -> None:
+        """What was recorded is on the disk."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            recorder.close()
 
     # the broker
 
@@ -254,9 +270,7 @@ class Pole:
             for wanted, _ in topics:
                 for name, payload in list(self.retained.items()):
                     if _fits(wanted, name):
-                        self.world.after(
-                            NS_PER_MS, self._post, MessageReceived(topic=name, payload=payload)
-                        )
+                        self.world.after(NS_PER_MS, self._post, MessageReceived(topic=name, payload=payload))
 
     def unsubscribe(self, topics: Sequence[str]) -> None:
         """See `Link.unsubscribe`."""
@@ -307,9 +321,7 @@ def _topic_of(document: AnyDocument, fields: dict[str, str]) -> str:
         "stream-end": TopicName.STREAM,
         "acknowledgement": TopicName.ACKNOWLEDGEMENT,
     }
-    said = {
-        field: getattr(document, field) for field in ("area", "node", "stream") if getattr(document, field, None)
-    }
+    said = {field: getattr(document, field) for field in ("area", "node", "stream") if getattr(document, field, None)}
     if document.document_type == "assignment":
         said.pop("area", None)
     return topic(names[document.document_type], **{**said, **fields})
