@@ -1,7 +1,7 @@
 """How every cluster is: birth, will, telemetry, and silence.
 
 Rules kept: a will counts only for the session that it belongs to (an old will may overtake a new birth). A node
-that has said nothing for LOST_AFTER_MS is lost, unless the controller itself has no broker, for then nothing is
+that has said nothing for `Site.lost_after_ms` is lost, unless the controller itself has no broker, for then nothing is
 known of anybody. What nodes say of their health is unsigned and only shown; proof is in their reports.
 """
 
@@ -18,8 +18,6 @@ from controller.site import Site
 from protocol.messages import FaultRecord, NodeState, Readiness, Telemetry
 from protocol.units import Now, SharedMs
 
-LOST_AFTER_MS: Final = 100_000
-"""Three idle telemetry intervals of 30 s and the will delay of 15 s fit in it; domain.md: within 100 s."""
 SEEN_KEPT_EVERY_MS: Final = 60_000
 """How often `last seen` is made durable."""
 STRANGERS_MAX: Final = 32
@@ -43,6 +41,7 @@ class Fleet:
 
     def __init__(self, *, site: Site, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._lost_after_ms = site.lost_after_ms
         self._nodes: dict[str, NodeLife] = {node: NodeLife() for node in site.nodes}
         self.strangers: dict[str, SharedMs] = {}
         """Nodes that speak but are not in the configuration, and when."""
@@ -75,7 +74,7 @@ class Fleet:
     def broker_connected(self, now: Now) -> None:
         """From now on silence means something."""
         self._listening_since_ms = now.shared_ms
-        self._silent_at_ms = SharedMs(now.shared_ms + LOST_AFTER_MS)
+        self._silent_at_ms = SharedMs(now.shared_ms + self._lost_after_ms)
 
     def broker_lost(self) -> None:
         """Nothing is known of anybody."""
@@ -103,7 +102,7 @@ class Fleet:
         life = self._known(telemetry.node, now)
         if life is None:
             return []
-        if life.telemetry is not None and telemetry.at_ms < life.telemetry.at_ms - LOST_AFTER_MS:
+        if life.telemetry is not None and telemetry.at_ms < life.telemetry.at_ms - self._lost_after_ms:
             return []
         life.telemetry = telemetry
         return self._seen(telemetry.node, life, now)
@@ -138,7 +137,7 @@ class Fleet:
     def _lose_silent(self, now: Now) -> list[Effect]:
         """Who has been silent too long is lost; nobody else can be before the earliest of the rest."""
         effects: list[Effect] = []
-        self._silent_at_ms = SharedMs(now.shared_ms + LOST_AFTER_MS)
+        self._silent_at_ms = SharedMs(now.shared_ms + self._lost_after_ms)
         for node, at_ms in self._silent_at():
             if now.shared_ms < at_ms:
                 self._silent_at_ms = min(self._silent_at_ms, at_ms)
@@ -146,7 +145,7 @@ class Fleet:
             life = self._nodes[node]
             was, life.state, life.telemetry, life.is_kept = life.state, Readiness.LOST, None, False
             self._keep_soon(now, 1_000)
-            effects += self._told(node, was, Readiness.LOST, f"nothing heard for {LOST_AFTER_MS // 1000} s")
+            effects += self._told(node, was, Readiness.LOST, f"nothing heard for {self._lost_after_ms // 1000} s")
         return effects
 
     def _known(self, node: str, now: Now) -> NodeLife | None:
@@ -169,7 +168,7 @@ class Fleet:
         for node, life in self._nodes.items():
             if life.state in {Readiness.INIT, Readiness.READY}:
                 since = max(life.last_seen_ms or 0, self._listening_since_ms)
-                yield node, SharedMs(since + LOST_AFTER_MS)
+                yield node, SharedMs(since + self._lost_after_ms)
 
     def _keep_soon(self, now: Now, wait_ms: int) -> None:
         at_ms = SharedMs(now.shared_ms + wait_ms)

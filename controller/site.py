@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from controller.areas import Area, AreaTree
 from controller.config import (
@@ -24,6 +25,9 @@ from controller.config import (
 from controller.planner import Item, Programme, second_of_day
 from protocol.messages import MediaReference, QuietHours
 
+LOST_AFTER_MS: Final = 100_000
+"""Three idle telemetry intervals of 30 s and the will delay of 15 s fit in it; domain.md: within 100 s."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -38,6 +42,7 @@ class Site:
     programmes: tuple[ProgrammeConfig, ...]
     emergency: EmergencyConfig
     relay: RelayConfig
+    lost_after_ms: int = LOST_AFTER_MS
 
     def nodes_below(self, area: str) -> tuple[str, ...]:
         """Names of the nodes in an area or anything within it."""
