@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.adapters.runtime import HERD_WINDOW_S, QUEUED_MAX
@@ -34,7 +34,7 @@ from controller.levelling import Samples
 from controller.records import EmergencyRecord, RelayRecord
 from controller.relay import RelayEnded, RelayEvent
 from controller.requests import Request
-from controller.site import site_of
+from controller.site import LOST_AFTER_MS, Site, site_of
 from controller.views import StatusView
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.adapters.mqtt_link import Will
@@ -94,11 +94,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
-    """What one controller's machine is made of; `new_encoder` makes real Opus encoders instead of synthetic frames."""
+    """What one controller's machine is made of.
+
+    `new_encoder` makes real Opus encoders instead of synthetic frames; `lost_after_ms` is how long a node may say
+    nothing, which must be raised where nodes are told to send their status more rarely than a real one does.
+    """
 
     clock: ClockSettings = field(default_factory=ClockSettings)
     access: AccessSettings = DATA_CENTRE
     new_encoder: Callable[[int], Callable[[Samples], bytes]] | None = None
+    lost_after_ms: int = LOST_AFTER_MS
 
 
 @dataclass(slots=True)
@@ -170,7 +175,7 @@ class SimulatedController:
             return
         now = self.clock.read_now()
         desk = Desk(
-            site=site_of(self.config),
+            site=self._site(self.config),
             authority=self._authority,
             kept=self.database.load(),
             fresh=self._secrets,
@@ -225,8 +230,11 @@ class SimulatedController:
         """Follow another configuration, as after SIGHUP; a process that starts later follows it too."""
         self.config = config
         if self._process is not None:
-            self._process.driver.post(SiteChanged(site=site_of(config)))
+            self._process.driver.post(SiteChanged(site=self._site(config)))
             self._import_soon(self._process)
+
+    def _site(self, config: Config) -> Site:
+        return replace(site_of(config), lost_after_ms=self._settings.lost_after_ms)
 
     def _forget(self, what: str) -> None:
         self._process = None
