@@ -28,8 +28,9 @@ from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import Now, SharedMs
 
 ACKNOWLEDGE_EVERY_MS: Final = 1_000
-GAP_WAIT_MS: Final = 60_000
-"""A node sends an unanswered window again after 15 s and 30 s; what has not come then is not coming."""
+GAP_WAIT_MS: Final = 600_000
+"""A node that goes unanswered waits up to 240 s before it sends again; what has not come after two such waits is not
+coming. What is passed over is acknowledged, and the node forgets it: too soon, and proof is lost."""
 BEYOND_MAX: Final = 4_096
 """Reports of one node held beyond a gap: twice what a node keeps."""
 ACKNOWLEDGEMENT_VALID_MS: Final = 300_000

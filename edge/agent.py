@@ -361,7 +361,9 @@ class Agent:
     def _notice_clock(self, now: Now) -> list[Effect]:
         """What was restored or refused while the clock was wrong is judged when it is right."""
         if self._clock_watch.look(now):
-            self._subscriptions.refresh()
+            self._is_stale = True
+            if self._clock_watch.take_refused():
+                self._subscriptions.refresh()
         has_come = now.is_time_known and not self._was_time_known
         self._was_time_known = now.is_time_known
         return self._follow(self._documents.judge_parked(now), now) if has_come else []

@@ -1,8 +1,9 @@
 """Notices that the node's clock was set, and whether anything was refused before because of its time.
 
 A pole that boots without a clock chip, or whose clock somebody set wrong, refuses documents as not yet valid or
-expired. The broker sends what it retains once; so when the clock is right again, the node must ask for everything anew, or
-a standing emergency would stay unheard until the next reconnect. What is valid is the guard's decision.
+expired. The broker sends what it retains once; so when the clock is right again, the node must ask for everything
+anew, or a standing emergency would stay unheard until the next reconnect; and what a wrong clock took for over must
+be looked for again. What is valid is the guard's decision.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ class ClockWatch:
             self._has_refused = True
 
     def look(self, now: Now) -> bool:
-        """Whether what was refused for its time should be asked for again: the clock was set, or has come."""
+        """Whether the clock was set, or has come, since the last look."""
         if not now.is_time_known:
             self._offset_ns = None
             return False
         before_ns, self._offset_ns = self._offset_ns, now.shared_ns - now.monotonic_ns
-        is_set = before_ns is None or abs(self._offset_ns - before_ns) >= JUMP_NS
-        if not (is_set and self._has_refused):
-            return False
-        self._has_refused = False
-        return True
+        return before_ns is None or abs(self._offset_ns - before_ns) >= JUMP_NS
+
+    def take_refused(self) -> bool:
+        """Whether something was refused for its time since this was last asked."""
+        has_refused, self._has_refused = self._has_refused, False
+        return has_refused

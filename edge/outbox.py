@@ -5,7 +5,8 @@ Leaves the disk to the store, the wire to the broker, and what is worth a record
 Rules kept:
 - numbers rise by one; each report carries the digest of the one before it, so a lost or altered one shows;
 - a report is sent only after it is on the disk, and forgotten only after a signed acknowledgement covers it;
-- it is sent again after each connect and while it goes unanswered, a bounded number at a time;
+- it is sent again after each connect and while it goes unanswered, a bounded number at a time; a new report takes
+  those before it along, for a controller that was away would take them for lost;
 - past REPORTS_MAX the oldest airing records go first, and a fault says so; fault records stay.
 """
 
@@ -100,6 +101,9 @@ class Outbox:
         if waiting is None:
             return []
         waiting.is_stored = True
+        if self._is_unanswered_long(now):
+            self._resend_ms = RESEND_MS
+            self._forget_sending()
         return self._send(now)
 
     def connected(self, now: Now) -> list[Effect]:
@@ -139,6 +143,13 @@ class Outbox:
         """Storing a report failed; it is tried again with the next resend."""
         if self._resend_at is None:
             self._resend_at = MonotonicNs(now.monotonic_ns + self._resend_ms * NS_PER_MS)
+
+    def _is_unanswered_long(self, now: Now) -> bool:
+        """Whether older reports may never have arrived: nobody listened at the broker when they were sent."""
+        return any(
+            waiting.sent_at is not None and now.monotonic_ns - waiting.sent_at >= RESEND_MS * NS_PER_MS
+            for waiting in self._waiting.values()
+        )
 
     def _send(self, now: Now) -> list[Effect]:
         if not self._is_connected:

@@ -21,32 +21,35 @@ def now(elapsed_s: float, *, ahead_ns: int = 0, is_known: bool = True) -> Now:
     )
 
 
-@pytest.mark.parametrize("reason", [RefusalReason.NOT_YET_VALID, RefusalReason.EXPIRED])
-def test_a_clock_that_was_set_asks_again_once(reason: RefusalReason) -> None:
+def test_a_clock_that_was_set_is_noticed_once() -> None:
     watch = ClockWatch()
-    assert not watch.look(now(1, ahead_ns=-3600 * NS_PER_S))
-    watch.refused(reason)
+    watch.look(now(1, ahead_ns=-3600 * NS_PER_S))
     assert not watch.look(now(2, ahead_ns=-3600 * NS_PER_S))
     assert watch.look(now(3))
     assert not watch.look(now(4))
 
 
-def test_a_clock_that_comes_asks_again() -> None:
+def test_a_clock_that_comes_is_noticed() -> None:
     watch = ClockWatch()
     assert not watch.look(now(1, is_known=False))
-    watch.refused(RefusalReason.NOT_YET_VALID)
     assert watch.look(now(2))
-
-
-def test_without_a_refusal_for_its_time_nothing_is_asked_again() -> None:
-    watch = ClockWatch()
-    watch.look(now(1, ahead_ns=-3600 * NS_PER_S))
-    watch.refused(RefusalReason.REPLAYED)
-    assert not watch.look(now(2))
 
 
 def test_slewing_is_no_jump() -> None:
     watch = ClockWatch()
     watch.look(now(1))
-    watch.refused(RefusalReason.EXPIRED)
     assert not watch.look(now(2, ahead_ns=JUMP_NS - 1))
+
+
+@pytest.mark.parametrize("reason", [RefusalReason.NOT_YET_VALID, RefusalReason.EXPIRED])
+def test_what_was_refused_for_its_time_is_remembered_until_it_is_taken(reason: RefusalReason) -> None:
+    watch = ClockWatch()
+    watch.refused(reason)
+    assert watch.take_refused()
+    assert not watch.take_refused()
+
+
+def test_what_was_refused_for_something_else_is_not() -> None:
+    watch = ClockWatch()
+    watch.refused(RefusalReason.REPLAYED)
+    assert not watch.take_refused()
