@@ -9,6 +9,7 @@ import msgspec
 
 from controller import requests
 from controller.config import Config
+from controller.records import EmergencyRecord
 from protocol.units import NS_PER_S
 from simulator.attacker import Attacker
 from simulator.checkers.evidence import EVERYBODY
@@ -82,12 +83,12 @@ class Stage:
 
     def _raise(self, step: Raise) -> None:
         request = requests.RaiseEmergency(area=step.area, clip=step.clip, minutes=step.minutes, reality=step.reality)
-        self._press(step.name, request, PRESSES_MAX)
+        self._press(step.name, request, 0 if step.is_refused else PRESSES_MAX)
 
     def _press(self, name: str, request: requests.RaiseEmergency, left: int) -> None:
-        """A person who gets no answer presses again."""
+        """A person who gets no answer, or is told to try again, presses again."""
         known = self.asked.get(name)
-        if known is not None and known.answer is not None:
+        if known is not None and isinstance(known.answer, EmergencyRecord):
             return
         self.asked[name] = self._province.controller.ask(request)
         if left:

@@ -68,7 +68,7 @@ class Proof:
                 continue
             ids = {permit.id for permit in evidence.permits_of(heard)}
             covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]
-            if len(covering) != 1:
+            if not covering or (len(covering) > 1 and self._slack_ns(facts, heard.begins_ns, heard.ends_ns) < S_NS):
                 many = f"{len(covering)} airings ({', '.join(covering)})" if covering else "no airing"
                 what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
                 yield Violation(checker=self.name, at_ns=heard.begins_ns, pole=facts.name, evidence=what)
@@ -80,7 +80,9 @@ class Proof:
         return airing.ends_ns is None or airing.ends_ns >= heard.ends_ns - slack_ns
 
     def _slack_ns(self, facts: PoleFacts, begins_ns: int, ends_ns: int) -> int:
-        return self.slack_ns + facts.clock_error_ns(begins_ns, ends_ns)
+        """Records are by the node's clock; one that was wrong in this run may have been wrong at either end."""
+        worst_ns = max((abs(error) for _, error in facts.clock_errors), default=0)
+        return self.slack_ns + (worst_ns if worst_ns > S_NS else facts.clock_error_ns(begins_ns, ends_ns))
 
     def _may_be_lost(self, evidence: Evidence, facts: PoleFacts, heard: Heard) -> bool:
         is_short = heard.ends_ns - heard.begins_ns < self.unkept_ns
