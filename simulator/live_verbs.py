@@ -30,6 +30,7 @@ Verb = Callable[[argparse.Namespace], int]
 def add_verbs(commands: Commands) -> None:
     """Add the verbs; each leaves itself in the options as `verb`."""
     _add_load(commands)
+    _add_fleet(commands)
     _add_replay(commands)
 
 
@@ -107,6 +108,7 @@ def _add_load(commands: Commands) -> None:
 
 def _load(options: argparse.Namespace) -> int:
     from controller.errors import ControllerError  # noqa: PLC0415 - see the module's text
+    from simulator.bench_site import SiteError  # noqa: PLC0415 - as above
     from simulator.demo.broker import BrokerError  # noqa: PLC0415 - as above
     from simulator.demo.clips import ClipError  # noqa: PLC0415 - as above
     from simulator.demo.console import ConsoleError  # noqa: PLC0415 - as above
@@ -136,6 +138,7 @@ def _load(options: argparse.Namespace) -> int:
         ControllerError,
         GeneratorError,
         IdentityError,
+        SiteError,
         StationError,
         TargetError,
     )
@@ -151,6 +154,40 @@ def _load(options: argparse.Namespace) -> int:
     else:
         Console().print(table_of(result))
     return STATUS_GOOD if result.ok else STATUS_FAILED
+
+
+def _add_fleet(commands: Commands) -> None:
+    fleet = commands.add_parser(
+        "fleet",
+        help="hundreds of real agents in one process, on a real broker and controller",
+        description="For demonstrations and tests of the page: its address is printed. Runs until Ctrl-C or --for.",
+    )
+    fleet.add_argument("--nodes", type=number_between(1, 500), default=200, metavar="N", help="how many (200)")
+    fleet.add_argument("--for", dest="seconds", type=number_between(1, 3_600, float), metavar="S", help="end by itself")
+    fleet.add_argument("--stream", action="store_true", help="relay a stand-in station to all of them")
+    fleet.add_argument("--emergency", action="store_true", help="raise an emergency once all are ready")
+    fleet.add_argument("--json", action="store_true", help="print one line of JSON at the end")
+    fleet.set_defaults(verb=_fleet)
+
+
+def _fleet(options: argparse.Namespace) -> int:
+    from simulator.fleet.command import EXPECTED_ERRORS, show_fleet  # noqa: PLC0415 - see the module's text
+
+    try:
+        found = show_fleet(
+            nodes=options.nodes,
+            seconds=options.seconds,
+            has_stream=options.stream,
+            has_emergency=options.emergency,
+            say=say,
+        )
+    except EXPECTED_ERRORS as error:
+        return refuse(error)
+    line = msgspec.json.encode(found).decode()
+    sys.stdout.write(
+        (line if options.json else f"ready {found.ready}, sounding {found.sounding} of {found.nodes}") + "\n"
+    )
+    return STATUS_GOOD if found.ready == found.nodes else STATUS_FAILED
 
 
 def _add_replay(commands: Commands) -> None:

@@ -22,16 +22,15 @@ from protocol.errors import Refusal
 from protocol.messages import AnyDocument, Emergency
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
-from simulator.demo.broker import await_broker
-from simulator.demo.console import Console, ConsoleError
+from simulator.bench_site import BenchSite, start_site
+from simulator.demo.console import ConsoleError
 from simulator.demo.processes import Children
-from simulator.demo.site import DemoSite, Ports
 from simulator.demo.station import Station
 from simulator.load.crowd import CrowdSettings
 from simulator.load.generator import Generator
 from simulator.load.result import LoadResult, OrdersFound, RestartFound, StreamFound
 from simulator.load.tally import Order, Tally, late_ms, margins_between
-from simulator.load.target import OwnSite, Target, TargetError, own_target, running_target
+from simulator.load.target import Target, TargetError, own_target, running_target
 from simulator.load.usage import CpuWatch, Usage
 
 NODES_MAX: Final = 12_000
@@ -39,8 +38,6 @@ SECONDS_MAX: Final = 120.0
 ORDERS_MAX: Final = 20
 CONNECT_S_SPARE: Final = 60.0
 """Beyond what the pace of connecting takes."""
-CONTROLLER_S_MAX: Final = 180.0
-"""Ten thousand nodes of YAML, and as many assignments to sign and store, take a controller a minute."""
 BACK_S_MAX: Final = 90.0
 SETTLE_S: Final = 3.0
 DRAIN_S: Final = 3.0
@@ -78,17 +75,12 @@ def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
                 station = stack.enter_context(Station(folder / "station", mounts=("mp3",)))
                 feed_url = station.urls["mp3"]
             say(f"certificates for {options.nodes} light nodes")
-            site = own_target(folder, count=options.nodes, feed_url=feed_url, status_every_s=options.status_every_s)
+            own = own_target(folder, count=options.nodes, feed_url=feed_url, status_every_s=options.status_every_s)
             children = Children(folder / "logs")
             stack.callback(children.stop)
-            children.start("broker", site.broker.command)
-            await_broker(site.broker)
-            children.start(
-                "controller", DemoSite(folder=folder, ports=Ports(broker=0, media=0, console=0)).controller_command()
-            )
-            say("waiting for the controller")
-            _await_controller(children, site.target.console)
-            return _Run(options, site.target, say, children=children, site=site).run()
+            say("broker and controller")
+            start_site(own.site, children)
+            return _Run(options, own.target, say, children=children, site=own.site).run()
 
 
 def run_against(options: LoadOptions, configuration: Path, *, say: Say) -> LoadResult:
@@ -103,7 +95,7 @@ def run_against(options: LoadOptions, configuration: Path, *, say: Say) -> LoadR
 
 class _Run:
     def __init__(
-        self, options: LoadOptions, target: Target, say: Say, *, children: Children | None, site: OwnSite | None
+        self, options: LoadOptions, target: Target, say: Say, *, children: Children | None, site: BenchSite | None
     ) -> None:
         self._options = options
         self._target = target
@@ -318,21 +310,6 @@ def _emergency_of(order: Order) -> str | None:
 def _quantile(values: list[float], share: float) -> float | None:
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
-
-
-def _await_controller(children: Children, console: Console) -> None:
-    deadline_s = time.monotonic() + CONTROLLER_S_MAX
-    while True:
-        try:
-            console.airings(limit=1)
-        except ConsoleError as error:
-            if time.monotonic() > deadline_s:
-                log = children["controller"].log
-                raise TargetError(f"the controller does not answer ({error}); its log: {log}") from error
-            children.watch()
-            time.sleep(_POLL_S)
-        else:
-            return
 
 
 def _allow_descriptors(nodes: int) -> None:

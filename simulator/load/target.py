@@ -1,7 +1,6 @@
 """What a load run is aimed at: broker, controller and identities; loopback only.
 
-`own_target` makes a whole site in a folder: keys, a broker's configuration with limits fit for ten thousand
-connections, a controller that knows every light node, one commune with a village for each hundred of them.
+`own_target` makes a whole site in a folder (`bench_site`), whose controller knows every light node.
 `running_target` takes the configuration of a controller that runs on this machine, and its development authority.
 A load generator aimed at another machine is an attack on it, so every address must be this machine's own.
 """
@@ -9,28 +8,20 @@ A load generator aimed at another machine is an attack on it, so every address m
 from __future__ import annotations
 
 import ipaddress
-import json
-import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from controller.adapters.config_file import read_config
 from controller.adapters.development_pki import make_development_pki
 from controller.areas import Area, AreaTree
-from simulator.demo.broker import BrokerFiles, free_port, write_broker_files
-from simulator.demo.clips import make_clips
+from simulator.bench_site import CLIP, CONTROLLER, FEED, LOOPBACK, BenchSite, SitePlan, write_site
 from simulator.demo.console import Console
 from simulator.load.identities import load_authority, make_identities, new_report_key_hex
 from simulator.load.light_node import LightSettings
 
-CONTROLLER: Final = "controller1"
-COMMUNE: Final = "xa-binh-minh"
-NODES_A_VILLAGE: Final = 100
-FEED: Final = "station"
-CLIP: Final = "flood"
 HANDSHAKES_PER_S: Final = 300
 """What one broker core takes beside a live stream; the herd window follows from it, as in the controller."""
 HERD_WINDOW_S_MIN: Final = 5
@@ -63,9 +54,7 @@ class Target:
 class OwnSite:
     """A site that the run starts itself."""
 
-    folder: Path
-    broker: BrokerFiles
-    controller_configuration: Path
+    site: BenchSite
     target: Target
 
 
@@ -86,33 +75,25 @@ def require_loopback(host: str) -> str:
 def own_target(folder: Path, *, count: int, feed_url: str | None, status_every_s: float | None) -> OwnSite:
     """Write a site for `count` light nodes."""
     make_development_pki(folder / "pki", controller=CONTROLLER, nodes=[])
-    clips = make_clips(folder / "clips")
     names = [f"L{number:05d}" for number in range(count)]
     identities = make_identities(load_authority(folder / "pki"), names, folder / "light")
-    broker = BrokerFiles(folder=folder / "broker", pki=folder / "pki", port=free_port())
-    write_broker_files(broker, controllers=(CONTROLLER,))
-    _quieten(broker)
-    console_port, token_file = free_port(), folder / "api.token"
-    token_file.touch(mode=0o600)
-    token_file.write_text(secrets.token_urlsafe(24) + "\n")
-    configuration = folder / "controller.yaml"
-    document = _controller(broker.port, console_port, names, clip=str(clips.flood), feed_url=feed_url)
-    configuration.write_text("".join(_lines(document)))
+    plan = SitePlan(report_keys={name: new_report_key_hex() for name in names}, feed_url=feed_url)
+    site = write_site(folder, plan)
     nodes = [
-        LightSettings(identity=each, areas=(_village(index), COMMUNE), status_every_s=status_every_s)
+        LightSettings(identity=each, areas=(plan.village(index), site.area), status_every_s=status_every_s)
         for index, each in enumerate(identities)
     ]
     target = Target(
-        broker_host="127.0.0.1",
-        broker_port=broker.port,
+        broker_host=LOOPBACK,
+        broker_port=site.broker.port,
         ca_path=folder / "pki" / "ca.pem",
         nodes=nodes,
-        console=Console(port=console_port, token_file=token_file),
-        area=COMMUNE,
+        console=site.console,
+        area=site.area,
         feed=FEED if feed_url else None,
         clip=CLIP,
     )
-    return OwnSite(folder=folder, broker=broker, controller_configuration=configuration, target=target)
+    return OwnSite(site=site, target=target)
 
 
 def running_target(path: Path, folder: Path, *, count: int, status_every_s: float | None) -> Target:
@@ -139,63 +120,3 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
         feed=config.feeds[0].id if config.feeds else None,
         clip=next((clip.id for clip in config.clips if clip.reality == "real"), None),
     )
-
-
-def _quieten(broker: BrokerFiles) -> None:
-    """A log line for each connection would be measured too."""
-    text = broker.configuration.read_text()
-    text = text.replace("connection_messages true", "connection_messages false").replace("log_type notice\n", "")
-    broker.configuration.write_text(text)
-
-
-def _village(index: int) -> str:
-    return f"thon-{index // NODES_A_VILLAGE:03d}"
-
-
-def _controller(
-    broker_port: int, console_port: int, names: Sequence[str], *, clip: str, feed_url: str | None
-) -> dict[str, Any]:
-    villages = dict.fromkeys(_village(index) for index in range(len(names)))
-    return {
-        "controller": CONTROLLER,
-        "broker": {"host": "localhost", "port": broker_port},
-        "trust": {
-            "ca": "pki/ca.pem",
-            "certificate": "pki/controller.pem",
-            "private_key": "pki/controller.key",
-            "keyset": "pki/keyset.cose",
-            "root_keys": "pki/root_keys.json",
-            "signing_keys": [{"key_id": key, "path": f"pki/{key}.key"} for key in ("operations-1", "drill-1")],
-        },
-        "database": "sqlite:///controller.sqlite",
-        "state_dir": "state",
-        "http": {
-            "nodes": {
-                "host": "127.0.0.1",
-                "port": free_port(),
-                "certificate": "pki/server.pem",
-                "private_key": "pki/server.key",
-            },
-            "console": {"port": console_port, "token_file": "api.token"},
-        },
-        "feeds": [{"id": FEED, "title": "Đài thử", "urls": [feed_url]}] if feed_url else [],
-        "clips": [{"id": CLIP, "title": "Lũ khẩn cấp", "file": clip}],
-        "areas": [
-            {"id": COMMUNE, "title": "Xã Bình Minh", "level": "commune"},
-            *({"id": village, "title": village, "parent": COMMUNE} for village in villages),
-        ],
-        "nodes": [
-            {"id": name, "title": name, "area": _village(index), "report_key": new_report_key_hex()}
-            for index, name in enumerate(names)
-        ],
-    }
-
-
-def _lines(document: dict[str, Any]) -> Iterator[str]:
-    """YAML, one entry of a list a line: JSON is YAML, and a hundred times as quick to write."""
-    for key, value in document.items():
-        if isinstance(value, list) and value:
-            yield f"{key}:\n"
-            yield from (f"  - {json.dumps(entry, ensure_ascii=False)}\n" for entry in value)
-        else:
-            yield f"{key}: {json.dumps(value, ensure_ascii=False)}\n"
