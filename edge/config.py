@@ -63,8 +63,8 @@ class SoundConfig(_Part, frozen=True, kw_only=True):
     device: DeviceName | None = None
     fallback_device: DeviceName | None = None
     paced: Literal["device", "clock"] = "device"
-    latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 80
-    ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 120
+    latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 120
+    ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 160
 
 
 class AmplifierConfig(_Part, frozen=True, kw_only=True):

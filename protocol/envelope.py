@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
@@ -33,6 +34,8 @@ _ALGORITHM_EDDSA: Final = -8
 KEY_IDS_REMEMBERED: Final = 64
 """As many as a keyset has keys."""
 _SIGNERS_MAX: Final = 8
+PUBLIC_KEYS_KEPT: Final = 128
+"""Keysets hold 64 keys at most; the rest is for streams and, on the controller, nodes that report together."""
 """Signatures on one keyset: bounds the work of verifying a hostile one."""
 
 
@@ -67,9 +70,15 @@ def signer_from_private_key(key_id: str, private_key: Ed25519PrivateKey) -> Sign
 def verify_signature(public_key: bytes, signature: bytes, data: bytes) -> None:
     """Check one Ed25519 signature (RFC 8032); raises Refusal(BAD_SIGNATURE)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
+        _public_key(public_key).verify(signature, data)
     except (InvalidSignature, ValueError) as error:
         raise Refusal(RefusalReason.BAD_SIGNATURE, "the signature does not fit the bytes") from error
+
+
+@lru_cache(maxsize=PUBLIC_KEYS_KEPT)
+def _public_key(public_key: bytes) -> Ed25519PublicKey:
+    """The parsed key; a stream's is used ten times a second. Raises ValueError for bytes that are none."""
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 def seal(payload: Struct, *, signer: Signer, topic: str) -> bytes:

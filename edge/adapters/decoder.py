@@ -42,6 +42,8 @@ class LibopusDecoder:
         except Exception as error:  # opuslib.exceptions.OpusError is not importable without libopus
             raise DecoderError(f"libopus gives no decoder: {error}") from error
         self._decode = self._opus.libopus_decode_float
+        self._into: Samples | None = None
+        self._address: Any = None
         self._control = self._opus.libopus_ctl
 
     def __del__(self) -> None:
@@ -63,7 +65,9 @@ class LibopusDecoder:
         self._control(self._state, _RESET_STATE)
 
     def _run(self, frame: bytes | None, length: int, into: Samples) -> None:
-        got = self._decode(self._state, frame, length, into.ctypes.data_as(_FLOATS), FRAME_SAMPLES, 0)
+        if into is not self._into:  # a stream decodes into one buffer for ever; numpy's address costs 6 us
+            self._into, self._address = into, into.ctypes.data_as(_FLOATS)
+        got = self._decode(self._state, frame, length, self._address, FRAME_SAMPLES, 0)
         if got != FRAME_SAMPLES:
             raise DecoderError(
                 f"libopus refuses a frame of {length} bytes (error {got})"
