@@ -25,7 +25,8 @@ from simulator.demo.table import Display, LiveDisplay, PlainDisplay
 from simulator.demo.timeline import SECONDS_MIN
 from simulator.demo.town import TownError
 from simulator.demo.verdict import FIRST_STAGES, Verdict
-from simulator.live_verbs import add_verbs
+from simulator.live_verbs import add_verbs as add_live_verbs
+from simulator.scenario_verbs import add_verbs as add_scenario_verbs
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
@@ -66,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one line of JSON at the end (with --for)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), metavar="DIR", help="working folder (.demo)")
     demo.add_argument("--keep", action="store_true", help="keep the last run's state, and this run's captures as WAV")
-    add_verbs(commands)
+    add_live_verbs(commands)
+    add_scenario_verbs(commands)
     return parser
 
 

@@ -145,9 +145,8 @@ def run_one(name_or_path: str, seed: int) -> Verdict:
     return replace(perform(name, scenario, seed=seed).verdict, name=name_or_path)
 
 
-def run_many(names: Sequence[str], seeds: Sequence[int], *, jobs: int) -> Iterator[Verdict]:
-    """Every scenario with every seed, in that order; `jobs` at a time."""
-    work = [(name, seed) for name in names for seed in seeds]
+def run_many(work: Sequence[tuple[str, int]], *, jobs: int) -> Iterator[Verdict]:
+    """Every scenario and seed, in that order; `jobs` at a time."""
     if jobs <= 1 or len(work) == 1:
         yield from (run_one(name, seed) for name, seed in work)
         return

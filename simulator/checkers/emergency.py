@@ -90,7 +90,11 @@ class EmergencyReach:
                 return
 
     def _is_dumb(self, evidence: Evidence, fact: EmergencyFact, pole: str) -> bool:
-        """Whether its amplifier had no power in a way that nothing on a pole senses."""
+        """Whether its amplifier had no power in a way that nothing on a pole senses, or nobody listened closely."""
+        for facts in evidence.poles.values():
+            was_powered = any(is_on and fact.raised_ns <= at_ns <= fact.ends_ns for at_ns, is_on in facts.power)
+            if facts.node == pole and facts.edge_ns and was_powered:
+                return True
         return any(
             trouble.what in UNSENSED and trouble.begins_ns <= fact.ends_ns and trouble.ends_ns >= fact.raised_ns
             for trouble in evidence.troubles_of(pole)

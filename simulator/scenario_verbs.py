@@ -1,0 +1,223 @@
+"""The verbs of `loaxa-sim` on simulated provinces: run, shrink, check, scenarios.
+
+`add_verbs` says what they take; what is heavy is imported by the verb that needs it. Findings go to standard output,
+progress to standard error; the exit status is 0 when nothing was found, 1 when something was, 2 for bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from simulator.runner import Verdict
+
+STATUS_GOOD: Final = 0
+STATUS_FAILED: Final = 1
+SEEDS_MAX: Final = 1_000_000
+JOBS_MAX: Final = 64
+PROGRESS_S: Final = 2.0
+LIBRARY: Final = "all"
+Commands = Any
+"""What `argparse` gives for adding verbs; its class is private."""
+
+
+def add_verbs(commands: Commands) -> None:
+    """Add the verbs; each leaves itself in the options as `verb`."""
+    run = commands.add_parser(
+        "run",
+        help="run scenarios of a simulated province",
+        description="Runs scenarios (names of the library, files, or `all`) and has every checker judge. The same seed "
+        "gives the same run. A finding is one line with the command that shows it again.",
+    )
+    run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="name, file, or all")
+    run.add_argument("--seed", type=_whole(0, 2**63), default=1, metavar="N", help="first seed (1)")
+    run.add_argument("--seeds", type=_whole(1, SEEDS_MAX), default=1, metavar="N", help="how many seeds (1)")
+    run.add_argument("--jobs", type=_whole(1, JOBS_MAX), default=1, metavar="N", help="processes at a time (1)")
+    run.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
+    run.add_argument("--html", type=Path, metavar="FILE", help="write the first failing run, or the first, as a page")
+    run.add_argument("--log", type=Path, metavar="FILE", help="write what happened, line by line (one run only)")
+    run.add_argument("--timeline", action="store_true", help="print what each pole sounded (one run only)")
+    run.set_defaults(verb=_run)
+    smaller = commands.add_parser(
+        "shrink", help="find the smallest fault plan that still fails", description="Writes a scenario that replays it."
+    )
+    smaller.add_argument("scenario", metavar="SCENARIO")
+    smaller.add_argument("--seed", type=_whole(0, 2**63), required=True, metavar="N")
+    smaller.add_argument("--out", type=Path, metavar="FILE", help="where to (SCENARIO-seedN.yaml)")
+    smaller.set_defaults(verb=_shrink)
+    listed = commands.add_parser("scenarios", help="list the scenarios of the library", description="One line each.")
+    listed.set_defaults(verb=_scenarios)
+    check = commands.add_parser(
+        "check", help="check a scenario's file without running it", description="Names the first fault with its path."
+    )
+    check.add_argument("scenarios", nargs="+", metavar="SCENARIO")
+    check.set_defaults(verb=_check)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from simulator.runner import perform, run_many  # noqa: PLC0415 - heavy
+    from simulator.scenario import ScenarioError, library, load_scenario  # noqa: PLC0415 - heavy
+
+    names: list[str] = [
+        name for asked in options.scenarios for name in (tuple(library()) if asked == LIBRARY else (asked,))
+    ]
+    try:
+        loaded = {name: load_scenario(name)[1] for name in names}
+    except ScenarioError as error:
+        return _refuse(error)
+    is_single = len(names) == 1 and options.seeds == 1
+    if (options.log or options.timeline) and not is_single:
+        return _refuse("--log and --timeline are for one scenario and one seed")
+    if is_single:
+        return _run_single(options, names[0], loaded[names[0]])
+    verdicts: list[Verdict] = []
+    seeds = range(options.seed, options.seed + options.seeds)
+    work = [(name, seed) for name in names for seed in seeds[: loaded[name].seeds_max]]
+    progress = _Progress(len(work))
+    for verdict in run_many(work, jobs=options.jobs):
+        verdicts.append(verdict)
+        progress.show(verdict)
+    progress.end()
+    if options.html and verdicts:
+        shown = next((each for each in verdicts if not each.is_good), verdicts[0])
+        _write_html(options.html, perform(shown.name, loaded[shown.name], seed=shown.seed))
+    return _finish(options, verdicts)
+
+
+def _run_single(options: argparse.Namespace, name: str, scenario: Any) -> int:  # noqa: ANN401 - imported by the verb
+    from simulator.report import timeline  # noqa: PLC0415 - heavy
+    from simulator.runner import perform  # noqa: PLC0415 - heavy
+
+    try:
+        sink = None if options.log is None else options.log.open("wb")
+    except OSError as error:
+        return _refuse(error)
+    performance = perform(name, scenario, seed=options.seed, sink=sink)
+    performance.province.world.log.flush()
+    if sink is not None:
+        sink.close()
+    if options.timeline:
+        sys.stdout.write(timeline(performance))
+    if options.html:
+        _write_html(options.html, performance)
+    return _finish(options, [performance.verdict])
+
+
+def _finish(options: argparse.Namespace, verdicts: Sequence[Verdict]) -> int:
+    from simulator.report import junit  # noqa: PLC0415 - heavy
+
+    if options.junit:
+        options.junit.write_text(junit(verdicts), encoding="utf-8")
+    for verdict in verdicts:
+        for violation in verdict.violations:
+            sys.stdout.write(verdict.line(violation) + "\n")
+    bad = sum(not verdict.is_good for verdict in verdicts)
+    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3600
+    took_s = sum(verdict.took_s for verdict in verdicts)
+    sys.stdout.write(
+        f"{len(verdicts)} runs, {bad} with findings; {simulated_h:.1f} simulated hours in {took_s:.1f} s of computing\n"
+    )
+    if len(verdicts) == 1:
+        sys.stdout.write(f"log digest {verdicts[0].digest}\n")
+    return STATUS_FAILED if bad else STATUS_GOOD
+
+
+def _shrink(options: argparse.Namespace) -> int:
+    from simulator.runner import scenario_yaml, shrink_run  # noqa: PLC0415 - heavy
+    from simulator.scenario import ScenarioError, load_scenario, with_plan  # noqa: PLC0415 - heavy
+
+    try:
+        name, scenario = load_scenario(options.scenario)
+        shrunk, verdict = shrink_run(name, scenario, seed=options.seed, say=_say)
+    except (ScenarioError, ValueError) as error:
+        return _refuse(error)
+    out: Path = options.out or Path(f"{name}-seed{options.seed}.yaml")
+    out.write_text(scenario_yaml(with_plan(scenario, shrunk.plan)), encoding="utf-8")
+    whole = "the smallest" if shrunk.is_minimal else "the smallest found in the runs that a search may take"
+    sys.stdout.write(f"{len(shrunk.plan.faults)} faults, {whole}, after {shrunk.runs} runs; written to {out}\n")
+    for fault in shrunk.plan.faults:
+        sys.stdout.write(f"  {fault.at_ms / 60_000:8.2f} min  {fault.kind} {fault.target} {fault.parameters}\n")
+    for violation in verdict.violations:
+        sys.stdout.write(verdict.line(violation).split(" [")[0] + f" [loaxa-sim run {out} --seed {options.seed}]\n")
+    return STATUS_FAILED
+
+
+def _scenarios(_: argparse.Namespace) -> int:
+    from simulator.scenario import library, load_scenario  # noqa: PLC0415 - heavy
+
+    for name in library():
+        scenario = load_scenario(name)[1]
+        sys.stdout.write(f"{name:<20} {scenario.title_vi} / {scenario.title}\n")
+    return STATUS_GOOD
+
+
+def _check(options: argparse.Namespace) -> int:
+    from simulator.commune import Province, ProvinceError  # noqa: PLC0415 - heavy
+    from simulator.scenario import ScenarioError, load_scenario, province_of  # noqa: PLC0415 - heavy
+
+    status = STATUS_GOOD
+    for asked in options.scenarios:
+        try:
+            name, scenario = load_scenario(asked)
+            Province(province_of(scenario, seed=1), seed=1)
+        except (ScenarioError, ProvinceError) as error:
+            status = _refuse(error)
+        else:
+            sys.stdout.write(f"{name}: good, {scenario.minutes:g} minutes, {len(scenario.steps)} steps\n")
+    return status
+
+
+def _write_html(path: Path, performance: Any) -> None:  # noqa: ANN401 - imported by the verb
+    from simulator.report_html import page  # noqa: PLC0415 - heavy
+
+    path.write_text(page(performance), encoding="utf-8")
+    _say(f"report: {path}")
+
+
+class _Progress:
+    """A line on standard error now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._bad = 0
+        self._began_s = self._told_s = time.monotonic()
+
+    def show(self, verdict: Verdict) -> None:
+        """One more run is over."""
+        self._done += 1
+        self._bad += not verdict.is_good
+        now_s = time.monotonic()
+        if now_s - self._told_s >= PROGRESS_S:
+            self._told_s = now_s
+            left_s = (now_s - self._began_s) / self._done * (self._total - self._done)
+            _say(f"{self._done} of {self._total} runs, {self._bad} with findings, {left_s:.0f} s left")
+
+    def end(self) -> None:
+        """All are over."""
+        _say(f"{self._done} runs in {time.monotonic() - self._began_s:.1f} s")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _refuse(text: object) -> int:
+    _say(f"loaxa-sim: {text}")
+    return STATUS_FAILED
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdigit() or not low <= int(text) <= high:
+            message = f"{text!r} is no whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return parse
