@@ -13,6 +13,7 @@ Rules kept:
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +30,11 @@ REPORTS_MAX: Final = 2_000
 WINDOW: Final = 32
 """Reports sent in one go; an acknowledgement of them lets the next go out."""
 RESEND_MS: Final = 15_000
-"""An unanswered window is sent again after this, doubling up to RESEND_MS_MAX."""
-RESEND_MS_MAX: Final = 240_000
+"""An unanswered window is sent again after this, doubling up to RESEND_MS_MAX, and up to as much again later: a
+programme ends on a thousand poles at once, and if they all sent again at once, the broker's queue to the controller
+would overflow each time at the same place."""
+RESEND_MS_MAX: Final = 120_000
+SHARES: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -142,7 +146,12 @@ class Outbox:
     def store_failed(self, now: Now) -> None:
         """Storing a report failed; it is tried again with the next resend."""
         if self._resend_at is None:
-            self._resend_at = MonotonicNs(now.monotonic_ns + self._resend_ms * NS_PER_MS)
+            self._resend_at = self._later(now)
+
+    def _later(self, now: Now) -> MonotonicNs:
+        """When to send again: up to twice the wait later, by the node's own share, which differs each time."""
+        share = zlib.crc32(f"{self._node}:{self._last_number}:{self._resend_ms}".encode()) % SHARES
+        return MonotonicNs(now.monotonic_ns + self._resend_ms * NS_PER_MS * (SHARES + share) // SHARES)
 
     def _is_unanswered_long(self, now: Now) -> bool:
         """Whether older reports may never have arrived: nobody listened at the broker when they were sent."""
@@ -165,7 +174,7 @@ class Outbox:
                     Publish(topic=self._topic, payload=waiting.payload, qos=row.qos, retain=row.retain)
                 )
         if self._waiting and self._resend_at is None:
-            self._resend_at = MonotonicNs(now.monotonic_ns + self._resend_ms * NS_PER_MS)
+            self._resend_at = self._later(now)
         return effects
 
     def _store(self, number: int) -> StoreReport:

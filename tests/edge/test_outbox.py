@@ -6,7 +6,7 @@ import hashlib
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
 from edge.events import Restored, StoredReport
-from edge.outbox import REPORTS_MAX, RESEND_MS, WINDOW, Outbox
+from edge.outbox import REPORTS_MAX, RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, FaultRecord, Reality, Report, SourceKind
@@ -97,10 +97,29 @@ def test_what_goes_unanswered_is_sent_again_ever_less_often() -> None:
     box = outbox()
     stored(box)
     box.connected(at(0))
-    assert sent(box.wake(at(RESEND_MS - 1))) == []
-    assert sent(box.wake(at(RESEND_MS))) == [1]
-    assert sent(box.wake(at(2 * RESEND_MS))) == []
-    assert sent(box.wake(at(3 * RESEND_MS))) == [1]
+    waits_ms = []
+    sent_ms = 0
+    for _ in range(5):
+        assert sent(box.wake(at(sent_ms + RESEND_MS - 1))) == []
+        due_at = box.next_deadline()
+        assert due_at is not None
+        due_ms = due_at // NS_PER_MS + 1
+        assert sent(box.wake(at(due_ms))) == [1]
+        waits_ms.append(due_ms - sent_ms)
+        sent_ms = due_ms
+    for number, wait_ms in enumerate(waits_ms):
+        least_ms = min(RESEND_MS * 2**number, RESEND_MS_MAX)
+        assert least_ms <= wait_ms <= 2 * least_ms + 1
+
+
+def test_neighbours_send_again_at_different_times() -> None:
+    due = []
+    for number in range(50):
+        box = Outbox(node=f"N{number:03d}", signer=signer_of("report"))
+        stored(box)
+        box.connected(at(0))
+        due.append(box.next_deadline())
+    assert len(set(due)) > 40
 
 
 def test_goes_on_where_it_was_after_a_restart() -> None:
@@ -158,6 +177,6 @@ def test_a_report_that_could_not_be_stored_is_stored_later_and_only_then_sent() 
     box.store_failed(at(0))
     assert sent(box.connected(at(1))) == []
     box.store_failed(at(1))
-    effects = box.wake(at(RESEND_MS + 1))
+    effects = box.wake(at(2 * RESEND_MS + 1))
     assert [type(effect) for effect in effects] == [StoreReport]
-    assert sent(box.stored(1, at(RESEND_MS + 2))) == [1]
+    assert sent(box.stored(1, at(2 * RESEND_MS + 2))) == [1]

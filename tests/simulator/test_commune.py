@@ -179,6 +179,14 @@ def test_a_week_without_a_controller_goes_by_the_plan() -> None:
     assert place.poles["N0001"].process.agent.outbox.waiting == 0
 
 
+def test_what_many_poles_put_on_record_at_one_instant_is_all_stored() -> None:
+    place = province(poles=250, pole=PoleSettings(probe=ProbeSettings(every_ns=0)))
+    place.run_until(place.instant("05:50"))
+    assert place.broker.dropped > 0  # the broker's queue to the controller is too short for all of them
+    assert len(on_record(place)) == 4 * len(place.poles)
+    assert not place.controller.database.gaps
+
+
 def test_a_wrong_programme_at_a_quarter_past_three_wakes_nobody() -> None:
     wrong = ProgrammeConfig(
         id="wrong", title="Tiếp âm đặt nhầm giờ", area=COMMUNE, at="03:15", items=(ItemConfig(file="evening.mp3"),)
