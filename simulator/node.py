@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from edge.agent import Agent
 from edge.config import EdgeConfig
 from edge.effects import LogDecision
 from edge.errors import StoreError
@@ -74,6 +75,8 @@ class PoleSettings:
     boot: BootSettings = field(default_factory=BootSettings)
     disk_bytes: int = CAPACITY_BYTES
     new_decoder: Callable[[], OpusDecoder] = SyntheticDecoder
+    new_agent: type[Agent] = Agent
+    """The product's agent; a test of a checker plants a faulty one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from edge.adapters.executor import Executor, Ports
-from edge.agent import Agent, AgentSettings
+from edge.agent import AgentSettings
 from edge.effects import Effect, LogDecision
 from edge.events import (
     Booted,
@@ -106,7 +106,7 @@ class NodeProcess:
             post=self.post,
         )
         self.link: Final = self._make_link(session_epoch)
-        self.agent: Final = Agent(
+        self.agent: Final = pole.settings.new_agent(
             settings=AgentSettings(
                 node=config.node,
                 root=pole.trust.root,

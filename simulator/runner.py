@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import time
 import zoneinfo
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 import msgspec
 
+from edge.agent import Agent
 from protocol.units import NS_PER_S
 from simulator.checkers.evidence import Evidence, Violation
 from simulator.checkers.table import CHECKERS
@@ -80,10 +81,23 @@ def clock_of(true_ns: int, time_zone: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{true_ns % NS_PER_S // 100_000_000}"
 
 
-def perform(name: str, scenario: Scenario, *, seed: int, sink: BinaryIO | None = None) -> Performance:
-    """Run one scenario with one seed; what the product raises ends the run and is a finding."""
+def perform(
+    name: str,
+    scenario: Scenario,
+    *,
+    seed: int,
+    sink: BinaryIO | None = None,
+    agents: Mapping[str, type[Agent]] | None = None,
+) -> Performance:
+    """Run one scenario with one seed; what the product raises ends the run and is a finding.
+
+    `agents` plants another agent in the poles that it names, which is how checkers are tried.
+    """
     began_s = time.perf_counter()
-    province = Province(province_of(scenario, seed=seed), seed=seed, sink=sink)
+    settings = province_of(scenario, seed=seed)
+    planted = {node: replace(settings.poles[node], new_agent=agent) for node, agent in (agents or {}).items()}
+    settings = replace(settings, poles={**settings.poles, **planted})
+    province = Province(settings, seed=seed, sink=sink)
     witness = Witness(province, settle_ns=scenario.settle_s * NS_PER_S)
     stage = Stage(scenario, province, witness)
     plan = fault_plan(scenario, stage, seed=seed)
@@ -155,10 +169,15 @@ def run_many(work: Sequence[tuple[str, int]], *, jobs: int) -> Iterator[Verdict]
 
 
 def shrink_run(
-    name: str, scenario: Scenario, *, seed: int, say: Callable[[str], None] = lambda _: None
+    name: str,
+    scenario: Scenario,
+    *,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+    agents: Mapping[str, type[Agent]] | None = None,
 ) -> tuple[Shrunk, Verdict]:
     """The smallest plan with which a checker that now fails still does; raises ValueError when none does."""
-    whole = perform(name, scenario, seed=seed).verdict
+    whole = perform(name, scenario, seed=seed, agents=agents).verdict
     failing = {violation.checker for violation in whole.violations}
     if not failing:
         message = f"{name} with seed {seed} does not fail: there is nothing to shrink"
@@ -166,12 +185,12 @@ def shrink_run(
     say(f"{len(whole.plan.faults)} faults; failing: {', '.join(sorted(failing))}")
 
     def fails(plan: FaultPlan) -> bool:
-        found = perform(name, with_plan(scenario, plan), seed=seed).verdict
+        found = perform(name, with_plan(scenario, plan), seed=seed, agents=agents).verdict
         say(f"{len(plan.faults)} faults: {'fails' if found.violations else 'passes'}")
         return any(violation.checker in failing for violation in found.violations)
 
     shrunk = shrink(whole.plan, fails)
-    return shrunk, perform(name, with_plan(scenario, shrunk.plan), seed=seed).verdict
+    return shrunk, perform(name, with_plan(scenario, shrunk.plan), seed=seed, agents=agents).verdict
 
 
 def scenario_yaml(scenario: Scenario) -> str:

@@ -1,0 +1,134 @@
+"""Runs replay themselves, shrink, and are told in lines, XML and pages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from simulator import runner
+from simulator.cli import main
+from simulator.report import junit, timeline
+from simulator.report_html import page
+from simulator.runner import Performance, perform, run_many, scenario_yaml
+from simulator.scenario import load_scenario, parse_scenario, with_plan
+from tests.support.faulty_agents import Sulking
+
+FAILING = """
+title: Nobody can hear this
+title_vi: Không ai nghe được
+start: 2026-03-04 05:00
+minutes: 6
+settle_s: 60
+commune: {poles: 2, villages: 1}
+expect:
+  - {that: silent, at: "05:00", until: "05:03"}
+  - {that: sounds, at: "05:02", source: "media:nothing", poles: [N0002]}
+"""
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def failed() -> Performance:
+    return perform("failing", parse_scenario(FAILING, name="failing.yaml"), seed=4)
+
+
+def test_a_failing_run_says_in_one_line_what_when_where_and_how_to_see_it_again(failed: Performance) -> None:
+    (violation,) = failed.verdict.violations
+    line = failed.verdict.line(violation)
+    assert "\n" not in line
+    for part in ("failing", "seed 4", "expect", "2026-03-04 05:02:00", "N0002", "[loaxa-sim run failing --seed 4]"):
+        assert part in line
+
+
+def test_reports_name_every_pole_and_finding(failed: Performance) -> None:
+    for text in (timeline(failed), page(failed)):
+        assert "Không ai nghe được" in text
+        assert "Nobody can hear this" in text
+        assert "media:nothing" in text
+        for pole in failed.evidence.poles:
+            assert pole in text
+    assert "http" not in page(failed)
+
+
+def test_junit_counts_what_failed(failed: Performance) -> None:
+    root = ET.fromstring(junit([failed.verdict]))  # noqa: S314 - our own text
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("type") == "expect"
+
+
+@pytest.mark.parametrize("name", ["bad_hour", "slow_chain"])
+def test_the_same_seed_is_the_same_run_whatever_the_hash_seed(name: str) -> None:
+    def digest(hash_seed: str) -> str:
+        command = [sys.executable, "-m", "simulator.cli", "run", name, "--seed", "7"]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+        return run.stdout.splitlines()[-1]
+
+    first = digest("0")
+    assert first.startswith("log digest ")
+    assert first == digest("4242")
+
+
+def test_another_seed_is_another_run() -> None:
+    scenario = load_scenario("bad_hour")[1]
+    assert perform("bad_hour", scenario, seed=1).verdict.digest != perform("bad_hour", scenario, seed=2).verdict.digest
+
+
+def test_several_processes_find_what_one_finds() -> None:
+    work = [("drill_and_real", 1), ("plain_password", 2)]
+    one, two = ([each.digest for each in run_many(work, jobs=jobs)] for jobs in (1, 2))
+    assert one == two
+
+
+def test_a_plan_shrinks_to_the_fault_that_matters() -> None:
+    scenario = load_scenario("bad_hour")[1]
+
+    def fails(seed: int) -> bool:
+        found = perform("bad_hour", scenario, seed=seed, agents={"N0002": Sulking}).verdict.violations
+        return any(each.checker == "recovery" for each in found)
+
+    seed = next(seed for seed in range(1, COUNT) if fails(seed))
+    shrunk, verdict = runner.shrink_run("bad_hour", scenario, seed=seed, agents={"N0002": Sulking})
+    assert shrunk.is_minimal
+    assert len(shrunk.plan.faults) == 1
+    replayed = parse_scenario(scenario_yaml(with_plan(scenario, shrunk.plan)), name="small.yaml")
+    again = perform("bad_hour", replayed, seed=seed, agents={"N0002": Sulking}).verdict
+    assert again.digest == verdict.digest
+
+
+def test_what_does_not_fail_cannot_be_shrunk() -> None:
+    with pytest.raises(ValueError, match="does not fail"):
+        runner.shrink_run("plain_password", load_scenario("plain_password")[1], seed=1)
+
+
+def test_the_command_writes_its_reports_and_says_how_it_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = tmp_path / "failing.yaml"
+    failing.write_text(FAILING, encoding="utf-8")
+    files = [f"--{kind}={tmp_path / kind}" for kind in ("junit", "html", "log")]
+    assert main(["run", str(failing), *files, "--timeline"]) == 1
+    assert "media:nothing" in capsys.readouterr().out
+    for kind in ("junit", "html", "log"):
+        assert (tmp_path / kind).stat().st_size
+    assert main(["run", "plain_password", "drill_and_real", "--seeds", "2"]) == 0
+    assert "4 runs, 0 with findings" in capsys.readouterr().out
+
+
+def test_check_and_scenarios_need_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(FAILING + "colour: red\n", encoding="utf-8")
+    assert main(["check", "flood"]) == 0
+    assert main(["check", str(broken)]) == 1
+    assert "unknown key colour" in capsys.readouterr().err
+    assert main(["scenarios"]) == 0
+    assert "flood" in capsys.readouterr().out

@@ -1,0 +1,151 @@
+"""Agents with one fault each, for trying the checkers: subclasses of the product's own, planted in a simulated pole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edge.agent import Agent
+from edge.effects import Effect, PowerAmplifier, StoreReport
+from edge.events import Booted, Connected, Disconnected, Event, MessageReceived
+from edge.player.ports import Frames
+from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedNs
+from simulator import pattern
+
+FOREIGN_TAG = 40_000
+
+
+class Foreign(Agent):
+    """Where it should play, it plays something that no document names."""
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        rendered = super().render(frames, at_ns)
+        if rendered.any():
+            sound = np.empty(frames, np.float32)
+            pattern.fill(FOREIGN_TAG, at_ns * 48 // NS_PER_MS % 1_000_000, sound)
+            rendered[:, 0] = (sound * 32_767).astype(np.int16)
+        return rendered
+
+
+class Sleepless(Agent):
+    """Knows no quiet hours."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self._guard.place = replace(self._guard.place, quiet_hours=None)
+        return super().handle(event, now)
+
+
+class Echo(Agent):
+    """120 ms early."""
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        return super().render(frames, SharedNs(at_ns + 120 * NS_PER_MS))
+
+
+class Deaf(Agent):
+    """Never hears of what it is asked to ignore; `topics` are ends of topics."""
+
+    topics: tuple[str, ...] = ("area/tinh/plan",)
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        if isinstance(event, MessageReceived) and event.topic.endswith(self.topics):
+            return []
+        return super().handle(event, now)
+
+
+class Unaware(Deaf):
+    """Emergencies do not reach it."""
+
+    topics = ("/emergency",)
+
+
+class Slow(Agent):
+    """Obeys an emergency ten seconds after it came first."""
+
+    heard_at_ns: int | None = None
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        if isinstance(event, MessageReceived) and event.topic.endswith("/emergency") and event.payload:
+            self.heard_at_ns = self.heard_at_ns or now.monotonic_ns
+            if now.monotonic_ns - self.heard_at_ns < 10 * NS_PER_S:
+                return []
+        return super().handle(event, now)
+
+
+class Endless(Agent):
+    """The first emergency goes on for ever: no second document about it is taken."""
+
+    seen: bytes = b""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        if isinstance(event, MessageReceived) and event.topic.endswith("/emergency"):
+            self.seen = self.seen or event.payload
+            if event.payload != self.seen:
+                return []
+        return super().handle(event, now)
+
+
+class Secretive(Agent):
+    """Puts nothing on record."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        return [effect for effect in super().handle(event, now) if not isinstance(effect, StoreReport)]
+
+
+class Boastful(Agent):
+    """Its records say that it sounds, and it is silent."""
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        rendered = super().render(frames, at_ns)
+        rendered[:] = 0
+        return rendered
+
+
+class Humming(Agent):
+    """Switches the amplifier on when it boots, and never off."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        effects = [each for each in super().handle(event, now) if not isinstance(each, PowerAmplifier)]
+        return [*effects, PowerAmplifier(on=True)] if isinstance(event, Booted) else effects
+
+
+class Unpowered(Agent):
+    """Never switches the amplifier on."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        return [each for each in super().handle(event, now) if not isinstance(each, PowerAmplifier)]
+
+
+class Sulking(Agent):
+    """Having lost its connection once, it never speaks again."""
+
+    is_hurt = False
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self.is_hurt = self.is_hurt or isinstance(event, Disconnected)
+        if self.is_hurt and isinstance(event, Connected):
+            return []
+        return super().handle(event, now)
+
+
+class Hoarding(Agent):
+    """Keeps a voice for every event."""
+
+    events = 0
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self.events += 1
+        return super().handle(event, now)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {**super().sizes, "voices": self.events}
+
+
+class Crashing(Agent):
+    """Raises in the middle of the programme."""
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        message = f"planted: {frames} frames at {at_ns}"
+        raise RuntimeError(message)
