@@ -32,6 +32,7 @@ def add_verbs(commands: Commands) -> None:
     _add_load(commands)
     _add_fleet(commands)
     _add_replay(commands)
+    _add_device(commands)
 
 
 def refuse(text: object) -> int:
@@ -228,3 +229,45 @@ def _replay(options: argparse.Namespace) -> int:
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return STATUS_FAILED if found.differing else STATUS_GOOD
+
+
+def _add_device(commands: Commands) -> None:
+    device = commands.add_parser(
+        "device",
+        help="a device on the bench: a pass/fail sheet for the technician",
+        description="Starts a broker and a controller for one device, and checks what it does: sound by line-in, relay "
+        "by a GPIO input of this machine. Without --target the device is a node process on this machine.",
+    )
+    device.add_argument("--target", default="process", metavar="HOST", help="the device's address (a process here)")
+    device.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="this machine, as the device sees it")
+    device.add_argument("--line-in", default="default", metavar="PCM", help="ALSA capture device (default)")
+    device.add_argument(
+        "--relay-input", type=number_between(0, 27), metavar="PIN", help="GPIO (BCM) that the relay's contact closes"
+    )
+    device.add_argument("--json", action="store_true", help="print one line of JSON instead of the sheet")
+    device.set_defaults(verb=_device)
+
+
+def _device(options: argparse.Namespace) -> int:
+    import tempfile  # noqa: PLC0415 - see the module's text
+
+    from simulator.device.bench import PROCESS, BenchOptions  # noqa: PLC0415 - as above
+    from simulator.device.command import EXPECTED_ERRORS  # noqa: PLC0415 - as above
+    from simulator.device.run import run_bench  # noqa: PLC0415 - as above
+    from simulator.device.sheet import table_of  # noqa: PLC0415 - as above
+
+    if options.target != PROCESS and options.listen == "127.0.0.1":
+        return refuse("--listen ADDRESS is needed: this machine's address on the bench's network, for the device")
+    bench = BenchOptions(
+        target=options.target, listen=options.listen, line_in=options.line_in, relay_input=options.relay_input
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="loaxa-device-", ignore_cleanup_errors=True) as folder:
+            sheet = run_bench(Path(folder), bench, say=say)
+    except EXPECTED_ERRORS as error:
+        return refuse(error)
+    if options.json:
+        sys.stdout.write(msgspec.json.encode(sheet).decode() + "\n")
+    else:
+        Console().print(table_of(sheet))
+    return STATUS_GOOD if sheet.ok else STATUS_FAILED
