@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
 
+from controller.adapters.opus_encoder import OpusEncoder
 from controller.config import ItemConfig, ProgrammeConfig
 from edge.config import EdgeConfig, TelemetryConfig
 from protocol.messages import AiringRecord, AiringState, Reality
@@ -13,10 +17,12 @@ from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.clock import ClockSettings
 from simulator.commune import Province, ProvinceSettings
+from simulator.controller import ControllerSettings
 from simulator.ear import Sound
 from simulator.node import BootSettings, PoleSettings, Rtc
 from simulator.node_process import ProbeSettings, SoundMode
 from simulator.usual import COMMUNE, DRILL, FEED, FLOOD, MEDIA, PROGRAMMES, usual_commune
+from simulator.workshop import real_decoder
 from simulator.world import DEFAULT_START_NS
 
 LISTENED = PoleSettings(sound=SoundMode.FULL)
@@ -90,6 +96,25 @@ def test_a_relay_reaches_every_pole_in_step() -> None:
     place.stop_relay(asked.relay.stream)
     place.run_for(5)
     assert place.sounding(source) == set()
+
+
+def test_a_relay_through_the_real_codec_is_heard() -> None:
+    settings = ProvinceSettings(
+        controller=usual_commune(poles=1),
+        media=MEDIA,
+        pole=PoleSettings(sound=SoundMode.FULL, new_decoder=real_decoder),
+        controller_machine=ControllerSettings(new_encoder=lambda bitrate_bps: OpusEncoder(bitrate_bps).encode),
+        start_ns=DEFAULT_START_NS + 3_600 * NS_PER_S,
+    )
+    place = Province(settings, seed=1)
+    place.run_for(10)
+    place.relay(COMMUNE, FEED)
+    place.run_for(10)
+    heard = place.poles["N0001"].ear.current
+    assert heard is not None
+    assert heard.is_powered
+    assert heard.ends_ns - heard.begins_ns > 5 * NS_PER_S
+    assert 2_000 < heard.amplitude < 10_000  # the station's tone at -20 dBFS, whole and not clipped
 
 
 def test_an_emergency_reaches_all_again_and_again_and_then_what_is_due_goes_on() -> None:
@@ -277,6 +302,37 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 
     assert digest(7) == digest(7)
     assert digest(7) != digest(8)
+
+
+@pytest.mark.parametrize("sound", list(SoundMode))
+def test_hash_seeds_change_nothing(sound: SoundMode) -> None:
+    program = (
+        "from simulator.commune import Province, ProvinceSettings\n"
+        "from simulator.node import PoleSettings\n"
+        "from simulator.node_process import SoundMode\n"
+        "from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune\n"
+        f"pole = PoleSettings(sound=SoundMode({sound.value!r}))\n"
+        "place = Province(ProvinceSettings(controller=usual_commune(poles=3), media=MEDIA, pole=pole), seed=4)\n"
+        "place.run_for(30)\n"
+        "place.press(COMMUNE, FLOOD)\n"
+        "place.run_for(15)\n"
+        "place.broker.kill()\n"
+        "place.run_for(5)\n"
+        "place.broker.start()\n"
+        "place.run_for(60)\n"
+        "print(place.digest)\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
 
 
 def test_a_silent_day_costs_next_to_nothing() -> None:
