@@ -1,0 +1,45 @@
+"""The controller's service: its user, its state, and that it may share a machine with a node."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNIT = SYSTEMD / "loaxa-controller.service"
+
+
+def values(unit: Path, key: str) -> list[str]:
+    pairs = (line.partition("=") for line in unit.read_text().splitlines() if not line.startswith("#"))
+    return [value for name, separator, value in pairs if separator and name == key]
+
+
+def test_it_comes_back_always_and_is_not_root() -> None:
+    assert values(UNIT, "Restart") == ["always"]
+    assert values(UNIT, "StartLimitIntervalSec") == ["0"]
+    assert values(UNIT, "User") == ["loaxa-controller"]
+    assert values(UNIT, "NoNewPrivileges") == ["yes"]
+
+
+@pytest.mark.parametrize("key", ["User", "StateDirectory"])
+def test_nothing_of_it_is_a_nodes_on_the_same_machine(key: str) -> None:
+    assert not set(values(UNIT, key)) & set(values(SYSTEMD / "loaxa-edge.service", key))
+
+
+def test_its_user_is_made() -> None:
+    told = subprocess.run(
+        ["systemd-sysusers", "--dry-run", str(SYSTEMD / "loaxa-controller.sysusers")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0
+    assert "loaxa-controller" in told.stdout + told.stderr
+
+
+def test_systemd_understands_it() -> None:
+    told = subprocess.run(["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False)
+    complaints = [line for line in told.stderr.splitlines() if UNIT.name in line and "not executable" not in line]
+    assert complaints == []
