@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.messages import AiringRecord
 from simulator.commune import Province, ProvinceSettings
 from simulator.node import BootSettings, PoleSettings
 from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
@@ -53,5 +54,6 @@ def test_proof_outlives_a_controller_that_was_away_for_long() -> None:
     database = here.controller.database
     assert not database.gaps
     for node in here.poles:
-        airings = {stored.record.source_id.split(".")[0] for stored in database.airings if stored.node == node}
+        records = [stored.record for stored in database.airings if stored.node == node]
+        airings = {each.source_id.split(".")[0] for each in records if isinstance(each, AiringRecord)}
         assert "morning" in airings

@@ -106,8 +106,10 @@ class Humming(Agent):
     """Switches the amplifier on when it boots, and never off."""
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
-        effects = [each for each in super().handle(event, now) if not isinstance(each, PowerAmplifier)]
-        return [*effects, PowerAmplifier(on=True)] if isinstance(event, Booted) else effects
+        effects: list[Effect] = [each for each in super().handle(event, now) if not isinstance(each, PowerAmplifier)]
+        if isinstance(event, Booted):
+            effects.append(PowerAmplifier(on=True))
+        return effects
 
 
 class Unpowered(Agent):
