@@ -147,7 +147,6 @@ class Member:
     def start(self) -> None:
         """Boot from an empty store, and connect."""
         self._wall.catch_up()
-        self._store.load()
         self._post(Booted(restored=self._store.load()))
         self._link.start()
 

@@ -1,0 +1,52 @@
+"""The bench on a node process: the whole sheet passes, and a device that is not there does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from simulator import cli
+from simulator.demo.listener import read_pin_trace
+from simulator.device.relay_input import RelayInput
+from simulator.device.sheet import TITLES, Sheet, check, table_of
+
+COMMAND = [sys.executable, "-m", "simulator.cli", "device", "--json"]
+
+
+@pytest.mark.slow
+def test_a_node_process_passes_every_check() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=150, check=False)
+    sheet = json.loads(done.stdout)
+    assert [each["id"] for each in sheet["checks"] if not each["ok"]] == [], done.stdout
+    assert {each["id"] for each in sheet["checks"]} == set(TITLES)
+    assert done.returncode == 0
+
+
+def test_a_sheet_with_a_failed_line_or_none_is_no_pass() -> None:
+    good, bad = check("connects", ok=True, measured="1 s"), check("power", ok=False, measured="-")
+    assert Sheet(target="x", checks=(good,)).ok
+    assert not Sheet(target="x", checks=(good, bad)).ok
+    assert not Sheet(target="x", checks=()).ok
+    assert "không lắp" in str(table_of(Sheet(target="x", checks=(good, bad))).caption)
+
+
+def test_the_eye_on_the_relay_writes_what_the_contact_does(tmp_path: Path) -> None:
+    factory = MockFactory()
+    eye = RelayInput(22, tmp_path / "pins.jsonl", factory=factory)
+    pin = factory.pin(22)
+    for level in (False, True, False):
+        pin.drive_low() if not level else pin.drive_high()
+    eye.close()
+    changes = read_pin_trace(tmp_path / "pins.jsonl")
+    assert changes is not None
+    assert [change.is_on for change in changes] == [True, False, True]
+
+
+def test_a_real_device_needs_the_address_that_it_sees(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["device", "--target", "192.0.2.10"]) == 1
+    assert "--listen ADDRESS is needed" in capsys.readouterr().err
