@@ -1,7 +1,8 @@
 """Every audible stretch has exactly one airing on record at the controller, and no record is without its sound.
 
 Judged once the world is healed: what a node put on record has had time to arrive. A stretch that the loss of power cut
-off as it began may be without one, for nothing was durable yet.
+off as it began may be without one, for nothing was durable yet; how long one sounded that it ended is not known, so its
+record says nothing of that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from edge.player.arbiter import Reason
 from protocol.messages import AiringRecord, AiringState
 from protocol.units import NS_PER_MS
 from simulator.checkers.evidence import (
@@ -139,7 +141,7 @@ def _airings(evidence: Evidence) -> dict[str, dict[str, _Airing]]:
             airing.begins_ns = at_ns
         else:
             airing.finishes += 1
-            airing.ends_ns = at_ns
+            airing.ends_ns = None if record.reason == Reason.POWER_CUT else at_ns
             airing.audible_ms = record.audible_ms
     return found
 
