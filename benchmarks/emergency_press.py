@@ -3,9 +3,9 @@
 Each press goes through the controller's API. Its parts are seen from outside: another MQTT client receives the
 signed order (API, database, sign, broker), the pin trace shows when each node switched its amplifier on (verify,
 store, decide, and the wait for the instant at which its warm-up must begin), and the listener stamps the first
-sounding sample that leaves the sound path (decode, card), also against the instant that the order names.
-What signing, verifying and decoding cost by themselves is measured apart, on the same clip and order.
-Warm-up is the amplifier's own (300 ms) and is told apart: it is not ours to shorten. Run: `./scripts/bench emergency_press`.
+sounding sample that leaves the sound path (decode, card), also against the instant that the order names. What
+signing, verifying and decoding cost by themselves is measured apart, on the same clip and order. Warm-up is the
+amplifier's own (300 ms) and is told apart: it is not ours to shorten. Run: `./scripts/bench emergency_press`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import paho.mqtt.client as mqtt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.commune import Commune, await_true, commune
 from benchmarks.measure import print_table, quantile
@@ -55,7 +56,7 @@ class Observer:
     def __init__(self, world: Commune) -> None:
         self.received: list[tuple[int, AnyDocument]] = []
         keys = world.site.pki / "nodes" / NODES[0]
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="observer", protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="observer", protocol=mqtt.MQTTv5)
         self._client.tls_set(str(keys / "ca.pem"), str(keys / "node.pem"), str(keys / "node.key"))
         self._client.on_message = self._take
         self._client.connect("localhost", world.site.ports.broker)
@@ -77,7 +78,7 @@ class Observer:
     def _take(self, _client: mqtt.Client, _user: object, message: mqtt.MQTTMessage) -> None:
         at_ns = time.time_ns()
         if message.payload:
-            payload = open_sealed(message.payload, topic=message.topic).payload
+            payload = open_sealed(bytes(message.payload), topic=message.topic).payload
             self.received.append((at_ns, cbor_decode(payload, AnyDocument)))
 
 

@@ -68,9 +68,7 @@ def timed(place: Province, seconds: float) -> Run:
     gc.freeze()
     events, cpu_s, wall_s = place.world.events_run, time.process_time(), time.perf_counter()
     place.run_for(seconds)
-    run = Run(
-        time.process_time() - cpu_s, time.perf_counter() - wall_s, seconds, place.world.events_run - events
-    )
+    run = Run(time.process_time() - cpu_s, time.perf_counter() - wall_s, seconds, place.world.events_run - events)
     gc.unfreeze()
     return run
 

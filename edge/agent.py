@@ -56,6 +56,7 @@ SLEW_PARTS: Final = 1_000
 SETTLE_ROUNDS_MAX: Final = 3
 """A damaged file makes something else due; that several are damaged at once may wait for the next event."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
     """What an agent is made from. `session_epoch` is that of the will that the broker holds."""
@@ -163,9 +164,7 @@ class Agent:
             return effects + self.outbox.stored(event.number, now)
         return effects + self._follow(self._documents.stored(event, now), now)
 
-    def _not_stored(
-        self, event: happened.DocumentStoreFailed | happened.ReportStoreFailed, now: Now
-    ) -> list[Effect]:
+    def _not_stored(self, event: happened.DocumentStoreFailed | happened.ReportStoreFailed, now: Now) -> list[Effect]:
         effects = self._health.fault(Fault.STORE, event.detail, now)
         if isinstance(event, happened.ReportStoreFailed):
             self.outbox.store_failed(now)

@@ -147,9 +147,7 @@ class Guard:
 
     def blocks(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
         """What forbids a candidate to sound at an instant."""
-        is_real_emergency = (
-            candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
-        )
+        is_real_emergency = candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
         if is_real_emergency or not is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms):
             return None
         return Reason.QUIET_HOURS

@@ -170,9 +170,7 @@ class Outbox:
                 break
             if waiting.sent_at is None:
                 waiting.sent_at = now.monotonic_ns
-                effects.append(
-                    Publish(topic=self._topic, payload=waiting.payload, qos=row.qos, retain=row.retain)
-                )
+                effects.append(Publish(topic=self._topic, payload=waiting.payload, qos=row.qos, retain=row.retain))
         if self._waiting and self._resend_at is None:
             self._resend_at = self._later(now)
         return effects

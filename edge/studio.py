@@ -131,9 +131,7 @@ class Studio:
             waits.append(MonotonicNs(self._card_waits_since + CARD_PATIENCE_MS * NS_PER_MS))
         return min((wait for wait in waits if wait is not None and wait > now.monotonic_ns), default=None)
 
-    def settle(
-        self, candidates: Sequence[Candidate], now: Now, *, gone: Callable[[Candidate], Reason]
-    ) -> Outcome:
+    def settle(self, candidates: Sequence[Candidate], now: Now, *, gone: Callable[[Candidate], Reason]) -> Outcome:
         """Make what sounds follow from what is due now."""
         outcome = Outcome()
         now_ms = now.shared_ms

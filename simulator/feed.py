@@ -222,7 +222,5 @@ class SimulatedRelayWorker:
         if not self._is_synthetic:
             return packet
         first = sample_of_shared_ns(packet.play_at_ns)
-        frames = tuple(
-            synthetic_frame(self._tag, first + index * FRAME_SAMPLES) for index in range(len(packet.frames))
-        )
+        frames = tuple(synthetic_frame(self._tag, first + index * FRAME_SAMPLES) for index in range(len(packet.frames)))
         return replace(packet, frames=frames)

@@ -132,9 +132,7 @@ class SimulatedMediaStore:
             if name.endswith(PART) and name.removeprefix(FOLDER).removesuffix(PART) not in keep:
                 self._disk.remove(name)
         sizes = {name: len(self._disk.read(name)) * FOLD_BYTES for name in self._files()}
-        idle = [
-            name for name in sizes if name.removeprefix(FOLDER) not in keep and not name.endswith(PART)
-        ]
+        idle = [name for name in sizes if name.removeprefix(FOLDER) not in keep and not name.endswith(PART)]
         idle.sort(key=lambda name: self._used.get(name.removeprefix(FOLDER), 0))
         evicted: list[str] = []
         used_bytes = sum(sizes.values())

@@ -112,9 +112,7 @@ class NodeProcess:
                 root=pole.trust.root,
                 version=VERSION,
                 session_epoch=session_epoch,
-                amplifier=AmplifierSettings(
-                    warm_up_ms=config.amplifier.warm_up_ms, hold_ms=config.amplifier.hold_ms
-                ),
+                amplifier=AmplifierSettings(warm_up_ms=config.amplifier.warm_up_ms, hold_ms=config.amplifier.hold_ms),
                 telemetry=TelemetrySettings(
                     idle_interval_s=config.telemetry.idle_interval_s,
                     on_air_interval_s=config.telemetry.on_air_interval_s,
@@ -129,9 +127,7 @@ class NodeProcess:
             open_packet=_open_once,
         )
         self.card: Final = self._make_card()
-        ports = Ports(
-            link=self.link, store=self.store, media=self.media, card=self.card, pin=pole.relay, log=self
-        )
+        ports = Ports(link=self.link, store=self.store, media=self.media, card=self.card, pin=pole.relay, log=self)
         self._driver: Driver[Event, Effect] = Driver(
             node=self.agent,
             read_clock=pole.clock.read_now,

@@ -61,13 +61,9 @@ class _Contents:
                 self.documents[topic] = StoredDocument(
                     topic=topic, payload=payload, key_id=key_id, counter=counter, sha256=sha256
                 )
-                self.counters[(key_id, topic)] = LastCounter(
-                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
-                )
+                self.counters[(key_id, topic)] = LastCounter(key_id=key_id, topic=topic, counter=counter, sha256=sha256)
             case ["counter", key_id, topic, counter, sha256]:
-                self.counters[(key_id, topic)] = LastCounter(
-                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
-                )
+                self.counters[(key_id, topic)] = LastCounter(key_id=key_id, topic=topic, counter=counter, sha256=sha256)
             case ["forget", topics, with_counters]:
                 for topic in topics:
                     self.documents.pop(topic, None)
@@ -102,9 +98,7 @@ class _Contents:
         return Restored(
             documents=tuple(self.documents.values()),
             counters=tuple(self.counters.values()),
-            reports=tuple(
-                StoredReport(number=known, payload=self.reports[known]) for known in sorted(self.reports)
-            ),
+            reports=tuple(StoredReport(number=known, payload=self.reports[known]) for known in sorted(self.reports)),
             last_number=number,
             last_sha256=sha256,
             open_airing=None if airing is None else _RECORD_DECODER.decode(airing),

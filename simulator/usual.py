@@ -76,9 +76,7 @@ PROGRAMMES: Final = (
 )
 
 
-def usual_commune(
-    *, poles: int = 4, villages: int = 2, programmes: Sequence[ProgrammeConfig] = PROGRAMMES
-) -> Config:
+def usual_commune(*, poles: int = 4, villages: int = 2, programmes: Sequence[ProgrammeConfig] = PROGRAMMES) -> Config:
     """One commune with so many villages, over which its poles are spread."""
     places = [f"thon-{number}" for number in range(1, villages + 1)]
     return Config(

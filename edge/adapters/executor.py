@@ -69,7 +69,5 @@ class Executor:
 
     def _measure(self, _: wanted.Measure) -> None:
         self._post(
-            Measured(
-                disk_free_bytes=self._ports.media.free_bytes(), underruns=self._ports.card.statistics.underruns
-            )
+            Measured(disk_free_bytes=self._ports.media.free_bytes(), underruns=self._ports.card.statistics.underruns)
         )

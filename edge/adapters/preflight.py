@@ -59,9 +59,7 @@ def prepare(path: Path) -> Prepared:
     _check_state_folder(Path(config.state_dir), findings)
     if findings.problems or root is None or signer is None or tls is None:
         raise ConfigurationError(str(path), findings.problems)
-    return Prepared(
-        config=config, root=root, report_signer=signer, tls=tls, warnings=tuple(findings.warnings)
-    )
+    return Prepared(config=config, root=root, report_signer=signer, tls=tls, warnings=tuple(findings.warnings))
 
 
 def _root(config: EdgeConfig, findings: Findings) -> RootKeys | None:

@@ -34,8 +34,8 @@ class ClipSource:
         self._reader = reader
         self._starts_at: Final = int(starts_at)
         self._period: Final = repeat_every_samples
-        self._length: Final = reader.samples if repeat_every_samples is None else min(
-            reader.samples, repeat_every_samples
+        self._length: Final = (
+            reader.samples if repeat_every_samples is None else min(reader.samples, repeat_every_samples)
         )
         self._out = np.zeros(FRAME_SAMPLES, np.float32)
 

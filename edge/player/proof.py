@@ -54,16 +54,12 @@ class Proof:
         self._started[candidate.key] = record
         return record
 
-    def ended(
-        self, candidate: Candidate, reason: Reason, statistics: VoiceStatistics, now: Now
-    ) -> AiringRecord | None:
+    def ended(self, candidate: Candidate, reason: Reason, statistics: VoiceStatistics, now: Now) -> AiringRecord | None:
         """It has left the air; None when it never was on it."""
         started = self._started.pop(candidate.key, None)
         if started is None:
             return None
-        return _record(
-            candidate, AiringState.FINISHED, now.shared_ms, started.airing, reason.value, now, statistics
-        )
+        return _record(candidate, AiringState.FINISHED, now.shared_ms, started.airing, reason.value, now, statistics)
 
     def denied(self, candidate: Candidate, reason: Reason, now: Now) -> AiringRecord | None:
         """It is due and does not sound."""

@@ -80,10 +80,13 @@ def test_a_late_joiner_comes_in_in_the_middle_in_step() -> None:
     pole.connect()
     pole.subscribe(list(dict.fromkeys((name, 1) for name in pole.subscribed)))
     pole.run_until(PLAY_MS + 9_000)
-    assert differs_by(
-        pole.heard(PLAY_MS + 7_200, PLAY_MS + 8_900),
-        clip_wave(FLOOD, PLAY_MS + 5_000, PLAY_MS + 7_200, PLAY_MS + 8_900),
-    ) <= 1
+    assert (
+        differs_by(
+            pole.heard(PLAY_MS + 7_200, PLAY_MS + 8_900),
+            clip_wave(FLOOD, PLAY_MS + 5_000, PLAY_MS + 7_200, PLAY_MS + 8_900),
+        )
+        <= 1
+    )
 
 
 def test_stands_through_a_power_cut_from_the_store_alone() -> None:
@@ -143,9 +146,12 @@ def test_a_power_cut_before_the_document_is_durable_changes_nothing_and_the_reta
     pole.boot()
     pole.connect()
     pole.run_until(PLAY_MS + 3_500)
-    assert differs_by(
-        pole.heard(PLAY_MS + 1_000, PLAY_MS + 3_400), clip_wave(FLOOD, PLAY_MS, PLAY_MS + 1_000, PLAY_MS + 3_400)
-    ) <= 1
+    assert (
+        differs_by(
+            pole.heard(PLAY_MS + 1_000, PLAY_MS + 3_400), clip_wave(FLOOD, PLAY_MS, PLAY_MS + 1_000, PLAY_MS + 3_400)
+        )
+        <= 1
+    )
 
 
 def test_sounds_though_the_card_refuses_to_write() -> None:

@@ -163,5 +163,3 @@ def test_records_are_numbered_without_gap_chained_and_every_airing_that_started_
 
 def _digest(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
-
-

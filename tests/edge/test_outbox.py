@@ -127,9 +127,7 @@ def test_goes_on_where_it_was_after_a_restart() -> None:
     effect = box.append(FAULT)[0]
     assert isinstance(effect, StoreReport)
     again = outbox(
-        Restored(
-            reports=(StoredReport(number=1, payload=effect.payload),), last_number=1, last_sha256=effect.sha256
-        )
+        Restored(reports=(StoredReport(number=1, payload=effect.payload),), last_number=1, last_sha256=effect.sha256)
     )
     assert sent(again.connected(at(0))) == [1]
     following = again.append(FAULT)[0]

@@ -101,9 +101,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
         lambda node, number: ReportHead(node=node, report_key=KEY, number=number, sha256=bytes(32)), NODES, NUMBERS
     ),
     st.builds(
-        lambda node, first: ReportGap(
-            node=node, report_key=KEY, first=first, last=first, kind="gap", noticed_at_ms=1
-        ),
+        lambda node, first: ReportGap(node=node, report_key=KEY, first=first, last=first, kind="gap", noticed_at_ms=1),
         NODES,
         NUMBERS,
     ),

@@ -134,9 +134,7 @@ class SimulatedStore:
             return False
         match request:
             case StoreDocument(topic=topic, key_id=key_id, counter=counter, sha256=sha256):
-                card.counters[key_id, topic] = LastCounter(
-                    key_id=key_id, topic=topic, counter=counter, sha256=sha256
-                )
+                card.counters[key_id, topic] = LastCounter(key_id=key_id, topic=topic, counter=counter, sha256=sha256)
                 card.documents[topic] = StoredDocument(
                     topic=topic, payload=request.payload, key_id=key_id, counter=counter, sha256=sha256
                 )

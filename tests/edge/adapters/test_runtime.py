@@ -83,9 +83,7 @@ def write_clip(folder: Path) -> MediaReference:
     soundfile.write(path, wave, 48_000, format="OGG", subtype="OPUS")
     data = path.read_bytes()
     path.rename(folder / hashlib.sha256(data).hexdigest())
-    return MediaReference(
-        sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), duration_ms=SECONDS * 1000
-    )
+    return MediaReference(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), duration_ms=SECONDS * 1000)
 
 
 @contextmanager

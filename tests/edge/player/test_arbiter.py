@@ -150,9 +150,7 @@ def test_a_candidate_that_moves_to_later_leaves_the_air_until_then() -> None:
 def test_what_is_due_but_does_not_own_the_air_is_told_with_its_reason() -> None:
     item, flood = candidate("a", 0, 500), candidate("e", 0, 300, kind="emergency")
     slots = slots_of([item, flood], blocked=never, now_ms=SharedMs(T0), horizon_ms=100)
-    decision = Arbiter().decide(
-        slots, [item, flood], blocked=never, gone=lambda _: Reason.STOPPED, now_ms=SharedMs(T0)
-    )
+    decision = Arbiter().decide(slots, [item, flood], blocked=never, gone=lambda _: Reason.STOPPED, now_ms=SharedMs(T0))
     assert decision.denied == ((item, Reason.PRE_EMPTED),)
 
 

@@ -224,9 +224,7 @@ def test_any_order_loss_duplication_and_delay_gives_one_smooth_timeline(
     _assert_in_place(out, ORIGIN - 3_000)
 
 
-def _arrivals(
-    fates: list[tuple[int, int, str]], restart: tuple[int, int] | None
-) -> list[tuple[int, int, AudioPacket]]:
+def _arrivals(fates: list[tuple[int, int, str]], restart: tuple[int, int] | None) -> list[tuple[int, int, AudioPacket]]:
     """(grid sample of arrival, order, packet) by arrival; sent half a second before they are due."""
     found: list[tuple[int, int, AudioPacket]] = []
     origin, epoch, base = ORIGIN, 1, 0
