@@ -10,22 +10,20 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 BOUNCE_S: Final = 0.005
 
 
 class RelayInput:
-    """Writes each change into a trace until it is closed; `factory` is gpiozero's pin factory, None its default."""
+    """Writes each change into a trace until it is closed."""
 
-    def __init__(self, pin: int, trace: Path, *, factory: Any = None) -> None:  # noqa: ANN401 - gpiozero is untyped
+    def __init__(self, pin: int, trace: Path) -> None:
         from gpiozero import DigitalInputDevice  # noqa: PLC0415 - only a bench with wires has it to do with pins
 
         self._pin = pin
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._device = DigitalInputDevice(
-            pin, pull_up=True, bounce_time=BOUNCE_S if factory is None else None, pin_factory=factory
-        )
+        self._device = DigitalInputDevice(pin, pull_up=True, bounce_time=BOUNCE_S)
         self._device.when_activated = lambda: self._write(1)
         self._device.when_deactivated = lambda: self._write(0)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from gpiozero.pins.mock import MockFactory
 
 from simulator import cli
 from simulator.demo.listener import read_pin_trace
-from simulator.device.relay_input import RelayInput
 from simulator.device.sheet import TITLES, Sheet, check, table_of
 
 COMMAND = [sys.executable, "-m", "simulator.cli", "device", "--json"]
@@ -35,14 +34,25 @@ def test_a_sheet_with_a_failed_line_or_none_is_no_pass() -> None:
     assert "không lắp" in str(table_of(Sheet(target="x", checks=(good, bad))).caption)
 
 
+WIRED = """
+import sys, time, pathlib
+from gpiozero import Device
+from simulator.device.relay_input import RelayInput
+eye = RelayInput(22, pathlib.Path(sys.argv[1]))
+pin = Device.pin_factory.pin(22)
+for act in (pin.drive_low, pin.drive_high, pin.drive_low):
+    time.sleep(0.02)  # longer than a bounce
+    act()
+eye.close()
+"""
+"""A bench's wire: gpiozero's own pins without hardware, chosen by its environment variable."""
+
+
 def test_the_eye_on_the_relay_writes_what_the_contact_does(tmp_path: Path) -> None:
-    factory = MockFactory()
-    eye = RelayInput(22, tmp_path / "pins.jsonl", factory=factory)
-    pin = factory.pin(22)
-    for level in (False, True, False):
-        pin.drive_low() if not level else pin.drive_high()
-    eye.close()
-    changes = read_pin_trace(tmp_path / "pins.jsonl")
+    trace = tmp_path / "pins.jsonl"
+    environment = {**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}
+    subprocess.run([sys.executable, "-c", WIRED, str(trace)], env=environment, check=True, timeout=30)
+    changes = read_pin_trace(trace)
     assert changes is not None
     assert [change.is_on for change in changes] == [True, False, True]
 
