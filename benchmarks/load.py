@@ -21,8 +21,8 @@ from rich.console import Console
 from simulator.load.result import table_of
 from simulator.load.run import LoadOptions, run_own
 
-STREAM = LoadOptions(nodes=4_000, seconds=30.0, has_stream=True, has_restart=True, processes=2)
-CONNECTED = LoadOptions(nodes=10_000, seconds=30.0, status_every_s=30.0, orders=5, has_restart=True, processes=2)
+STREAM = LoadOptions(nodes=4_000, seconds=20.0, has_stream=True, has_restart=True, processes=2)
+CONNECTED = LoadOptions(nodes=10_000, seconds=20.0, status_every_s=30.0, orders=5, has_restart=True, processes=2)
 RUNS = {"stream": STREAM, "connected": CONNECTED}
 
 
@@ -31,12 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, help="other than 4,000 and 10,000")
     parser.add_argument("--only", choices=sorted(RUNS), help="one of the runs")
+    parser.add_argument("--herd", type=float, help="seconds to spread reconnects over, other than nodes/300")
     parser.add_argument("--json", action="store_true", help="a line of JSON after each table")
     options = parser.parse_args(arguments)
     for name, wanted in RUNS.items():
         if options.only not in {None, name}:
             continue
-        chosen = wanted if options.nodes is None else dataclasses.replace(wanted, nodes=options.nodes)
+        chosen = dataclasses.replace(wanted, nodes=options.nodes or wanted.nodes, herd_window_s=options.herd)
         result = run_own(chosen, say=lambda text: print(text, file=sys.stderr, flush=True))
         Console(width=120).print(table_of(result))
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")

@@ -100,6 +100,9 @@ def _add_load(commands: Commands) -> None:
     load.add_argument(
         "--rate", type=number_between(1, 1_000, float), default=300.0, metavar="N", help="first connects a second (300)"
     )
+    load.add_argument(
+        "--herd", type=number_between(1, 80, float), metavar="S", help="seconds to spread reconnects over (nodes/300)"
+    )
     where = load.add_mutually_exclusive_group()
     where.add_argument("--controller", type=Path, metavar="CONFIG", help="of the controller that runs here")
     where.add_argument("--own", action="store_true", help="start broker, controller and station (the default)")
@@ -130,6 +133,7 @@ def _load(options: argparse.Namespace) -> int:
         has_restart=options.restart,
         processes=options.processes,
         connections_per_s=options.rate,
+        herd_window_s=options.herd,
     )
     expected = (
         BrokerError,

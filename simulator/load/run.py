@@ -62,6 +62,8 @@ class LoadOptions:
     has_restart: bool = False
     processes: int | None = None
     connections_per_s: float = 300.0
+    herd_window_s: float | None = None
+    """Over how long lost connections come back; None is the controller's own rule."""
 
 
 def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
@@ -112,7 +114,7 @@ class _Run:
             ca_path=str(target.ca_path),
             nodes=target.nodes,
             connections_per_s=options.connections_per_s,
-            herd_window_s=target.herd_window_s,
+            herd_window_s=options.herd_window_s or target.herd_window_s,
         )
         with Generator(settings, processes=options.processes) as crowd:
             connect_s = self._connect(crowd)
