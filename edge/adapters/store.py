@@ -2,7 +2,8 @@
 
 Answers by events on the loop's thread, in the order of the requests. A damaged database is set aside with its
 whole name and a new one is begun: the node comes back from the broker's retained documents, and the fault is on
-record. Numbers of reports go on from the clock then, so that none is given twice.
+record. Numbers of reports go on from the clock then, so that none is given twice. A disk that can be read but not
+written (a worn card) gives what it holds: the node plays its last plan and obeys emergencies, from memory.
 
 Rules kept: one transaction for a document with its counter, one for a report with the airing it opens or closes;
 the queue of requests is bounded, and a request that finds it full fails like one that the disk refuses.
@@ -47,18 +48,19 @@ class SqliteStore:
         self._thread: threading.Thread | None = None
 
     def load(self) -> Restored:
-        """See `Store.load`. Sets a damaged database aside; raises StoreError when none can be made at all."""
+        """See `Store.load`. Sets a damaged database aside; raises StoreError when its folder cannot be made."""
         damage = ""
         self._make_folder()
         try:
             restored = self._load_once()
         except (sqlite3.DatabaseError, StoreError) as error:
             damage = f"{self._path.name} was damaged and set aside: {error}"
-            self._set_aside()
             try:
+                self._set_aside()
                 restored = self._load_once()
-            except sqlite3.DatabaseError as again:
-                raise StoreError(f"{self._path} cannot be made: {again}; check the disk and its rights") from again
+            except (sqlite3.DatabaseError, OSError) as again:
+                damage = f"{self._path} cannot be written ({again}): replace the card; nothing new will be kept"
+                restored = _load_unwritable(self._path)
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
         return replace(restored, damage=damage)
@@ -168,6 +170,17 @@ class SqliteStore:
             self._path.rename(folder / f"{self._path.name}.damaged-{number}")
         for old in aside[: max(0, len(aside) + 1 - SET_ASIDE_MAX)]:
             old.unlink(missing_ok=True)
+
+
+def _load_unwritable(path: Path) -> Restored:
+    """What a database on a disk that cannot be written holds, but for its journal; nothing if it cannot be read."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as database:
+            return load_all(database)
+    except (sqlite3.DatabaseError, StoreError):
+        return Restored()
 
 
 def read_only(folder: Path) -> Restored:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,42 @@ def test_a_disk_that_goes_away_is_answered_and_comes_back(tmp_path: Path) -> Non
 def test_looking_at_a_node_that_never_ran_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="has not run yet"):
         read_only(tmp_path)
+
+
+def test_a_disk_that_cannot_be_written_gives_what_it_holds_and_refuses_the_rest(tmp_path: Path) -> None:
+    with written_once(tmp_path) as folder:
+        told: list[Event] = []
+        store = SqliteStore(folder, post=told.append)
+        restored = store.load()
+        store.store_report(StoreReport(number=2, payload=b"y", sha256=bytes(32), open_airing=None))
+        store.close()
+    assert [report.payload for report in restored.reports] == [b"x"]
+    assert "cannot be written" in restored.damage
+    assert [type(event) for event in told] == [ReportStoreFailed]
+
+
+@contextmanager
+def written_once(tmp_path: Path) -> Iterator[Path]:
+    """A node's folder with one report in it, on a file system that has become read-only."""
+    told: list[Event] = []
+    folder = tmp_path / "card"
+    store = SqliteStore(folder, post=told.append)
+    store.load()
+    store.store_report(StoreReport(number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.close()
+    if os.geteuid() != 0:
+        for path in [folder, *folder.iterdir()]:
+            path.chmod(path.stat().st_mode & ~0o222)
+        yield folder
+        folder.chmod(0o700)
+        return
+    mount(str(folder), str(folder), "--bind")
+    try:
+        mount(str(folder), "-o", "remount,bind,ro")
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
