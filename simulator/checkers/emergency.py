@@ -65,7 +65,7 @@ class EmergencyReach:
     ) -> Iterator[Violation]:
         over_ns = fact.ends_ns if fact.cleared_ns is None else fact.cleared_ns
         from_ns = evidence.calm_since(facts.name, fact.raised_ns)
-        by_ns = from_ns + self.bound_ns + facts.edge_ns
+        by_ns = from_ns + self.bound_ns + 2 * facts.edge_ns  # one probe may fall into a pause
         if from_ns == fact.raised_ns:
             by_ns = max(by_ns, fact.plays_ns + self.bound_ns)
         is_reachable = by_ns < min(over_ns, evidence.ends_ns) and evidence.is_calm(facts.name, from_ns, by_ns)

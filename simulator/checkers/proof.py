@@ -38,6 +38,7 @@ class _Airing:
     starts: int = 0
     finishes: int = 0
     audible_ms: int = 0
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class Proof:
                 continue
             ids = {permit.id for permit in evidence.permits_of(heard)}
             covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]
+            if len(covering) > 1:  # one that was cut off has no known end: a later one tells where it was
+                covering = [name for name in covering if not airings[name].is_cut_off] or covering
             if not covering or (len(covering) > 1 and self._slack_ns(facts, heard.begins_ns, heard.ends_ns) < S_NS):
                 many = f"{len(covering)} airings ({', '.join(covering)})" if covering else "no airing"
                 what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
@@ -141,7 +144,8 @@ def _airings(evidence: Evidence) -> dict[str, dict[str, _Airing]]:
             airing.begins_ns = at_ns
         else:
             airing.finishes += 1
-            airing.ends_ns = None if record.reason == Reason.POWER_CUT else at_ns
+            airing.is_cut_off = record.reason == Reason.POWER_CUT
+            airing.ends_ns = None if airing.is_cut_off else at_ns
             airing.audible_ms = record.audible_ms
     return found
 
