@@ -42,8 +42,8 @@ TURNS_WAITING_MAX: Final = 2_048
 """Turns between the agent and the recorder's thread: minutes of a stream, should the card stand still."""
 BLOCK_TURNS_MAX: Final = 512
 """A block is written when so many turns are in it ..."""
-BLOCK_S_MAX: Final = 10.0
-"""... or it is this old: one small write each ten seconds of activity is little to an SD card."""
+BLOCK_S_MAX: Final = 60.0
+"""... or it is this old: one small write a minute is little to an SD card."""
 FILES: Final = 4
 """The room is shared by this many files, so that the oldest quarter goes when a new one begins."""
 OPENINGS_MAX: Final = 16

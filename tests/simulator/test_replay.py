@@ -125,7 +125,7 @@ def test_files_are_bounded_and_a_log_without_its_beginning_is_replayed(tmp_path:
     pole.introduce()
     for _ in range(40):
         pole.run_for(120_000)
-        wait_until_written(tmp_path, pole)
+        wait_until_written(pole)
     pole.stop()
     files = flight_files(tmp_path / "flight")
     assert 2 <= len(files) <= 6
@@ -139,20 +139,30 @@ def test_files_are_bounded_and_a_log_without_its_beginning_is_replayed(tmp_path:
     assert found.turns > found.settling
 
 
-def wait_until_written(folder: Path, pole: Pole) -> None:
+def wait_until_written(pole: Pole) -> None:
     """The recorder's thread has taken what the virtual hours made."""
-    del folder
     deadline_s = time.monotonic() + 5
     while pole.recorder is not None and pole.recorder.waiting and time.monotonic() < deadline_s:
         time.sleep(0.001)
 
 
-def test_a_day_has_its_bound_and_the_log_says_so(tmp_path: Path) -> None:
-    busy_hour(tmp_path, bytes_a_day_max=6_000)
-    written = sum(path.stat().st_size for path in flight_files(tmp_path / "flight"))
-    assert written < 30_000
+def test_a_day_has_its_bound_and_the_next_one_says_what_is_left_out(tmp_path: Path) -> None:
+    """The virtual day (UTC) ends an hour after the pole began."""
+    pole = Pole(recorder=settings(tmp_path, bytes_a_day_max=4_000))
+    pole.introduce()
+    written = 0
+    for minutes in range(2, 80, 2):
+        pole.run_for(120_000)
+        wait_until_written(pole)
+        if minutes == 56:
+            written = sum(path.stat().st_size for path in flight_files(tmp_path / "flight"))
+    pole.stop()
+    assert 1_000 < written < 8_000
     entries = list(read_log(tmp_path / "flight"))
-    assert written < 6_000 or any(isinstance(entry, Gap) for entry in entries)
+    assert any(isinstance(entry, Gap) and entry.left_out > 10 for entry in entries)
+    found = replay(entries)
+    assert found.runs == 2
+    assert found.differences == []
 
 
 def test_no_sound_and_no_key_is_written(tmp_path: Path, pki: Any) -> None:
