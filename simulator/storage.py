@@ -118,7 +118,7 @@ class SimulatedStore:
         self._is_abandoned = False
 
     def load(self) -> Restored:
-        """See `Store.load`; raises StoreError when the card takes no journal at all."""
+        """See `Store.load`; a card that takes no journal gives what it holds, and says so."""
         damage = ""
         try:
             contents, is_torn = _read(self._disk.read(JOURNAL))
@@ -131,7 +131,7 @@ class SimulatedStore:
             if is_torn or not self._disk.exists(JOURNAL) or len(self._disk.read(JOURNAL)) > JOURNAL_BYTES_MAX:
                 self._write_anew(contents)
         except DiskError as error:
-            raise StoreError(f"{JOURNAL} cannot be made: {error}; check the disk and its rights") from error
+            damage = f"{JOURNAL} cannot be written ({error}): replace the card; nothing new will be kept"
         return contents.restored(damage)
 
     def store_document(self, effect: StoreDocument) -> None:

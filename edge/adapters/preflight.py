@@ -124,7 +124,10 @@ def _check_state_folder(folder: Path, findings: Findings) -> None:
     except OSError as error:
         findings.problems.append(f"state_dir: {folder} cannot be made: {error.strerror}")
         return
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        # a worn card: the node plays what it holds, and reports the fault
+        findings.warnings.append(f"state_dir: {folder} is on a disk that can only be read; replace the card")
+    elif not os.access(folder, os.W_OK | os.X_OK):
         findings.problems.append(f"state_dir: {folder} cannot be written by this user; chown it to the service's user")
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,13 +175,18 @@ class SqliteStore:
 
 
 def _load_unwritable(path: Path) -> Restored:
-    """What a database on a disk that cannot be written holds, but for its journal; nothing if it cannot be read."""
+    """What a database on a disk that cannot be written holds; nothing if it cannot be read.
+
+    SQLite needs to write beside a journal, so both are read from a copy in the system's temporary folder.
+    """
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        ) as database:
-            return load_all(database)
-    except (sqlite3.DatabaseError, StoreError):
+        with tempfile.TemporaryDirectory(prefix="loaxa-") as folder:
+            for file in (path, path.with_name(path.name + "-wal")):
+                if file.exists():
+                    shutil.copyfile(file, Path(folder) / file.name)
+            with contextlib.closing(_connect(Path(folder) / path.name)) as database:
+                return load_all(database)
+    except (sqlite3.DatabaseError, StoreError, OSError):
         return Restored()
 
 
