@@ -7,7 +7,8 @@ of each file.
 
 Rules kept:
 - at most `bytes_max` on the disk and `bytes_a_day_max` written a day; packets of sound are the first to be left out;
-- nothing is synced: the system writes in its own time, and a power cut costs the last minute at most;
+- nothing is synced: the system writes in its own time, and a power cut costs the last ten seconds, or a
+  minute in which nothing happened;
 - a disk that fails costs the recording, never the node.
 """
 
@@ -26,7 +27,7 @@ from typing import Any, Final
 from edge import flight_log
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect
-from edge.events import Booted, Event
+from edge.events import Booted, Event, Measured, Wake
 from edge.flight_keyframe import Keyframe
 from edge.flight_log import Begin, Entry, Gap
 from edge.player.ports import ClipReader, OpusDecoder
@@ -42,8 +43,10 @@ TURNS_WAITING_MAX: Final = 2_048
 """Turns between the agent and the recorder's thread: minutes of a stream, should the card stand still."""
 BLOCK_TURNS_MAX: Final = 512
 """A block is written when so many turns are in it ..."""
-BLOCK_S_MAX: Final = 60.0
-"""... or it is this old: one small write a minute is little to an SD card."""
+BLOCK_S_MAX: Final = 10.0
+"""... or it is this old, ..."""
+QUIET_BLOCK_S_MAX: Final = 60.0
+"""... or this, where nothing has happened but the hands of the clock: one small write a minute spares an SD card."""
 FILES: Final = 4
 """The room is shared by this many files, so that the oldest quarter goes when a new one begins."""
 OPENINGS_MAX: Final = 16
@@ -146,6 +149,7 @@ class FlightRecorder:
         self._tape = _Tape(settings)
         self._keyframe = Keyframe()
         self._block_since_ns = 0
+        self._block_s_max = BLOCK_S_MAX
         self._thread = threading.Thread(target=self._work, name="flight-recorder", daemon=True)
         self._thread.start()
 
@@ -173,14 +177,14 @@ class FlightRecorder:
         is_open = True
         while is_open:
             turn: Turn | None = None
-            wait_s = max(0.0, begun_s + BLOCK_S_MAX - time.monotonic()) if block else None
+            wait_s = max(0.0, begun_s + self._block_s_max - time.monotonic()) if block else None
             with contextlib.suppress(queue.Empty):
                 turn = self._turns.get(timeout=wait_s)
                 is_open = turn is not None
             if turn is not None:
                 begun_s = begun_s if block else time.monotonic()
                 self._write_down(block, *turn)
-            is_old = time.monotonic() - begun_s >= BLOCK_S_MAX
+            is_old = time.monotonic() - begun_s >= self._block_s_max
             if block and (is_old or not is_open or len(block) >= BLOCK_TURNS_MAX):
                 self._tape.write(block)
                 block = []
@@ -189,11 +193,13 @@ class FlightRecorder:
         self, block: list[Entry], event: Event, now: Now, effects: Sequence[Effect], openings: list[list[Any]]
     ) -> None:
         """Add a turn to the block, or leave it out; begin a new file where the old one is full or was broken off."""
-        if block and now.monotonic_ns - self._block_since_ns >= BLOCK_S_MAX * NS_PER_S:
+        if block and now.monotonic_ns - self._block_since_ns >= self._block_s_max * NS_PER_S:
             self._tape.write(block)
             block.clear()
         if not block:
-            self._block_since_ns = now.monotonic_ns
+            self._block_since_ns, self._block_s_max = now.monotonic_ns, QUIET_BLOCK_S_MAX
+        if not isinstance(event, (Wake, Measured)):
+            self._block_s_max = BLOCK_S_MAX
         missed, self._missed = self._missed, 0
         if missed:
             block.append(Gap(left_out=missed, why="the recorder could not follow"))
