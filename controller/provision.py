@@ -24,6 +24,7 @@ from controller.standing import Standing
 from protocol.errors import ProtocolError
 from protocol.identity import area_audience, node_audience
 from protocol.messages import Assignment, BroadcastClass, Document, MediaReference, Plan
+from protocol.reconnect import herd_window_s
 from protocol.topics import TopicName, topic
 from protocol.units import Now, SharedMs
 
@@ -138,7 +139,7 @@ class Provision:
                 gain_db=node.gain_db,
                 emergency_gain_db=node.emergency_gain_db,
                 prepared_clips=tuple(dict.fromkeys(clips))[:PREPARED_CLIPS_MAX],
-                herd_window_s=max(5, len(site.nodes) // 300),
+                herd_window_s=herd_window_s(len(site.nodes)),
             )
 
         stands = self._stands(topic_, Assignment)

@@ -12,19 +12,15 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from controller.adapters.config_file import read_config
 from controller.adapters.development_pki import make_development_pki
 from controller.areas import Area, AreaTree
+from protocol.reconnect import herd_window_s
 from simulator.bench_site import CLIP, CONTROLLER, FEED, LOOPBACK, BenchSite, SitePlan, write_site
 from simulator.demo.console import Console
 from simulator.load.identities import load_authority, make_identities, new_report_key_hex
 from simulator.load.light_node import LightSettings
-
-HANDSHAKES_PER_S: Final = 300
-"""What one broker core takes beside a live stream; the herd window follows from it, as in the controller."""
-HERD_WINDOW_S_MIN: Final = 5
 
 
 class TargetError(Exception):
@@ -47,7 +43,7 @@ class Target:
     @property
     def herd_window_s(self) -> int:
         """As the controller assigns it."""
-        return max(HERD_WINDOW_S_MIN, len(self.nodes) // HANDSHAKES_PER_S)
+        return herd_window_s(len(self.nodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.reconnect import CEILING_S, STABLE_AFTER_S, Backoff
+from protocol.reconnect import CEILING_S, STABLE_AFTER_S, Backoff, herd_window_s
 
 uniform = st.floats(min_value=0, max_value=1, exclude_max=True)
 
@@ -39,3 +40,8 @@ def test_connections_that_do_not_last_are_failures_but_for_the_first() -> None:
         backoff, wait_s = backoff.after_loss(1.0, lasted_s=0.1, herd_window_s=5)
         waits_s.append(wait_s)
     assert waits_s == [5, 4, 8, 16, 32]
+
+
+@pytest.mark.parametrize(("nodes", "seconds"), [(0, 5), (3, 5), (700, 7), (4_000, 40), (5_000, 50), (100_000, 50)])
+def test_a_fleet_returns_at_a_hundred_a_second_within_a_minute(nodes: int, seconds: int) -> None:
+    assert herd_window_s(nodes) == seconds
