@@ -97,7 +97,12 @@ class Documents:
         return Outcome(effects=tuple(effects), came=tuple(came))
 
     def receive(self, topic: str, payload: bytes, now: Now) -> Outcome:
-        """Judge what was received; raises Refusal, which the caller counts."""
+        """Judge what was received; raises Refusal, which the caller counts.
+
+        An empty message says that a retained one was taken away; what that one said stands until it expires.
+        """
+        if not payload:
+            return Outcome()
         accepted = self._guard.open(topic, payload, now)
         if (topic, accepted.sha256) in self._pending:
             return Outcome()

@@ -104,6 +104,16 @@ def test_stands_through_a_power_cut_from_the_store_alone() -> None:
     assert pole.unpowered_samples() == 0
 
 
+def test_an_emptied_topic_ends_nothing_and_is_no_refusal() -> None:
+    pole = prepared_pole()
+    raise_flood(pole)
+    pole.run_until(PLAY_MS + 1_000)
+    pole.deliver(EMERGENCY_TOPIC, b"", retain=True)
+    pole.run_until(PLAY_MS + 35_000)
+    assert pole.heard(PLAY_MS + 30_000, PLAY_MS + 35_000).any()
+    assert pole.telemetry().get("refused", {}) == {}
+
+
 def test_ends_by_itself() -> None:
     pole = prepared_pole()
     raise_flood(pole, sounds_until_ms=PLAY_MS + 7_000)
