@@ -41,6 +41,8 @@ class Disk:
         self.foreign_bytes = 0
         """What others (logs, the system) take of the room."""
         self.is_read_only = False
+        self.delay_ns = 0
+        """What a sync takes longer than usual: a card that tidies up inside."""
         self.writes = 0
         self._world = world
         self._name = name

@@ -76,8 +76,8 @@ class PoleFaults:
                 card = None if pole.process is None else pole.process.card
                 if isinstance(card, SimulatedCard):
                     card.hold_up(given["for_ms"] * NS_PER_MS)
-            case "card_drift" | "storage_slow":
-                self._world.record(pole.name, "fault_without_effect", kind=fault.kind)
+            case "card_drift":
+                pole.set_card_drift(given["ppb"])
             case _:
                 self._holding.hold(fault)
 
@@ -129,6 +129,10 @@ def _lock(pole: Pole, *, is_read_only: bool) -> None:
     pole.disk.is_read_only = is_read_only
 
 
+def _slow(pole: Pole, delay_ns: int) -> None:
+    pole.disk.delay_ns = delay_ns
+
+
 def _mains_back(pole: Pole) -> None:
     if pole.is_on:
         pole.mains.switch(on=True)
@@ -146,6 +150,7 @@ _HELD: Final[dict[str, tuple[Callable[[Pole, dict[str, int]], object], Callable[
     "pins_door": (lambda pole, _: pole.door.set(True), lambda pole: pole.door.set(False)),
     "pins_button": (lambda pole, _: pole.button.set(True), lambda pole: pole.button.set(False)),
     "storage_full": (lambda pole, _: _fill(pole, _FULL_BYTES), lambda pole: _fill(pole, 0)),
+    "storage_slow": (lambda pole, given: _slow(pole, given["delay_ms"] * NS_PER_MS), lambda pole: _slow(pole, 0)),
     "storage_read_only": (
         lambda pole, _: _lock(pole, is_read_only=True),
         lambda pole: _lock(pole, is_read_only=False),

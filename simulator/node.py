@@ -31,7 +31,7 @@ from simulator.media_server import MediaServer, Recording
 from simulator.network import Network
 from simulator.node_process import NodeProcess, ProbeSettings, SoundMode
 from simulator.pattern import Tags
-from simulator.sound_card import SimulatedCardSettings
+from simulator.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.workshop import SyntheticDecoder
 from simulator.world import Timer, World
 
@@ -130,6 +130,7 @@ class Pole:
         self.decisions: deque[tuple[int, LogDecision]] = deque(maxlen=DECISIONS_KEPT)
         self.on_decision: list[Callable[[Pole, LogDecision], None]] = []
         self.process: NodeProcess | None = None
+        self.card_drift_ppb = settings.card.drift_ppb
         self._off_since_ns = 0
         self._boot_timer: Timer | None = None
         self._chance = world.chance(f"pole/{self.name}")
@@ -203,6 +204,13 @@ class Pole:
         name = f"{self.name}/{self.world.now_ns}"
         self.disk = disk or Disk(self.world, name, capacity_bytes=self.settings.disk_bytes)
         self.world.record(self.name, "disk_replaced")
+
+    def set_card_drift(self, drift_ppb: int) -> None:
+        """The sound card's crystal runs at another rate from here on, through restarts too; a quiet card has none."""
+        self.card_drift_ppb = drift_ppb
+        card = None if self.process is None else self.process.card
+        if isinstance(card, SimulatedCard):
+            card.set_drift(drift_ppb)
 
     def step_clock(self, by_ns: int) -> None:
         """Somebody or something sets the system clock."""

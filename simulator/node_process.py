@@ -8,7 +8,7 @@ more happens at all). An exception in the agent ends the simulation, for it is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -230,7 +230,7 @@ class NodeProcess:
         return SimulatedCard(
             pole.world,
             pole.clock,
-            pole.settings.card,
+            replace(pole.settings.card, drift_ppb=pole.card_drift_ppb),
             render=self.agent.render,
             on_event=on_event,
             name=pole.name,

@@ -78,7 +78,9 @@ class SimulatedCard:
         self._card_clock = CardClock()
         self._ring = Ring(settings.ahead_frames)
         self._is_plugged = settings.is_plugged
-        self._opened_ns = 0
+        self._drift_ppb = settings.drift_ppb
+        self._paced_from_ns = 0
+        self._paced_from_frame = 0
         self._frame = 0
         self._past_frames = 0
         self._underruns = 0
@@ -127,6 +129,14 @@ class SimulatedCard:
         """The node's loop is busy for a while and renders nothing."""
         self._busy_until_ns = self._world.now_ns + duration_ns
 
+    def set_drift(self, drift_ppb: int) -> None:
+        """The crystal's rate changes from here on; what lies in the buffer is written down already (16 us at most)."""
+        rate = SAMPLE_RATE_HZ * (_PARTS + self._drift_ppb)
+        frames = (self._world.now_ns - self._paced_from_ns) * rate // (NS_PER_S * _PARTS)
+        self._paced_from_ns += frames * NS_PER_S * _PARTS // rate
+        self._paced_from_frame += frames
+        self._drift_ppb = drift_ppb
+
     @property
     def _buffered_frames(self) -> int:
         return self._settings.block_frames * self._settings.buffered_blocks
@@ -156,7 +166,7 @@ class SimulatedCard:
             return
         self._past_frames += self._frame
         self._frame, self._is_primed, self._rendered_until = 0, False, -1
-        self._opened_ns = self._world.now_ns
+        self._paced_from_ns, self._paced_from_frame = self._world.now_ns, 0
         self._ring.reset()
         self._card_clock.reset()
         self._path = f"{self._name} paced by the device"
@@ -180,8 +190,8 @@ class SimulatedCard:
 
     def _heard_at(self, frame: int) -> int:
         """The true instant at which a frame is heard, by the card's own crystal."""
-        frames = frame + self._buffered_frames
-        return self._opened_ns + frames * NS_PER_S * _PARTS // (SAMPLE_RATE_HZ * (_PARTS + self._settings.drift_ppb))
+        frames = frame + self._buffered_frames - self._paced_from_frame
+        return self._paced_from_ns + frames * NS_PER_S * _PARTS // (SAMPLE_RATE_HZ * (_PARTS + self._drift_ppb))
 
     def _pull(self) -> None:
         """There is room for a block in the buffer."""

@@ -126,3 +126,20 @@ def test_the_same_seed_is_heard_the_same() -> None:
         world.run_for(10 * NS_PER_S)
         heard.append([(each.at_true_ns, each.samples.tobytes()) for each in pole.card.heard])
     assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("ppb", [-200_000, 200_000])
+def test_a_card_whose_crystal_moves_pulls_at_the_new_rate_and_stays_in_step(ppb: int) -> None:
+    world = World(seed=17)
+    pole = Pole(world)
+    world.run_for(20 * NS_PER_S)
+    before = pole.card.statistics.frames
+    pole.card.set_drift(ppb)
+    world.run_for(100 * NS_PER_S)
+    pulled = pole.card.statistics.frames - before
+    assert abs(pulled - 4_800_000 * (1 + ppb / 1e9)) <= 2 * 1_920  # whole blocks; a card that ignored it: 960 off
+    begins = [each.at_true_ns for each in pole.card.heard if each.at_true_ns > world.now_ns - 50 * NS_PER_S]
+    block_ns = (begins[-1] - begins[0]) / (len(begins) - 1)
+    assert block_ns == pytest.approx(40 * NS_PER_MS / (1 + ppb / 1e9), abs=2)
+    assert pole.card.statistics.underruns == 0
+    assert max(np.abs(pole.errors_ms(world.now_ns - 30 * NS_PER_S))) < 1.0

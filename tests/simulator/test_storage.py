@@ -184,3 +184,24 @@ def test_names_survive_in_order_and_a_sync_keeps_them_all() -> None:
     with pytest.raises(DiskError, match="no space"):
         disk.append("a", bytes(11))
     assert disk.names() == ()
+
+
+def test_a_slow_card_answers_late_and_one_after_the_other() -> None:
+    computer = Computer()
+    computer.disk.delay_ns = 2 * 10**9
+    computer.store.store_report(report(1))
+    computer.store.store_report(report(2))
+    answered = []
+    for _ in range(5):
+        computer.let_pass(10**9)
+        answered.append(len(computer.events))
+    assert answered == [0, 0, 1, 1, 2]
+
+
+def test_a_stop_writes_what_a_slow_card_takes_in_its_five_seconds() -> None:
+    computer = Computer()
+    computer.disk.delay_ns = 2 * 10**9
+    for number in (1, 2, 3):
+        computer.store.store_report(report(number))
+    computer.store.close()
+    assert [event.number for event in computer.events if isinstance(event, ReportStored)] == [1, 2]

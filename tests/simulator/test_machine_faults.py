@@ -1,0 +1,67 @@
+"""Faults of whole machines: each has its effect on the pole, and ends."""
+
+from __future__ import annotations
+
+from protocol.units import NS_PER_S
+from simulator.commune import Province, ProvinceSettings
+from simulator.fault_ports import FaultRunner
+from simulator.faults import Fault, FaultPlan
+from simulator.machine_faults import connect_all
+from simulator.node import PoleSettings
+from simulator.node_process import ProbeSettings, SoundMode
+from simulator.sound_card import SimulatedCard
+from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
+
+POLE = "N0001"
+
+
+def province(pole: PoleSettings | None = None) -> Province:
+    settings = ProvinceSettings(controller=usual_commune(poles=1), media=MEDIA, pole=pole or PoleSettings())
+    return Province(settings, seed=1)
+
+
+def suffer(place: Province, kind: str, **parameters: int) -> None:
+    runner = FaultRunner(place.world)
+    connect_all(runner, place)
+    runner.schedule(FaultPlan(faults=(Fault(at_ms=0, kind=kind, target=POLE, parameters=parameters),)))
+
+
+def pulled_in(place: Province, seconds: int) -> int:
+    process = place.poles[POLE].process
+    assert process is not None
+    assert isinstance(process.card, SimulatedCard)
+    process.card.start()
+    place.run_for(1)
+    before = process.card.statistics.frames
+    place.run_for(seconds)
+    return process.card.statistics.frames - before
+
+
+def test_a_drifting_card_pulls_faster_and_still_does_after_a_restart() -> None:
+    place = province(PoleSettings(sound=SoundMode.FULL))
+    suffer(place, "card_drift", ppb=200_000)
+    place.run_for(1)
+    place.poles[POLE].restart_process()
+    place.run_for(60)
+    assert pulled_in(place, 400) > 400 * 48_000 + 1_920  # 3,840 frames more than a true crystal's, less a block
+
+
+def seconds_to_sound(place: Province) -> int:
+    place.press(COMMUNE, FLOOD)
+    for second in range(60):
+        place.run_for(1)
+        if place.sounding("media:flood"):
+            return second
+    return 60
+
+
+def test_a_slow_card_holds_up_an_emergency_until_it_is_over() -> None:
+    place = province(PoleSettings(probe=ProbeSettings(every_ns=NS_PER_S)))
+    place.run_for(60)
+    suffer(place, "storage_slow", delay_ms=5_000, for_ms=100_000)
+    place.run_for(1)
+    assert 4 <= seconds_to_sound(place) <= 8
+    place.all_clear()
+    place.run_for(110)
+    assert place.poles[POLE].disk.delay_ns == 0
+    assert seconds_to_sound(place) <= 2
