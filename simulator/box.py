@@ -44,6 +44,11 @@ class Line:
             del times[: CHANGES_KEPT // 2], levels[: CHANGES_KEPT // 2]
         return True
 
+    @property
+    def latest(self) -> bool:
+        """Its level after every change that is on its way."""
+        return self._levels[-1]
+
     def at(self, true_ns: int) -> bool:
         """Its level at an instant; before the oldest change that is remembered, the oldest level."""
         return self._levels[max(0, bisect_right(self._times, true_ns) - 1)]
@@ -79,11 +84,11 @@ class Mains:
         """Whether there is power now."""
         return self.supply.at(self._world.now_ns)
 
-    def switch(self, *, on: bool) -> None:
-        """The power fails or returns."""
+    def switch(self, *, on: bool, sensed: bool | None = None) -> None:
+        """The power fails or returns; `sensed` is the grid alone, where a battery feeds the box."""
         now_ns = self._world.now_ns
         self.supply.set(now_ns, on)
-        self.sense.set(now_ns + self.SENSE_NS, on)
+        self.sense.set(now_ns + self.SENSE_NS, on if sensed is None else sensed)
 
 
 class Relay:
@@ -92,6 +97,10 @@ class Relay:
     def __init__(self, world: World, name: str, mains: Mains, settings: RelaySettings | None = None) -> None:
         self.commanded = Line(at_ns=world.now_ns, level=False)
         self.contact = Line(at_ns=world.now_ns, level=False)
+        self.is_cool = Line(at_ns=world.now_ns, level=True)
+        """The amplifier's thermal cut-out."""
+        self.on_move: Callable[[], None] | None = None
+        """Called when the contact has moved or is about to."""
         self._world = world
         self._name = name
         self._mains = mains
@@ -122,6 +131,7 @@ class Relay:
         now_ns = self._world.now_ns
         self.contact.set(now_ns, self.commanded.at(now_ns) if level is None else level)
         self._world.record(self._name, "relay_stuck", level=level)
+        self._tell()
 
     def break_pin(self, *, is_broken: bool = True) -> None:
         """The pin cannot be driven any more, or can again."""
@@ -130,7 +140,7 @@ class Relay:
 
     def is_powered_at(self, true_ns: int) -> bool:
         """Whether the amplifier really had power at an instant."""
-        return self.contact.at(true_ns) and self._mains.supply.at(true_ns)
+        return self.contact.at(true_ns) and self._mains.supply.at(true_ns) and self.is_cool.at(true_ns)
 
     def _move(self, *, on: bool) -> None:
         self._world.record(self._name, "relay", on=on)
@@ -143,6 +153,11 @@ class Relay:
             self.contact.set(at_ns + settings.bounce_ns, False)
             at_ns += 2 * settings.bounce_ns
             self.contact.set(at_ns, True)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_move is not None:
+            self.on_move()
 
 
 class InputLine:

@@ -27,6 +27,7 @@ from simulator.broker import Broker, BrokerSettings
 from simulator.controller import Asked, ControllerSettings, SimulatedController
 from simulator.disk import Disk
 from simulator.media_server import MediaServer, Recording
+from simulator.microphone import Microphone
 from simulator.network import Network
 from simulator.node import NodeTrust, Pole, PoleSettings, Surroundings
 from simulator.pattern import Tags
@@ -158,6 +159,14 @@ class Province:
     def stop_relay(self, stream: str) -> Asked:
         """Somebody ends a relay."""
         return self.controller.ask(StopRelay(stream=stream))
+
+    def microphone(self, name: str) -> Microphone:
+        """A microphone on a pole, which hears every horn of the province from there."""
+        return Microphone(
+            name,
+            {each: pole.settings.place for each, pole in self.poles.items()},
+            {each: pole.ear.sounds for each, pole in self.poles.items()},
+        )
 
     def cut_area(self, area: str) -> None:
         """A village's exchange is down: its poles reach nobody."""

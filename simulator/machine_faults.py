@@ -133,11 +133,6 @@ def _slow(pole: Pole, delay_ns: int) -> None:
     pole.disk.delay_ns = delay_ns
 
 
-def _mains_back(pole: Pole) -> None:
-    if pole.is_on:
-        pole.mains.switch(on=True)
-
-
 _HELD: Final[dict[str, tuple[Callable[[Pole, dict[str, int]], object], Callable[[Pole], object]]]] = {
     "clock_drift": (
         lambda pole, given: pole.clock.set_drift(given["ppb"]),
@@ -146,7 +141,7 @@ _HELD: Final[dict[str, tuple[Callable[[Pole, dict[str, int]], object], Callable[
     "clock_unsynchronised": (lambda pole, _: pole.clock.lose_discipline(), lambda pole: pole.clock.synchronise()),
     "card_unplugged": (lambda pole, _: _plug(pole, is_plugged=False), lambda pole: _plug(pole, is_plugged=True)),
     "pins_stuck": (lambda pole, given: pole.relay.stick(bool(given["level"])), lambda pole: pole.relay.stick(None)),
-    "pins_mains": (lambda pole, _: pole.mains.switch(on=False), _mains_back),
+    "pins_mains": (lambda pole, _: pole.lose_mains(), lambda pole: pole.regain_mains()),
     "pins_door": (lambda pole, _: pole.door.set(True), lambda pole: pole.door.set(False)),
     "pins_button": (lambda pole, _: pole.button.set(True), lambda pole: pole.button.set(False)),
     "storage_full": (lambda pole, _: _fill(pole, _FULL_BYTES), lambda pole: _fill(pole, 0)),

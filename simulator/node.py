@@ -27,7 +27,9 @@ from simulator.clock import BUILD_DATE_NS, ClockSettings, NodeClock
 from simulator.delay import WIRED, AccessSettings
 from simulator.disk import CAPACITY_BYTES, Disk
 from simulator.ear import Ear
+from simulator.enclosure import Enclosure, EnclosureSettings
 from simulator.media_server import MediaServer, Recording
+from simulator.microphone import Place
 from simulator.network import Network
 from simulator.node_process import NodeProcess, ProbeSettings, SoundMode
 from simulator.pattern import Tags
@@ -74,6 +76,8 @@ class PoleSettings:
     card: SimulatedCardSettings = field(default_factory=SimulatedCardSettings)
     boot: BootSettings = field(default_factory=BootSettings)
     disk_bytes: int = CAPACITY_BYTES
+    enclosure: EnclosureSettings = field(default_factory=EnclosureSettings)
+    place: Place = field(default_factory=Place)
     new_decoder: Callable[[], OpusDecoder] = SyntheticDecoder
     new_agent: type[Agent] = Agent
     """The product's agent; a test of a checker plants a faulty one."""
@@ -124,6 +128,9 @@ class Pole:
         self.disk = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
         self.mains: Final = Mains(world)
         self.relay: Final = Relay(world, self.name, self.mains)
+        self.enclosure: Final = Enclosure(
+            world, self.name, settings.enclosure, mains=self.mains, relay=self.relay, on_empty=self._go_dark
+        )
         self.door: Final = InputLine(world)
         self.button: Final = InputLine(world)
         self.ear: Final = Ear(world, self.name, surroundings.tags, self.relay)
@@ -132,6 +139,7 @@ class Pole:
         self.process: NodeProcess | None = None
         self.card_drift_ppb = settings.card.drift_ppb
         self._off_since_ns = 0
+        self._is_unplugged = False
         self._boot_timer: Timer | None = None
         self._chance = world.chance(f"pole/{self.name}")
 
@@ -145,12 +153,30 @@ class Pole:
         self._start_process()
 
     def cut_power(self) -> None:
-        """The mains fail, or somebody pulls the plug; there is no battery."""
+        """Somebody pulls the plug inside the box: no battery helps."""
+        self._is_unplugged = True
+        self._go_dark()
+
+    def lose_mains(self) -> None:
+        """The grid fails: a battery takes over until it is empty; without one only the amplifier is dead."""
+        self.enclosure.switch_grid(on=False)
+        if self.is_on:
+            self.enclosure.switch_computer(on=True)
+
+    def regain_mains(self) -> None:
+        """The grid is back."""
+        self.enclosure.switch_grid(on=True)
+        if self.is_on:
+            self.enclosure.switch_computer(on=True)
+        elif not self._is_unplugged:
+            self.restore_power()
+
+    def _go_dark(self) -> None:
         if not self.is_on:
             return
         self.world.record(self.name, "power_cut")
-        self.mains.switch(on=False)
         self.relay.release()
+        self.enclosure.switch_computer(on=False)
         self._off_since_ns = self.world.now_ns
         self.world.cancel(self._boot_timer)
         process, self.process = self.process, None
@@ -160,11 +186,12 @@ class Pole:
         self.disk.lose_power()
 
     def restore_power(self) -> None:
-        """The mains are back: the machine boots."""
-        if self.is_on:
+        """The plug is in again: the machine boots, unless its battery is empty and the grid away."""
+        self._is_unplugged = False
+        if self.is_on or (self.enclosure.battery is not None and not self.enclosure.is_fed):
             return
         self.world.record(self.name, "power_back")
-        self.mains.switch(on=True)
+        self.enclosure.switch_computer(on=True)
         self.host.is_on = True
         self._boot_timer = self.world.after(self.settings.boot.boot_ns, self._boot)
 

@@ -26,11 +26,14 @@ from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.broker import BrokerSettings
 from simulator.chance import stream_of
 from simulator.checkers.table import CHECKERS
+from simulator.climate import BatterySettings, WeatherKind
 from simulator.clock import ClockSettings
 from simulator.commune import ProvinceSettings
 from simulator.delay import MOBILE, WIRED
+from simulator.enclosure import EnclosureSettings
 from simulator.faults import KINDS, FaultError, FaultPlan, check_faults
 from simulator.media_server import recording
+from simulator.microphone import Place
 from simulator.node import BootSettings, PoleSettings, Rtc
 from simulator.node_process import ProbeSettings, SoundMode
 from simulator.scenario_steps import Expectation, SimulatedNode, Step
@@ -45,6 +48,9 @@ DRIFT_PPB_MAX: Final = 30_000
 """Crystals of a Raspberry Pi and of cheap sound cards, from -10 to 60 degrees."""
 RESIDUAL_PPB_MAX: Final = 20
 """What chrony leaves."""
+
+
+ROW_POLES: Final = 10
 
 
 class ScenarioError(ValueError):
@@ -112,6 +118,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     network: Literal["wired", "mobile"] = "mobile"
     rtc: Rtc = Rtc.SAVED_HOUR
     disk_mib: Annotated[int, Meta(ge=16, le=65_536)] = 8_192
+    battery_wh: Annotated[int, Meta(ge=0, le=2_000)] = 0
+    weather: WeatherKind = WeatherKind.NONE
+    spacing_m: Annotated[int, Meta(ge=1, le=5_000)] = 250
     settle_s: Annotated[int, Meta(ge=1, le=7_200)] = 150
     steps: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
@@ -191,16 +200,36 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         access=MOBILE if scenario.network == "mobile" else WIRED,
         boot=BootSettings(rtc=scenario.rtc),
         disk_bytes=scenario.disk_mib * 1024 * 1024,
+        enclosure=_enclosure_of(scenario),
     )
     return ProvinceSettings(
         controller=config,
         media=media,
         edge=scenario.edge,
         pole=usual,
-        poles={node.id: _as_made(usual, seed, node.id) for node in config.nodes},
+        poles={
+            node.id: replace(_as_made(usual, seed, node.id), place=_place(index, scenario.spacing_m))
+            for index, node in enumerate(config.nodes)
+        },
         broker=BrokerSettings(access_rules=access_rules(controllers=(config.controller, INTRUDER))),
         start_ns=scenario.start_ns,
     )
+
+
+def _enclosure_of(scenario: Scenario) -> EnclosureSettings:
+    offset = dt.datetime.fromtimestamp(
+        scenario.start_ns // NS_PER_S, tz=zoneinfo.ZoneInfo(scenario.config.time_zone)
+    ).utcoffset()
+    battery = BatterySettings(capacity_mwh=scenario.battery_wh * 1_000) if scenario.battery_wh else None
+    return EnclosureSettings(
+        battery=battery, weather=scenario.weather, utc_offset_s=int((offset or dt.timedelta()).total_seconds())
+    )
+
+
+def _place(index: int, spacing_m: int) -> Place:
+    """Poles stand on a grid in the order of the configuration, so many to a row."""
+    north, east = divmod(index, ROW_POLES)
+    return Place(east_mm=east * spacing_m * 1_000, north_mm=north * spacing_m * 1_000)
 
 
 def _as_made(usual: PoleSettings, seed: int, node: str) -> PoleSettings:

@@ -31,6 +31,7 @@ from protocol.messages import (
     StreamStart,
 )
 from protocol.units import NS_PER_MS
+from simulator.box import Line
 from simulator.checkers.evidence import (
     EVERYBODY,
     EmergencyFact,
@@ -131,7 +132,7 @@ class Witness:
                 pole.ear.gather(card.heard)
             pole.ear.cease()
             facts = evidence.poles[name]
-            changes_ns = {at_ns for line in (pole.relay.contact, pole.mains.supply) for at_ns, _ in line.changes()}
+            changes_ns = {at_ns for line in _power_lines(pole) for at_ns, _ in line.changes()}
             facts.power = [(at_ns, pole.relay.is_powered_at(at_ns)) for at_ns in sorted(changes_ns)]
             facts.is_on = pole.is_on and pole.process is not None
             facts.is_connected = pole.process is not None and pole.process.link.is_connected
@@ -375,3 +376,7 @@ class Witness:
 def _is_same(one: Permit, other: Permit) -> bool:
     is_same = (one.key, one.source, one.begins_ns, one.area) == (other.key, other.source, other.begins_ns, other.area)
     return is_same and one.withdrawn_ns is None
+
+
+def _power_lines(pole: Pole) -> tuple[Line, ...]:
+    return pole.relay.contact, pole.mains.supply, pole.relay.is_cool
