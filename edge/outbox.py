@@ -83,6 +83,8 @@ class Outbox:
             self._waiting[report.number] = _Waiting(
                 report.payload, is_stored=True, is_airing=_is_airing(report.payload, self._topic)
             )
+            if report.number > self._last_number:  # an older one was stored after it, when the disk was right again
+                self._last_number, self._last_sha256 = report.number, hashlib.sha256(report.payload).digest()
 
     def append(self, record: AiringRecord | FaultRecord) -> list[Effect]:
         """Number, chain and sign a record; it is sent once it is stored."""
@@ -100,7 +102,7 @@ class Outbox:
         return effects
 
     def stored(self, number: int, now: Now) -> list[Effect]:
-        """A report is durable."""
+        """A report is durable; older ones that are not have failed, and the disk takes them again now."""
         waiting = self._waiting.get(number)
         if waiting is None:
             return []
@@ -108,7 +110,8 @@ class Outbox:
         if self._is_unanswered_long(now):
             self._resend_ms = RESEND_MS
             self._forget_sending()
-        return self._send(now)
+        failed = [each for each, older in self._waiting.items() if each < number and not older.is_stored]
+        return [*(self._store(each) for each in failed[:WINDOW]), *self._send(now)]
 
     def connected(self, now: Now) -> list[Effect]:
         """The broker is there: what waits goes out again."""

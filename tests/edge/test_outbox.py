@@ -178,3 +178,31 @@ def test_a_report_that_could_not_be_stored_is_stored_later_and_only_then_sent() 
     effects = box.wake(at(2 * RESEND_MS + 1))
     assert [type(effect) for effect in effects] == [StoreReport]
     assert sent(box.stored(1, at(2 * RESEND_MS + 2))) == [1]
+
+
+def test_once_the_disk_takes_a_report_it_gets_the_older_ones_that_it_refused() -> None:
+    box = outbox()
+    box.append(FAULT)
+    box.append(FAULT)
+    box.store_failed(at(0))
+    box.store_failed(at(0))
+    effects = stored(box, ms=1)
+    assert [effect.number for effect in effects if isinstance(effect, StoreReport)] == [1, 2]
+    assert not [effect for effect in box.stored(1, at(2)) if isinstance(effect, StoreReport)]
+    assert not [effect for effect in box.stored(2, at(2)) if isinstance(effect, StoreReport)]
+
+
+def test_a_report_stored_after_a_newer_one_does_not_set_the_numbers_back() -> None:
+    box = outbox()
+    payloads = [effect.payload for _ in range(2) for effect in box.append(FAULT) if isinstance(effect, StoreReport)]
+    again = outbox(
+        Restored(
+            reports=tuple(StoredReport(number=n, payload=payload) for n, payload in enumerate(payloads, 1)),
+            last_number=1,
+            last_sha256=hashlib.sha256(payloads[0]).digest(),
+        )
+    )
+    (effect,) = again.append(FAULT)
+    assert isinstance(effect, StoreReport)
+    assert effect.number == 3
+    assert open_report(effect.payload).previous_sha256 == hashlib.sha256(payloads[1]).digest()
