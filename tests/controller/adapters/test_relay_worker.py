@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from controller.adapters.relay_worker import RelayWorker
@@ -83,9 +82,7 @@ async def test_packets_decode_to_the_stations_sound_levelled(station: Station, m
         await until(lambda: len(poles.packets) >= 45, seconds=12)
     packets = [packet for _at, packet in poles.packets]
     sound = decode_opus(frame for packet in packets for frame in packet.frames)[24_000:]
-    # a machine that is busy elsewhere may hold the feed up once: one half of the four seconds is whole then
-    halves = np.array_split(sound, 2)
-    assert max(find(half, read_wav(station.programme)).likeness for half in halves) > 0.95
+    assert find(sound, read_wav(station.programme)).likeness > 0.95
     assert gated_level_dbfs(sound) == pytest.approx(-20.0, abs=3.0), "levelled within seconds"
     assert poles.alarms() == []
     started = poles.told(RelayStarted)
