@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
 from controller.errors import ControllerError
+from protocol.adapters.durable_file import write_durably
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed_by_many, seal_by_many, signer_from_private_key
 from protocol.errors import Refusal
@@ -150,7 +150,7 @@ def _certify(authority: Authority, stem: Path, *, name: str, purpose: Purpose, h
             raise DevelopmentPkiError(message)
         if is_issued_for(path.read_bytes(), key=key, authority=authority) and present.hosts >= frozenset(hosts):
             return
-    _write(
+    write_durably(
         path,
         authority.issue(
             key.public_key(),
@@ -183,7 +183,8 @@ def _keyset(folder: Path, root: list[Ed25519PrivateKey]) -> None:
         return
     signers = [signer_from_private_key(name, key) for name, key in zip(ROOT_KEYS, root, strict=True)]
     keyset = _new_keyset(keys, now_ms=time.time_ns() // 1_000_000)
-    _write(path, seal_by_many(keyset, signers=signers[:ROOT_THRESHOLD], topic=topic(TopicName.KEYSET)), mode=0o644)
+    sealed = seal_by_many(keyset, signers=signers[:ROOT_THRESHOLD], topic=topic(TopicName.KEYSET))
+    write_durably(path, sealed, mode=0o644)
 
 
 def _refuse_foreign_keyset(path: Path, keys: dict[str, bytes], root: list[Ed25519PrivateKey]) -> None:
@@ -248,7 +249,7 @@ def _private_key(path: Path, generate: Callable[[], Ed25519PrivateKey | Elliptic
         pem = generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(path, pem, mode=0o600)
+        write_durably(path, pem, mode=0o600)
     try:
         return serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
@@ -267,25 +268,7 @@ def _json(value: dict[str, object]) -> bytes:
 def _write_once(path: Path, data: bytes) -> None:
     """Write a public file; one with other contents is never replaced."""
     if not path.exists():
-        _write(path, data, mode=0o644)
+        write_durably(path, data, mode=0o644)
     elif path.read_bytes() != data:
         message = f"{path} is there and differs from what belongs there; remove it to have it made again"
         raise DevelopmentPkiError(message)
-
-
-def _write(path: Path, data: bytes, *, mode: int) -> None:
-    """Whole or not at all: temporary file, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    parent = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)

@@ -36,6 +36,7 @@ from controller.levelling import (
     block_powers,
     gated_level_of_powers,
 )
+from protocol.adapters.durable_file import sync, write_durably
 from protocol.messages import MediaReference
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_MS
 
@@ -83,7 +84,8 @@ def import_media(source: Path, *, media_dir: Path, settings: ImportSettings | No
             known = _recall(note, media_dir)
             if known is None:
                 known = _import(source, file, media_dir / f"import-{digest}.part", chosen)
-                _write_durably(note, msgspec.json.encode(known))
+                note.parent.mkdir(parents=True, exist_ok=True)
+                write_durably(note, msgspec.json.encode(known), mode=0o644)
             return known
     except OSError as error:
         raise MediaError(f"{source} cannot be taken into the store {media_dir}: {error.strerror or error}") from error
@@ -233,23 +235,6 @@ def _recall(note: Path, media_dir: Path) -> MediaReference | None:
 
 def _keep(made: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sync(made)
+    sync(made)
     made.replace(target)
-    _sync(target.parent)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(data)
-    _sync(unfinished)
-    unfinished.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from edge.adapters.media_files import PartFile, make_room, remove_old_parts, sync_folder
+from edge.adapters.media_files import PartFile, make_room, remove_old_parts
 from edge.effects import FetchMedia
 from edge.errors import MediaError, MediaFailure
 from edge.events import Event, MediaFailed, MediaFetched
+from protocol.adapters.durable_file import sync
 from protocol.identity import SHA256_PATTERN
 from protocol.messages import MediaReference
 
@@ -136,7 +137,7 @@ class HttpsMediaStore:
         if part.length < reference.size_bytes:
             self._download(reference, part)
         part.finish(self.path(reference.sha256), sha256=reference.sha256)
-        sync_folder(folder)
+        sync(folder)
         return evicted
 
     def _download(self, reference: MediaReference, part: PartFile) -> None:

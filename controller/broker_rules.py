@@ -1,0 +1,160 @@
+"""What the broker is told: Mosquitto's configuration, its access rules and the limit of new connections, as text.
+
+All of it follows from the one topic table and from `broker.server` of the controller's configuration; nobody edits
+it. Two doors: nodes come in by one where the name in their certificate *is* their client id, so that none can push
+another out; controllers and their services come in by another, on an address that nodes do not reach, where one
+identity may hold several connections and may end a revoked node's session by taking its client id over.
+
+Kept elsewhere: writing the files and telling the broker of them (`adapters.broker_files`), who may read and write
+which topic (`protocol.topics`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from controller.errors import ConfigError
+from protocol.messages import DOCUMENT_BYTES_MAX
+
+PACKET_SPARE_BYTES: Final = 1024
+"""Topic and properties beside the payload."""
+QUEUED_MESSAGES_MAX: Final = 100
+"""What a slow client may make the broker hold."""
+IN_FLIGHT_MAX: Final = 10
+"""Unacknowledged messages to one client."""
+KEEP_ALIVE_S_MAX: Final = 120
+"""A client that asks for more could be dead for long before anybody notices; nodes ask for 30."""
+SESSION_EXPIRY: Final = "1h"
+"""Sessions of clients that never said when theirs ends (MQTT 3.1.1) end too; nodes say 300 s."""
+MADE_BY: Final = "# Made by `loaxa-controller broker write`; do not edit: the next run writes it again."
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class DoorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address and a port on which the broker listens."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=45)]
+    port: Port
+
+
+class BrokerServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker that this controller's machine runs; without it another machine's is used as it is."""
+
+    folder: str
+    certificate: str
+    private_key: str
+    ca: str = ""
+    revoked: str = ""
+    nodes: DoorConfig = DoorConfig(address="0.0.0.0", port=8883)  # noqa: S104 - the nodes come from everywhere
+    services: DoorConfig = DoorConfig(address="127.0.0.1", port=8884)
+    connections_max: Annotated[int, Meta(ge=1, le=60_000)] = 6_000
+    connections_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    pid_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFacts:
+    """All that the files are made from; every path is absolute."""
+
+    server: BrokerServerConfig
+    ca: str
+    access_rules: str
+    user: str | None = None
+    log_to: str = "syslog"
+
+
+def broker_configuration(facts: BrokerFacts) -> str:
+    """Mosquitto's configuration file; raises ConfigError for a path or address that would add a line to it."""
+    server = facts.server
+    lines = [
+        MADE_BY,
+        "per_listener_settings false",
+        "allow_anonymous false",
+        f"acl_file {_path(facts.access_rules)}",
+        "",
+        "# What one client may make the broker hold.",
+        f"max_packet_size {DOCUMENT_BYTES_MAX + PACKET_SPARE_BYTES}",
+        f"max_inflight_messages {IN_FLIGHT_MAX}",
+        f"max_queued_messages {QUEUED_MESSAGES_MAX}",
+        f"max_keepalive {KEEP_ALIVE_S_MAX}",
+        f"persistent_client_expiration {SESSION_EXPIRY}",
+        "",
+        "# Retained messages are a cache, which the controller fills again.",
+        "persistence false",
+        "set_tcp_nodelay true",
+        "",
+        f"log_dest {facts.log_to}",
+        "log_type error",
+        "log_type warning",
+        "log_type notice",
+        "connection_messages true",
+    ]
+    if facts.user is not None:
+        lines.append(f"user {_word(facts.user)}")
+    if server.pid_file:
+        lines.append(f"pid_file {_path(server.pid_file)}")
+    lines += ["", "# Nodes: the certificate's name is the user and the client id.", *_door(server.nodes, facts)]
+    lines += ["use_username_as_clientid true", f"max_connections {server.connections_max}"]
+    if server.revoked:
+        lines.append(f"crlfile {_path(server.revoked)}")
+    lines += ["", "# Controllers and their services; nodes do not reach this address.", *_door(server.services, facts)]
+    return "\n".join(lines) + "\n"
+
+
+def connection_limit(server: BrokerServerConfig) -> str:
+    """An nftables table that bounds new connections on the nodes' door, for Mosquitto has no such limit.
+
+    A dropped SYN comes again after a second, so a node waits and is not refused; what is beyond the rate cannot
+    hold up a live stream by its handshakes.
+    """
+    rate = server.connections_per_s
+    return "\n".join(
+        [
+            MADE_BY,
+            "table inet loaxa_broker",
+            "delete table inet loaxa_broker",
+            "table inet loaxa_broker {",
+            "  chain input {",
+            "    type filter hook input priority filter; policy accept;",
+            f"    tcp dport {server.nodes.port} ct state new limit rate over {rate}/second burst {rate} packets drop",
+            "  }",
+            "}",
+            "",
+        ]
+    )
+
+
+def _door(door: DoorConfig, facts: BrokerFacts) -> list[str]:
+    return [
+        f"listener {door.port} {_address(door.address)}",
+        "tls_version tlsv1.3",
+        f"cafile {_path(facts.ca)}",
+        f"certfile {_path(facts.server.certificate)}",
+        f"keyfile {_path(facts.server.private_key)}",
+        "require_certificate true",
+        "use_identity_as_username true",
+    ]
+
+
+def _address(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError as error:
+        raise ConfigError(f"broker.server: {address!r} is no IP address to listen on") from error
+
+
+def _path(path: str) -> str:
+    if not path.isprintable() or path != path.strip():
+        raise ConfigError(f"broker.server: the path {path!r} cannot stand in the broker's configuration")
+    return path
+
+
+def _word(word: str) -> str:
+    if not word.isprintable() or not word or " " in word:
+        raise ConfigError(f"broker.server: {word!r} is no name of a user")
+    return word
