@@ -18,6 +18,7 @@ from typing import Any, Final
 from controller.adapters import development_pki
 from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config, read_token
+from controller.broker_cli import add_broker_verbs
 from controller.errors import ConfigError, ControllerError
 from controller.tables import TABLES, table_of
 
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--limit", type=_positive, default=50, help="at most so many rows (default 50)")
     _add_emergency(verbs)
     _add_relay(verbs)
+    add_broker_verbs(verbs)
     pki = verbs.add_parser(
         "development-pki",
         help="make keys and certificates for development",

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from controller.broker_rules import BrokerServerConfig
 from controller.config_check import faults_of
 from controller.errors import ConfigError
 from protocol.configuration import SettingsError, parse_settings
@@ -33,10 +34,11 @@ class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BrokerConfig(_Part, frozen=True, kw_only=True):
-    """Where the MQTT broker listens; always TLS."""
+    """Where the MQTT broker listens; always TLS. `server` is there where its files are made here too."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "localhost"
     port: Port = 8883
+    server: BrokerServerConfig | None = None
 
 
 class SigningKeyConfig(_Part, frozen=True, kw_only=True):
@@ -208,8 +210,13 @@ def _absolute(config: Config, folder: Path) -> Config:
     database = config.database
     if database.startswith(_SQLITE):
         database = _SQLITE + at(database.removeprefix(_SQLITE))
+    server = config.broker.server
+    if server is not None:
+        paths = ("folder", "certificate", "private_key", "ca", "revoked", "pid_file")
+        server = replace(server, **{field: at(getattr(server, field)) for field in paths if getattr(server, field)})
     return replace(
         config,
+        broker=replace(config.broker, server=server),
         trust=replace(
             trust,
             **{

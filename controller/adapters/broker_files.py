@@ -1,0 +1,167 @@
+"""The broker's files in their folder, and how a running broker is told of them.
+
+`write_broker_files` makes what `broker_rules` says; a second run that changes nothing says so. `BrokerKeeper` keeps
+revoked nodes out: it puts the list of revoked certificates in place, has the broker read it (SIGHUP to the process
+that the pid file names; without one a systemd path unit watches the list), and ends the sessions that were open,
+for the broker checks a certificate only when a client comes in.
+
+Rules kept: a file appears whole or not at all; the access rules are readable by the broker's group and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from controller.broker_rules import BrokerFacts, broker_configuration, connection_limit
+from controller.config import Config
+from controller.errors import ConfigError
+from protocol.adapters.durable_file import write_durably
+from protocol.adapters.mqtt_link import MqttLink, MqttSettings
+from protocol.topics import access_rules
+
+log = logging.getLogger("controller.broker")
+
+CONFIGURATION: Final = "mosquitto.conf"
+ACCESS_RULES: Final = "access.acl"
+CONNECTION_LIMIT: Final = "connection-limit.nft"
+_MODES: Final = {CONFIGURATION: 0o644, ACCESS_RULES: 0o640, CONNECTION_LIMIT: 0o644}
+TAKEOVER_S_MAX: Final = 5.0
+"""How long ending one session may take."""
+RELOAD_S: Final = 1.0
+"""Mosquitto acts on SIGHUP within its loop; sessions are ended after it has read the list, or they would come back."""
+
+
+def broker_files(config: Config, *, user: str | None = None, log_to: str = "syslog") -> dict[Path, bytes]:
+    """Every file and what belongs in it; raises ConfigError when the configuration names no broker of its own."""
+    server = config.broker.server
+    if server is None:
+        raise ConfigError("broker.server: the configuration has no such section; it says where the files belong")
+    folder = Path(server.folder)
+    facts = BrokerFacts(
+        server=server,
+        ca=server.ca or config.trust.ca,
+        access_rules=str(folder / ACCESS_RULES),
+        user=user,
+        log_to=log_to,
+    )
+    return {
+        folder / CONFIGURATION: broker_configuration(facts).encode(),
+        folder / ACCESS_RULES: access_rules(controllers=(config.controller,)).encode(),
+        folder / CONNECTION_LIMIT: connection_limit(server).encode(),
+    }
+
+
+def stale_files(files: dict[Path, bytes]) -> list[Path]:
+    """Those that are not there, or differ from what belongs there; raises ConfigError for one that cannot be read."""
+    stale = []
+    for path, data in files.items():
+        try:
+            if path.read_bytes() != data:
+                stale.append(path)
+        except FileNotFoundError:
+            stale.append(path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    return stale
+
+
+def write_broker_files(files: dict[Path, bytes]) -> list[Path]:
+    """Put every file in its place; gives those that changed. Raises ConfigError."""
+    changed = stale_files(files)
+    for path in changed:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(path, files[path], mode=_MODES[path.name])
+            _share_with_group_of(path.parent, path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
+    return changed
+
+
+def _share_with_group_of(folder: Path, path: Path) -> None:
+    """The folder's group is the broker's, where an administrator has made it so."""
+    group = folder.stat().st_gid
+    if path.stat().st_gid != group:
+        os.chown(path, -1, group)
+
+
+class BrokerKeeper:
+    """Keeps revoked nodes out of the broker that runs with our files."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def revoke(self, revoked: bytes, nodes: Sequence[str]) -> None:
+        """Put the list in place and end the sessions of these nodes.
+
+        Raises ConfigError when the list cannot be written; a broker that does not answer is logged, for it reads
+        the list when it starts.
+        """
+        server = self._config.broker.server
+        if server is None or not server.revoked:
+            log.warning("revoked certificates stay with the broker: broker.server.revoked names no file for them")
+            return
+        path = Path(server.revoked)
+        try:
+            await asyncio.to_thread(write_durably, path, revoked, mode=0o644)
+        except OSError as error:
+            raise ConfigError(f"broker.server.revoked: {path} cannot be written: {error.strerror or error}") from error
+        if server.pid_file:
+            await asyncio.to_thread(tell_broker, Path(server.pid_file))
+        if nodes:
+            await asyncio.sleep(RELOAD_S)
+            await asyncio.gather(*(self.end_session(node) for node in nodes))
+
+    async def end_session(self, node: str) -> bool:
+        """Take over a node's client id at the services' door and leave at once; whether that was done."""
+        server = self._config.broker.server
+        if server is None:
+            return False
+        trust = self._config.trust
+        done = asyncio.Event()
+        link = MqttLink(
+            MqttSettings(
+                host=self._config.broker.host,
+                port=server.services.port,
+                client_id=node,
+                ca_path=trust.ca,
+                certificate_path=trust.certificate,
+                private_key_path=trust.private_key,
+                herd_window_s=0,
+                session_expiry_s=0,
+            ),
+            on_connected=lambda *_: done.set(),
+            on_disconnected=lambda reason: log.info("the session of %s is not ended yet: %s", node, reason),
+            on_message=lambda *_: None,
+        )
+        link.start()
+        try:
+            await asyncio.wait_for(done.wait(), TAKEOVER_S_MAX)
+        except TimeoutError:
+            log.warning("the session of %s was not ended: the broker did not answer in %.0f s", node, TAKEOVER_S_MAX)
+            return False
+        finally:
+            await asyncio.to_thread(link.stop)
+        log.info("the session of %s is ended", node)
+        return True
+
+
+def tell_broker(pid_file: Path) -> bool:
+    """SIGHUP to the broker; whether there was one to tell."""
+    try:
+        number = int(pid_file.read_text().strip())
+        name = Path(f"/proc/{number}/comm").read_text().strip()
+        if name != "mosquitto":
+            log.warning("%s names the process %d, which is %s and no broker", pid_file, number, name)
+            return False
+        os.kill(number, signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        log.warning("the broker was not told of the revoked certificates (%s: %s)", pid_file, error)
+        return False
+    return True
