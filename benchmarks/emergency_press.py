@@ -59,7 +59,7 @@ class Observer:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="observer", protocol=mqtt.MQTTv5)
         self._client.tls_set(str(keys / "ca.pem"), str(keys / "node.pem"), str(keys / "node.key"))
         self._client.on_message = self._take
-        self._client.connect("localhost", world.site.ports.broker)
+        self._client.connect("localhost", world.site.ports.services)
         self._client.subscribe(topic(TopicName.EMERGENCY, area=COMMUNE), qos=1)
         self._client.loop_start()
 

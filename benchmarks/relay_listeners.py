@@ -64,7 +64,7 @@ def measure(world: Commune, stream: str, count: int, seconds: float) -> Round:
     pki = world.site.pki / "nodes" / "N001"
     settings = CrowdSettings(
         host="127.0.0.1",
-        port=world.site.ports.broker,
+        port=world.site.ports.services,
         ca_path=str(pki / "ca.pem"),
         nodes=[
             LightSettings(

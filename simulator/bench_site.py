@@ -68,18 +68,16 @@ def write_site(folder: Path, plan: SitePlan) -> BenchSite:
     clips = make_clips(folder / "clips")
     site = BenchSite(
         folder=folder,
-        broker=BrokerFiles(folder=folder / "broker", pki=folder / "pki", port=free_port()),
+        broker=BrokerFiles(folder=folder / "broker", pki=folder / "pki", port=free_port(), services_port=free_port()),
         console_port=(console_port := free_port()),
         media_port=free_port(),
         console=Console(port=console_port, token_file=folder / "api.token"),
         clips=clips,
     )
-    write_broker_files(site.broker, controllers=(CONTROLLER,))
+    write_broker_files(site.broker, controllers=(CONTROLLER,), listen=plan.listen)
     text = site.broker.configuration.read_text()
     text = text.replace("connection_messages true", "connection_messages false").replace("log_type notice\n", "")
-    site.broker.configuration.write_text(
-        text.replace(f"{site.broker.port} {LOOPBACK}", f"{site.broker.port} {plan.listen}")
-    )
+    site.broker.configuration.write_text(text)
     token_file = folder / "api.token"
     token_file.touch(mode=0o600)
     token_file.write_text(secrets.token_urlsafe(24) + "\n")
@@ -102,7 +100,7 @@ def start_site(site: BenchSite, children: Children) -> None:
 
 def start_controller(site: BenchSite, children: Children) -> None:
     """Start the controller; returns when it answers."""
-    command = DemoSite(folder=site.folder, ports=Ports(broker=0, media=0, console=0)).controller_command()
+    command = DemoSite(folder=site.folder, ports=Ports(broker=0, services=0, media=0, console=0)).controller_command()
     children.start("controller", command)
     deadline_s = time.monotonic() + CONTROLLER_S_MAX
     while True:
@@ -123,7 +121,7 @@ def _controller(site: BenchSite, plan: SitePlan) -> dict[str, Any]:
     villages = dict.fromkeys(plan.village(index) for index in range(len(names)))
     return {
         "controller": CONTROLLER,
-        "broker": {"host": "localhost", "port": site.broker.port},
+        "broker": {"host": "localhost", "port": site.broker.services_port},
         "trust": {
             "ca": "pki/ca.pem",
             "certificate": "pki/controller.pem",

@@ -262,7 +262,12 @@ def test_a_broker_with_a_foreign_certificate_is_not_believed(
 ) -> None:
     site = commune.town.site
     foreign = make_development_pki(tmp_path_factory.mktemp("foreign"), controller=CONTROLLER, nodes=[])
-    files = BrokerFiles(folder=foreign.folder / "broker", pki=foreign.folder, port=site.ports.broker)
+    files = BrokerFiles(
+        folder=foreign.folder / "broker",
+        pki=foreign.folder,
+        port=site.ports.broker,
+        services_port=site.ports.services,
+    )
     write_broker_files(files, controllers=(CONTROLLER,))
     commune.town.children.stop_one(BROKER)
     log = site.logs / "N001.log"

@@ -1,6 +1,6 @@
 """Mosquitto as the demo and the tests run it: TLS 1.3 with client certificates, rules from the topic table.
 
-The text of its configuration is what a deployment's would be, but for the loopback address and the free port.
+Its configuration is what a deployment's would be, but for the loopback address and the free ports.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protocol.messages import DOCUMENT_BYTES_MAX
+from controller.broker_rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration
 from protocol.topics import access_rules
 
 READY_S_MAX: Final = 10.0
-QUEUED_MESSAGES_MAX: Final = 100
-"""What a slow client may make the broker hold."""
 _POLL_S: Final = 0.05
-_PACKET_SPARE_BYTES: Final = 1024
-"""Topic and properties beside the payload."""
 
 
 class BrokerError(Exception):
@@ -30,11 +26,25 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerFiles:
-    """Where the broker's files are; `pki` is a folder of development keys."""
+    """Where the broker's files are; `pki` is a folder of development keys.
+
+    `port` is the nodes' door, where a certificate's name is the client id; `services_port` that of controllers.
+    """
 
     folder: Path
     pki: Path
     port: int
+    services_port: int
+
+    @property
+    def pid_file(self) -> Path:
+        """Where it writes its process id."""
+        return self.folder / "mosquitto.pid"
+
+    @property
+    def revoked(self) -> Path:
+        """The list of revoked certificates; nodes are held to it if it is there when the files are written."""
+        return self.folder / "revoked.pem"
 
     @property
     def configuration(self) -> Path:
@@ -47,40 +57,29 @@ class BrokerFiles:
         return ["mosquitto", "-c", str(self.configuration)]
 
 
-def write_broker_files(files: BrokerFiles, *, controllers: tuple[str, ...]) -> None:
-    """Write the configuration and the access rules."""
+def write_broker_files(files: BrokerFiles, *, controllers: tuple[str, ...], listen: str = "127.0.0.1") -> None:
+    """Write the configuration and the access rules, as `loaxa-controller broker write` would."""
     files.folder.mkdir(parents=True, exist_ok=True)
     rules = files.folder / "access.acl"
     rules.write_text(access_rules(controllers=controllers))
     rules.chmod(0o600)
-    files.configuration.write_text(configuration_text(files, rules))
-
-
-def configuration_text(files: BrokerFiles, rules: Path) -> str:
-    """Mosquitto's configuration."""
-    lines = [
-        f"listener {files.port} 127.0.0.1",
-        "tls_version tlsv1.3",
-        f"cafile {files.pki / 'ca.pem'}",
-        f"certfile {files.pki / 'server.pem'}",
-        f"keyfile {files.pki / 'server.key'}",
-        "require_certificate true",
-        "use_identity_as_username true",
-        "allow_anonymous false",
-        f"acl_file {rules}",
-        "set_tcp_nodelay true",
-        f"max_queued_messages {QUEUED_MESSAGES_MAX}",
-        f"message_size_limit {DOCUMENT_BYTES_MAX + _PACKET_SPARE_BYTES}",
-        "persistence false",
-        "log_dest stderr",
-        "log_type error",
-        "log_type warning",
-        "log_type notice",
-        "connection_messages true",
+    facts = BrokerFacts(
+        server=BrokerServerConfig(
+            folder=str(files.folder),
+            certificate=str(files.pki / "server.pem"),
+            private_key=str(files.pki / "server.key"),
+            revoked=str(files.revoked) if files.revoked.exists() else "",
+            nodes=DoorConfig(address=listen, port=files.port),
+            services=DoorConfig(address=listen, port=files.services_port),
+            pid_file=str(files.pid_file),
+        ),
+        ca=str(files.pki / "ca.pem"),
+        access_rules=str(rules),
         # Started by root it would change to a user who cannot read the development keys.
-        f"user {getpass.getuser()}",
-    ]
-    return "\n".join(lines) + "\n"
+        user=getpass.getuser(),
+        log_to="stderr",
+    )
+    files.configuration.write_text(broker_configuration(facts))
 
 
 def await_broker(files: BrokerFiles, *, seconds: float = READY_S_MAX) -> None:
@@ -91,14 +90,14 @@ def await_broker(files: BrokerFiles, *, seconds: float = READY_S_MAX) -> None:
     while time.monotonic() < deadline:
         try:
             with (
-                socket.create_connection(("127.0.0.1", files.port), timeout=1.0) as connection,
+                socket.create_connection(("127.0.0.1", files.services_port), timeout=1.0) as connection,
                 context.wrap_socket(connection, server_hostname="localhost"),
             ):
                 return
         except OSError as error:
             reason = str(error)
             time.sleep(_POLL_S)
-    message = f"the broker on port {files.port} does not take a TLS connection after {seconds:.0f} s: {reason}"
+    message = f"the broker on port {files.services_port} does not take a TLS connection after {seconds:.0f} s: {reason}"
     raise BrokerError(message)
 
 

@@ -59,13 +59,14 @@ class Ports:
     """Where the demo's servers listen, on loopback."""
 
     broker: int
+    services: int
     media: int
     console: int
 
 
 def free_ports(console_port: int = 0) -> Ports:
     """Ports that are free now; the page's is `console_port` if that is."""
-    return Ports(broker=free_port(), media=free_port(), console=free_port(console_port))
+    return Ports(broker=free_port(), services=free_port(), media=free_port(), console=free_port(console_port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,9 @@ class DemoSite:
     @property
     def broker_files(self) -> BrokerFiles:
         """The broker's files."""
-        return BrokerFiles(folder=self.folder / "broker", pki=self.pki, port=self.ports.broker)
+        return BrokerFiles(
+            folder=self.folder / "broker", pki=self.pki, port=self.ports.broker, services_port=self.ports.services
+        )
 
     def node_folder(self, node: str) -> Path:
         """Where a node's YAML, ALSA configuration, FIFO, pin trace and state are."""
@@ -182,7 +185,7 @@ def write_controller_configuration(
         {
             "controller": CONTROLLER,
             "time_zone": TIME_ZONE,
-            "broker": {"host": "localhost", "port": site.ports.broker},
+            "broker": {"host": "localhost", "port": site.ports.services},
             "trust": {
                 "ca": "pki/ca.pem",
                 "certificate": "pki/controller.pem",

@@ -53,7 +53,7 @@ class Town:
         self, folder: Path, *, keep_s: float, say: Say, keep_state: bool = False, console_port: int = 0
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.site = DemoSite(folder=folder.resolve(), ports=Ports(broker=0, media=0, console=0))
+        self.site = DemoSite(folder=folder.resolve(), ports=Ports(broker=0, services=0, media=0, console=0))
         self.station: Final = Station(self.site.folder / "station", mounts=tuple(FEEDS.values()))
         self.children: Final = Children(self.site.logs)
         self.listener: Final = Listener(

@@ -263,7 +263,7 @@ class _Scenario:
 
     def _mqtt(self, program: str, *options: str) -> bytes:
         """Debian's own client, with the controller's certificate but a name of its own."""
-        pki, port = self._bench.folder / "pki", self._bench.site.broker.port
+        pki, port = self._bench.folder / "pki", self._bench.site.broker.services_port
         command = [program, "-h", "localhost", "-p", str(port), "-V", "mqttv5", "-i", "bench"]
         command += ["--cafile", str(pki / "ca.pem"), "--cert", str(pki / "controller.pem")]
         command += ["--key", str(pki / "controller.key"), "-t", topic(TopicName.EMERGENCY, area=COMMUNE), *options]

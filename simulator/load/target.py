@@ -105,7 +105,7 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
     root = next(area.id for area in config.areas if area.parent is None)
     return Target(
         broker_host=require_loopback(config.broker.host),
-        broker_port=config.broker.port,
+        broker_port=config.broker.port if config.broker.server is None else config.broker.server.nodes.port,
         ca_path=ca_path,
         nodes=[
             LightSettings(identity=each, areas=tree.chain(node.area), status_every_s=status_every_s)

@@ -126,7 +126,7 @@ def until(is_so: Callable[[], bool], what: str, station: Station) -> None:
 
 @pytest.fixture
 def station(tmp_path: Path, pki: DevelopmentKeys, broker: RealBroker) -> Iterator[Station]:
-    made = Station(tmp_path, pki, broker.port)
+    made = Station(tmp_path, pki, broker.services_port)
     yield made
     made.end(signal.SIGKILL)
 
@@ -158,7 +158,7 @@ async def test_an_emergency_goes_on_after_kill_9_and_ends_at_the_all_clear(
     station: Station, pki: DevelopmentKeys, broker: RealBroker
 ) -> None:
     station.start()
-    link, messages = heard(pki, broker.port)
+    link, messages = heard(pki, broker.services_port)
     link.start()
     try:
         await settled(lambda: bool(documents(messages, Plan)), "a plan", station)

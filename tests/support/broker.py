@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from simulator.demo.broker import BrokerFiles, await_broker, free_port, write_broker_files
@@ -23,11 +24,11 @@ class RealBroker:
         self, folder: Path, pki_folder: Path, *, controllers: tuple[str, ...], is_persistent: bool = False
     ) -> None:
         self._is_persistent = is_persistent
-        self.port = free_port()
+        self.port, self.services_port = free_port(), free_port()
         self.log_path = folder / "broker.log"
         self._folder, self._controllers = folder, controllers
         self._process: subprocess.Popen[bytes] | None = None
-        self._files = BrokerFiles(folder=folder, pki=pki_folder, port=self.port)
+        self._files = BrokerFiles(folder=folder, pki=pki_folder, port=self.port, services_port=self.services_port)
 
     @property
     def log(self) -> str:
@@ -36,7 +37,7 @@ class RealBroker:
 
     def start(self, *, server_pki: Path | None = None, await_ready: bool = True) -> None:
         """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect."""
-        files = BrokerFiles(folder=self._folder, pki=server_pki or self._files.pki, port=self.port)
+        files = replace(self._files, pki=server_pki or self._files.pki)
         write_broker_files(files, controllers=self._controllers)
         if self._is_persistent:
             text = files.configuration.read_text()

@@ -22,7 +22,7 @@ PLAN = topic(TopicName.PLAN, area="thon-dong")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerFiles]:
     folder = tmp_path_factory.mktemp("broker with spaces")
     made = make_development_pki(folder / "pki", controller="controller1", nodes=["N001", "N002"])
-    files = BrokerFiles(folder=folder, pki=made.folder, port=free_port())
+    files = BrokerFiles(folder=folder, pki=made.folder, port=free_port(), services_port=free_port())
     write_broker_files(files, controllers=("controller1",))
     children = Children(folder / "logs")
     children.start("broker", files.command)
@@ -94,8 +94,8 @@ def test_a_message_beyond_the_bound_is_not_carried(broker: BrokerFiles) -> None:
 
 
 def test_a_broker_that_is_not_there_is_named(broker: BrokerFiles) -> None:
-    absent = BrokerFiles(folder=broker.folder, pki=broker.pki, port=free_port())
-    with pytest.raises(BrokerError, match=rf"port {absent.port} .*refused"):
+    absent = BrokerFiles(folder=broker.folder, pki=broker.pki, port=free_port(), services_port=free_port())
+    with pytest.raises(BrokerError, match=rf"port {absent.services_port} .*refused"):
         await_broker(absent, seconds=0.3)
 
 

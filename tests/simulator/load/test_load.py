@@ -51,7 +51,7 @@ def test_fifty_nodes_on_a_stream_hear_every_packet_and_come_back_after_a_restart
 @pytest.fixture
 def lone_broker(tmp_path: Path) -> BrokerFiles:
     make_development_pki(tmp_path / "pki", controller="controller1", nodes=["N001"])
-    files = BrokerFiles(folder=tmp_path / "broker", pki=tmp_path / "pki", port=free_port())
+    files = BrokerFiles(folder=tmp_path / "broker", pki=tmp_path / "pki", port=free_port(), services_port=free_port())
     write_broker_files(files, controllers=("controller1",))
     return files
 
