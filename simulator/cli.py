@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import msgspec
@@ -27,19 +23,15 @@ from simulator.demo.town import TownError
 from simulator.demo.verdict import FIRST_STAGES, Verdict
 from simulator.live_verbs import add_verbs as add_live_verbs
 from simulator.scenario_verbs import add_verbs as add_scenario_verbs
+from simulator.stopping import STATUS_INTERRUPTED, StopAsked, stopped_by_signals
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
 STATUS_USAGE: Final = 2
-STATUS_INTERRUPTED: Final = 130
 SECONDS_MAX: Final = 600
 """Captures of a longer run would not fit memory; without --for the demo runs until it is stopped."""
 
 _EXPECTED_ERRORS: Final = (BrokerError, ChildError, ClipError, ControllerError, StationError, TownError)
-
-
-class StopAsked(BaseException):
-    """Ctrl-C, SIGTERM or a closed terminal."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run_verb(options: argparse.Namespace) -> int:
     """Run a verb of `live_verbs`; whatever stops it, it leaves nothing behind."""
     try:
-        with _stopped_by_signals():
+        with stopped_by_signals():
             status: int = options.verb(options)
     except StopAsked:
         return STATUS_INTERRUPTED
@@ -87,7 +79,7 @@ def _demo(folder: Path, *, seconds: float | None, is_json: bool, keep: bool) -> 
     is_live = terminal.is_terminal and not is_json
     display: Display = LiveDisplay(terminal) if is_live else PlainDisplay(sys.stderr)
     try:
-        with _stopped_by_signals():
+        with stopped_by_signals():
             verdict = run_show(folder, seconds=seconds, display=display, keep=keep)
     except StopAsked:
         return STATUS_INTERRUPTED if seconds is not None else STATUS_GOOD
@@ -101,26 +93,6 @@ def _demo(folder: Path, *, seconds: float | None, is_json: bool, keep: bool) -> 
         for reason in verdict.reasons:
             print(f"not good enough: {reason}")
     return STATUS_GOOD if verdict.ok else STATUS_FAILED
-
-
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """The first signal raises StopAsked in the main thread; later ones wait for the stopping, which has a bound."""
-    is_asked = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal is_asked
-        if not is_asked:
-            is_asked = True
-            raise StopAsked
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(verdict: Verdict) -> Table:

@@ -1,4 +1,4 @@
-"""Reports of simulated runs as text: the timeline of one run for the terminal, the verdicts of many as JUnit XML."""
+"""Reports of simulated runs as text: the timeline of one run, the summary of many, their verdicts as JUnit XML."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 96
 """Characters of a lane."""
+SEEDS_SHOWN: Final = 12
+"""Failing seeds of one scenario that the summary names; each finding has its line besides."""
 EMERGENCY: Final = "!"
 STREAM: Final = "~"
 MEDIA: Final = "="
@@ -60,29 +62,60 @@ def events(performance: Performance) -> list[tuple[int, str, str]]:
 def junit(verdicts: Sequence[Verdict]) -> str:
     """JUnit XML: a test suite for each scenario, a test case for each seed."""
     root = ET.Element("testsuites", name="loaxa-sim")
-    suites: dict[str, ET.Element] = {}
-    for verdict in verdicts:
-        suite = suites.get(verdict.name)
-        if suite is None:
-            own = [each for each in verdicts if each.name == verdict.name]
-            suite = suites[verdict.name] = ET.SubElement(
-                root,
-                "testsuite",
-                name=verdict.name,
-                tests=str(len(own)),
-                failures=str(sum(not each.is_good for each in own)),
-                errors="0",
-                time=f"{sum(each.took_s for each in own):.3f}",
-            )
-        case = ET.SubElement(
-            suite, "testcase", classname=verdict.name, name=f"seed {verdict.seed}", time=f"{verdict.took_s:.3f}"
+    for name, own in _by_name(verdicts).items():
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=name,
+            tests=str(len(own)),
+            failures=str(sum(not each.is_good for each in own)),
+            errors="0",
+            time=f"{sum(each.took_s for each in own):.3f}",
         )
-        if not verdict.is_good:
-            first = verdict.violations[0]
-            failure = ET.SubElement(case, "failure", type=first.checker, message=_plain(first.evidence))
-            failure.text = _plain("\n".join(verdict.line(violation) for violation in verdict.violations))
+        for verdict in own:
+            _case(suite, verdict)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _case(suite: ET.Element, verdict: Verdict) -> None:
+    case = ET.SubElement(
+        suite, "testcase", classname=verdict.name, name=f"seed {verdict.seed}", time=f"{verdict.took_s:.3f}"
+    )
+    if not verdict.is_good:
+        first = verdict.violations[0]
+        failure = ET.SubElement(case, "failure", type=first.checker, message=_plain(first.evidence))
+        failure.text = _plain("\n".join(verdict.line(violation) for violation in verdict.violations))
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """A line for each scenario (runs, seeds, findings, processor time), and one for all of them."""
+    lines = []
+    for name, own in _by_name(verdicts).items():
+        seeds = sorted(each.seed for each in own)
+        failing = sorted(each.seed for each in own if not each.is_good)
+        took_s = sum(each.took_s for each in own)
+        span = f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+        line = f"{name:<22} {len(own):>5} runs  seeds {span:<9} {took_s:8.1f} s  {took_s / len(own):6.2f} s a run"
+        if failing:
+            more = "" if len(failing) <= SEEDS_SHOWN else f" and {len(failing) - SEEDS_SHOWN} more"
+            line += f"  FOUND by seeds {', '.join(map(str, failing[:SEEDS_SHOWN]))}{more}"
+        lines.append(line)
+    bad = sum(not verdict.is_good for verdict in verdicts)
+    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3600
+    took_s = sum(verdict.took_s for verdict in verdicts)
+    lines = lines if len(verdicts) > 1 else []
+    lines.append(
+        f"{len(verdicts)} runs, {bad} with findings; {simulated_h:.1f} simulated hours in {took_s:.1f} s of computing"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _by_name(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.name, []).append(verdict)
+    return found
 
 
 def _lane(evidence: Evidence, facts: PoleFacts, length_ns: int) -> str:

@@ -127,7 +127,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     faults: RandomFaults | None = None
     plan: FaultPlan | None = None
     without: dict[str, str] = {}
-    seeds_max: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    cost_s: Annotated[float, Meta(gt=0, le=3_600)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

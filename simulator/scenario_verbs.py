@@ -1,26 +1,31 @@
 """The verbs of `loaxa-sim` on simulated provinces: run, shrink, check, scenarios.
 
 `add_verbs` says what they take; what is heavy is imported by the verb that needs it. Findings go to standard output,
-progress to standard error; the exit status is 0 when nothing was found, 1 when something was, 2 for bad usage.
+progress to standard error; the exit status is 0 when nothing was found, 1 when something was, 2 for bad usage, 130 when
+it was stopped with nothing found so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.stopping import STATUS_INTERRUPTED, StopAsked
+
 if TYPE_CHECKING:
-    from simulator.runner import Verdict
+    from simulator.runner import Performance, Verdict
+    from simulator.scenario import Scenario
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
 SEEDS_MAX: Final = 1_000_000
 JOBS_MAX: Final = 64
-PROGRESS_S: Final = 2.0
+FINDINGS_SHOWN: Final = 100
+"""Lines: what is broken for good is found in every run."""
 LIBRARY: Final = "all"
 Commands = Any
 """What `argparse` gives for adding verbs; its class is private."""
@@ -31,13 +36,18 @@ def add_verbs(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run scenarios of a simulated province",
-        description="Runs scenarios (names of the library, files, or `all`) and has every checker judge. The same seed "
-        "gives the same run. A finding is one line with the command that shows it again.",
+        description="Runs scenarios (names of the library, files; none or `all`: the whole library) and has every "
+        "checker judge. The same seed gives the same run. A finding is one line with the command that shows it again. "
+        "Scenarios by name have all the seeds; over the whole library they are dealt out: cheap scenarios and those "
+        "that draw faults have most, each has some.",
     )
-    run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="name, file, or all")
+    run.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="name, file, or all (all)")
     run.add_argument("--seed", type=_whole(0, 2**63), default=1, metavar="N", help="first seed (1)")
     run.add_argument("--seeds", type=_whole(1, SEEDS_MAX), default=1, metavar="N", help="how many seeds (1)")
-    run.add_argument("--jobs", type=_whole(1, JOBS_MAX), default=1, metavar="N", help="processes at a time (1)")
+    run.add_argument("--each", action="store_true", help="the whole library with all the seeds for each scenario")
+    run.add_argument(
+        "--jobs", type=_whole(1, JOBS_MAX), default=_cores(), metavar="N", help="processes at a time (one a core)"
+    )
     run.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
     run.add_argument("--html", type=Path, metavar="FILE", help="write the first failing run, or the first, as a page")
     run.add_argument("--log", type=Path, metavar="FILE", help="write what happened, line by line (one run only)")
@@ -60,36 +70,56 @@ def add_verbs(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from simulator.runner import perform, run_many  # noqa: PLC0415 - heavy
     from simulator.scenario import ScenarioError, library, load_scenario  # noqa: PLC0415 - heavy
 
-    names: list[str] = [
-        name for asked in options.scenarios for name in (tuple(library()) if asked == LIBRARY else (asked,))
-    ]
+    asked: list[str] = options.scenarios or [LIBRARY]
+    names = dict.fromkeys(name for each in asked for name in (library() if each == LIBRARY else (each,)))
     try:
         loaded = {name: load_scenario(name)[1] for name in names}
     except ScenarioError as error:
         return _refuse(error)
-    is_single = len(names) == 1 and options.seeds == 1
+    is_single = len(loaded) == 1 and options.seeds == 1
     if (options.log or options.timeline) and not is_single:
         return _refuse("--log and --timeline are for one scenario and one seed")
     if is_single:
-        return _run_single(options, names[0], loaded[names[0]])
+        ((name, scenario),) = loaded.items()
+        return _run_single(options, name, scenario)
+    return _run_many(options, loaded, is_dealt=LIBRARY in asked and not options.each)
+
+
+def _run_many(options: argparse.Namespace, loaded: dict[str, Scenario], *, is_dealt: bool) -> int:
+    """What was stopped tells what it has seen so far."""
+    from simulator.dealing import cost_ms, deal, in_turn  # noqa: PLC0415 - heavy
+    from simulator.progress import Progress  # noqa: PLC0415 - heavy
+    from simulator.runner import RunnerError, perform, run_many  # noqa: PLC0415 - heavy
+
+    counts = deal(loaded, options.seeds) if is_dealt else dict.fromkeys(loaded, options.seeds)
+    work = in_turn(counts, first_seed=options.seed)
+    costs = {name: cost_ms(scenario) for name, scenario in loaded.items()}
+    progress = Progress(len(work), sum(costs[name] for name, _ in work), to=sys.stderr)
     verdicts: list[Verdict] = []
-    seeds = range(options.seed, options.seed + options.seeds)
-    work = [(name, seed) for name in names for seed in seeds[: loaded[name].seeds_max]]
-    progress = _Progress(len(work))
-    for verdict in run_many(work, jobs=options.jobs):
-        verdicts.append(verdict)
-        progress.show(verdict)
+    status = STATUS_GOOD
+    try:
+        for verdict in run_many(work, jobs=options.jobs):
+            verdicts.append(verdict)
+            progress.show(cost=costs[verdict.name], is_good=verdict.is_good)
+    except StopAsked:
+        status = STATUS_INTERRUPTED
+        progress.end()
+        _say(f"stopped: {len(verdicts)} of {len(work)} runs have ended")
+    except RunnerError as error:
+        status = STATUS_FAILED
+        progress.end()
+        _say(f"loaxa-sim: {error}; {len(verdicts)} of {len(work)} runs have ended")
     progress.end()
+    verdicts.sort(key=lambda each: (each.name, each.seed))
     if options.html and verdicts:
         shown = next((each for each in verdicts if not each.is_good), verdicts[0])
         _write_html(options.html, perform(shown.name, loaded[shown.name], seed=shown.seed))
-    return _finish(options, verdicts)
+    return _finish(options, verdicts) or status
 
 
-def _run_single(options: argparse.Namespace, name: str, scenario: Any) -> int:  # noqa: ANN401 - imported by the verb
+def _run_single(options: argparse.Namespace, name: str, scenario: Scenario) -> int:
     from simulator.report import timeline  # noqa: PLC0415 - heavy
     from simulator.runner import perform  # noqa: PLC0415 - heavy
 
@@ -109,22 +139,23 @@ def _run_single(options: argparse.Namespace, name: str, scenario: Any) -> int:  
 
 
 def _finish(options: argparse.Namespace, verdicts: Sequence[Verdict]) -> int:
-    from simulator.report import junit  # noqa: PLC0415 - heavy
+    from simulator.report import junit, summary  # noqa: PLC0415 - heavy
 
     if options.junit:
         options.junit.write_text(junit(verdicts), encoding="utf-8")
-    for verdict in verdicts:
-        for violation in verdict.violations:
-            sys.stdout.write(verdict.line(violation) + "\n")
-    bad = sum(not verdict.is_good for verdict in verdicts)
-    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3600
-    took_s = sum(verdict.took_s for verdict in verdicts)
-    sys.stdout.write(
-        f"{len(verdicts)} runs, {bad} with findings; {simulated_h:.1f} simulated hours in {took_s:.1f} s of computing\n"
-    )
+    lines = [verdict.line(violation) for verdict in verdicts for violation in verdict.violations]
+    sys.stdout.writelines(line + "\n" for line in lines[:FINDINGS_SHOWN])
+    if len(lines) > FINDINGS_SHOWN:
+        sys.stdout.write(f"and {len(lines) - FINDINGS_SHOWN} more findings: --junit FILE holds all of them\n")
+    sys.stdout.write(summary(verdicts))
     if len(verdicts) == 1:
         sys.stdout.write(f"log digest {verdicts[0].digest}\n")
-    return STATUS_FAILED if bad else STATUS_GOOD
+    return status_of(verdicts)
+
+
+def status_of(verdicts: Sequence[Verdict]) -> int:
+    """The exit status that runs call for."""
+    return STATUS_GOOD if all(verdict.is_good for verdict in verdicts) else STATUS_FAILED
 
 
 def _shrink(options: argparse.Namespace) -> int:
@@ -172,35 +203,11 @@ def _check(options: argparse.Namespace) -> int:
     return status
 
 
-def _write_html(path: Path, performance: Any) -> None:  # noqa: ANN401 - imported by the verb
+def _write_html(path: Path, performance: Performance) -> None:
     from simulator.report_html import page  # noqa: PLC0415 - heavy
 
     path.write_text(page(performance), encoding="utf-8")
     _say(f"report: {path}")
-
-
-class _Progress:
-    """A line on standard error now and then."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._bad = 0
-        self._began_s = self._told_s = time.monotonic()
-
-    def show(self, verdict: Verdict) -> None:
-        """One more run is over."""
-        self._done += 1
-        self._bad += not verdict.is_good
-        now_s = time.monotonic()
-        if now_s - self._told_s >= PROGRESS_S:
-            self._told_s = now_s
-            left_s = (now_s - self._began_s) / self._done * (self._total - self._done)
-            _say(f"{self._done} of {self._total} runs, {self._bad} with findings, {left_s:.0f} s left")
-
-    def end(self) -> None:
-        """All are over."""
-        _say(f"{self._done} runs in {time.monotonic() - self._began_s:.1f} s")
 
 
 def _say(text: str) -> None:
@@ -211,6 +218,11 @@ def _say(text: str) -> None:
 def _refuse(text: object) -> int:
     _say(f"loaxa-sim: {text}")
     return STATUS_FAILED
+
+
+def _cores() -> int:
+    """What this process may use of the machine."""
+    return min(JOBS_MAX, len(os.sched_getaffinity(0)))
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -85,7 +85,7 @@ def test_another_seed_is_another_run() -> None:
 
 def test_several_processes_find_what_one_finds() -> None:
     work = [("drill_and_real", 1), ("plain_password", 2)]
-    one, two = ([each.digest for each in run_many(work, jobs=jobs)] for jobs in (1, 2))
+    one, two = ({each.name: each.digest for each in run_many(work, jobs=jobs)} for jobs in (1, 2))
     assert one == two
 
 
