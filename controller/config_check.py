@@ -45,6 +45,8 @@ def _faults(config: Config) -> Iterator[str]:
     yield from _repeated("nodes report_key", (each.report_key for each in config.nodes))
     known_areas = {area.id for area in config.areas}
     for node in config.nodes:
+        if node.id == config.controller:
+            yield f"nodes.{node.id}.id: the controller's own name; such a node would have its rights at the broker"
         if node.area not in known_areas:
             yield f"nodes.{node.id}.area: {_unknown(node.area, known_areas)}"
     for feed in config.feeds:

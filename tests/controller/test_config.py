@@ -45,6 +45,10 @@ WRONG: dict[str, tuple[Spoil, str]] = {
         lambda c: c["nodes"][0].update(area="tay"),
         "nodes.N001.area: 'tay' is not known; known: doai, dong, xa",
     ),
+    "a node with the controller's name": (
+        lambda c: c["nodes"][0].update(id=c["controller"]),
+        "such a node would have its rights at the broker",
+    ),
     "a parent": (lambda c: c["areas"][1].update(parent="tay"), "'dong' lies in 'tay', which does not exist"),
     "a cycle": (lambda c: c["areas"][0].update(parent="dong"), "an area cannot lie in itself"),
     "an id twice": (lambda c: c["clips"][1].update(id="flood"), "clips: 'flood' is given 2 times"),

@@ -1,0 +1,70 @@
+"""The broker's configuration as text: what must stand in it, and what may never get into it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from controller.broker_rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration, connection_limit
+from controller.errors import ConfigError
+
+
+def facts(**changes: object) -> BrokerFacts:
+    plain = {"folder": "/b", "certificate": "/b/server.pem", "private_key": "/b/server.key", **changes}
+    server = BrokerServerConfig(**plain)  # type: ignore[arg-type] # a test's own choice of fields
+    return BrokerFacts(server=server, ca="/b/ca.pem", access_rules="/b/access.acl")
+
+
+def doors(text: str) -> dict[int, str]:
+    """The options of each listener by its port."""
+    parts = re.split(r"^listener (\d+) .*\n", text, flags=re.MULTILINE)[1:]
+    return {int(port): options for port, options in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def test_each_door_asks_for_a_certificate_over_tls_1_3_and_only_nodes_are_bound_to_its_name() -> None:
+    found = doors(broker_configuration(facts(revoked="/b/revoked.pem")))
+    assert set(found) == {8883, 8884}
+    for options in found.values():
+        assert "tls_version tlsv1.3" in options
+        assert "require_certificate true" in options
+        assert "use_identity_as_username true" in options
+    assert "use_username_as_clientid true" in found[8883]
+    assert "crlfile /b/revoked.pem" in found[8883]
+    assert "use_username_as_clientid" not in found[8884]
+    assert "crlfile" not in found[8884], "an authority without a list of its own would let nobody in"
+
+
+def test_nobody_comes_in_without_a_name_or_with_a_password() -> None:
+    text = broker_configuration(facts())
+    assert "allow_anonymous false" in text
+    assert "password_file" not in text
+    assert "max_packet_size 17408" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"certificate": "/b/x\nallow_anonymous true"},
+        {"private_key": "/b/x\r"},
+        {"revoked": " /b/x"},
+        {"nodes": DoorConfig(address="0.0.0.0\nallow_anonymous true", port=1)},
+        {"services": DoorConfig(address="broker.example", port=1)},
+    ],
+)
+def test_nothing_in_the_configuration_adds_a_line_of_its_own(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"broker\.server"):
+        broker_configuration(facts(**changes))
+
+
+def test_the_connection_limit_is_one_that_the_kernel_takes(tmp_path: Path) -> None:
+    text = connection_limit(facts(connections_per_s=70).server)
+    assert "tcp dport 8883 ct state new limit rate over 70/second burst 70 packets drop" in text
+    path = tmp_path / "limit.nft"
+    path.write_text(text)
+    twice = ["unshare", "-rn", "sh", "-c", f"nft -f '{path}' && nft -f '{path}' && nft list ruleset"]
+    done = subprocess.run(twice, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("limit rate over 70/second") == 1
