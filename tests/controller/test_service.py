@@ -39,7 +39,13 @@ def test_its_user_is_made() -> None:
     assert "loaxa-controller" in told.stdout + told.stderr
 
 
-def test_systemd_understands_it() -> None:
-    told = subprocess.run(["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False)
-    complaints = [line for line in told.stderr.splitlines() if UNIT.name in line and "not executable" not in line]
+@pytest.mark.parametrize("name", ["loaxa-controller.service", "loaxa-broker-revoked.path"])
+def test_systemd_understands_it(name: str) -> None:
+    told = subprocess.run(["systemd-analyze", "verify", str(SYSTEMD / name)], capture_output=True, text=True, check=False)
+    complaints = [line for line in told.stderr.splitlines() if "loaxa-" in line and "not executable" not in line]
     assert complaints == []
+
+
+def test_the_broker_reads_the_list_that_the_operations_manual_names() -> None:
+    assert values(SYSTEMD / "loaxa-broker-revoked.path", "Unit") == ["loaxa-broker-revoked.service"]
+    assert values(SYSTEMD / "mosquitto-loaxa.conf", "LimitNOFILE") == ["65536"]
