@@ -44,7 +44,7 @@ from edge.voices import Voices
 from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
-from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Telemetry
+from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Telemetry
 from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
@@ -167,8 +167,7 @@ class Agent:
     def _not_stored(self, event: happened.DocumentStoreFailed | happened.ReportStoreFailed, now: Now) -> list[Effect]:
         effects = self._health.fault(Fault.STORE, event.detail, now)
         if isinstance(event, happened.ReportStoreFailed):
-            self.outbox.store_failed(now)
-            return effects
+            return [*effects, *self.outbox.store_failed(event.number, now)]
         return effects + self._follow(self._documents.store_failed(event, now), now)
 
     def _message(self, event: happened.MessageReceived, now: Now) -> list[Effect]:
@@ -192,8 +191,8 @@ class Agent:
             self._is_stale = self._is_stale or not isinstance(document, Acknowledgement)
             match document:
                 case Acknowledgement():
-                    effects += self.outbox.acknowledged(document.stored_number, now)
-                case Keyset():
+                    effects += self.outbox.acknowledged(document.stored_number, document.loose, now)
+                case Root() | Keyset():
                     self._subscriptions.refresh()
                 case Assignment():
                     self._subscriptions.refresh()

@@ -8,7 +8,8 @@ Rules kept:
   One exception: a real emergency whose storing *failed* is obeyed from memory, for a pole with a dying card
   must still warn; its own expiry bounds what a replay after a restart could do;
 - an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
-- when the keyset or the assignment changes, everything in force is judged anew;
+- when the root, the keyset or the assignment changes, everything in force is judged anew, and what no longer may
+  be is gone at once, whatever it is: an emergency whose key is revoked falls silent in the middle of a word;
 - an all-clear of another emergency than the one that stands changes nothing.
 """
 
@@ -33,6 +34,7 @@ from protocol.messages import (
     Keyset,
     Plan,
     Reality,
+    Root,
     StreamEnd,
     StreamStart,
 )
@@ -43,8 +45,9 @@ PENDING_MAX: Final = 64
 """Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
 STREAM_TOPICS_MAX: Final = 64
 """Streams known at once; a controller has a handful."""
-_ORDER: Final = {TopicName.KEYSET: 0, TopicName.ASSIGNMENT: 1}
+_ORDER: Final = {TopicName.ROOT: 0, TopicName.KEYSET: 1, TopicName.ASSIGNMENT: 2}
 """Keys come before what they sign, the place before what is addressed to it."""
+_NOT_ALLOWED: Final = frozenset({RefusalReason.REVOKED_KEY, RefusalReason.UNKNOWN_KEY, RefusalReason.WRONG_SCOPE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,12 @@ class Documents:
         self._in_force: dict[str, Accepted] = {}
         self._pending: dict[tuple[str, bytes], tuple[Accepted, LastCounter | None]] = {}
         self._parked: dict[str, StoredDocument] = {}
+        self._taken_away: tuple[AnyDocument, ...] = ()
+
+    @property
+    def taken_away(self) -> tuple[AnyDocument, ...]:
+        """What the newest keyset or root took away, because the key that signed it may not sign it any more."""
+        return self._taken_away
 
     @property
     def in_force(self) -> tuple[Accepted, ...]:
@@ -108,7 +117,7 @@ class Documents:
             return Outcome()
         if accepted.is_duplicate:
             known = self._in_force.get(topic)
-            if known is not None and known.sha256 == accepted.sha256:
+            if isinstance(accepted.document, Root) or (known is not None and known.sha256 == accepted.sha256):
                 return Outcome()
             return self._enforce(accepted, now)
         if isinstance(accepted.document, Acknowledgement):
@@ -167,6 +176,8 @@ class Documents:
         effects: list[Effect] = [_accepted_log(accepted)]
         came: list[AnyDocument] = [accepted.document]
         match accepted.document:
+            case Root():
+                self._guard.trust(accepted)
             case Keyset():
                 self._guard.keyring = Keyring.from_keyset(accepted.document)
             case Assignment():
@@ -181,15 +192,19 @@ class Documents:
         """Drop what the keys or the place no longer allow."""
         effects: list[Effect] = []
         dropped: list[str] = []
+        taken_away: list[AnyDocument] = []
         for topic, accepted in list(self._in_force.items()):
             try:
                 self._guard.reopen(topic, accepted.payload, now)
             except Refusal as refusal:
                 del self._in_force[topic]
                 dropped.append(topic)
+                if refusal.reason in _NOT_ALLOWED:
+                    taken_away.append(accepted.document)
                 effects.append(_refused_log("document no longer in force", topic, refusal))
         if dropped:
             effects.append(ForgetDocuments(topics=tuple(dropped), with_counters=False))
+        self._taken_away = tuple(taken_away)
         return effects
 
     def _refuse_excess(self, accepted: Accepted) -> None:

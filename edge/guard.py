@@ -11,14 +11,18 @@ Rules kept:
   silent; everything else is a replay;
 - in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
-  begin to act. A revoked key or a lost scope takes it away.
+  begin to act. A revoked key or a lost scope takes it away, also while it sounds;
+- a root takes the pinned one's place if both signed the change (`protocol.root_chain`). The keyset that an earlier
+  root signed stays until the next one comes, for a pole must not fall silent in between; a new one must be the
+  newest root's, and its versions are counted anew, so that a stolen root cannot have used up all numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.assignment import Place
@@ -40,21 +44,24 @@ from protocol.messages import (
     Keyset,
     Plan,
     Reality,
+    Root,
     StreamEnd,
     StreamStart,
 )
 from protocol.quiet import is_quiet, next_quiet_change_ms, time_zone_of
+from protocol.root_chain import continues, follow_chain, open_chain
 from protocol.topics import ParsedTopic, TopicName, parse_topic
 from protocol.units import Now, SharedMs
 
 ROOT: Final = "root"
-"""Stands for the root's threshold where a key id is asked for."""
+"""Stands for the first root's threshold where a key id is asked for; for a later one with its version behind it."""
 GAIN_DB_MAX: Final = 12.0
 """No assignment makes a pole louder than this above its calibrated level: horns and ears have limits."""
 EMERGENCY_GAIN_DB_MAX: Final = 18.0
 """As GAIN_DB_MAX, for emergencies."""
 
 _ALLOWED: Final[dict[TopicName, tuple[type[AnyDocument], ...]]] = {
+    TopicName.ROOT: (Root,),
     TopicName.KEYSET: (Keyset,),
     TopicName.ASSIGNMENT: (Assignment,),
     TopicName.PLAN: (Plan,),
@@ -84,7 +91,7 @@ class Guard:
         self.place = place
         self.keyring = Keyring.empty()
         self.refused: dict[str, int] = {}
-        self._root = root
+        self._roots: tuple[RootKeys, ...] = (root,)
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._next_change: tuple[Place, SharedMs, SharedMs | None] = (place, SharedMs(0), None)
 
@@ -92,6 +99,15 @@ class Guard:
     def has_keyset(self) -> bool:
         """Whether any signature can be judged."""
         return self.keyring.version > 0
+
+    @property
+    def root(self) -> RootKeys:
+        """The root in force: the pinned one, or the newest that followed it."""
+        return self._roots[-1]
+
+    def trust(self, accepted: Accepted) -> None:
+        """Make the newest root of an accepted chain the one in force."""
+        self._roots = self._follow(accepted.topic, accepted.payload)
 
     def restore(self, counters: Iterable[LastCounter]) -> None:
         """Take in what was accepted before the process began."""
@@ -105,19 +121,13 @@ class Guard:
     def open(self, topic: str, payload: bytes, now: Now) -> Accepted:
         """Verify a document that was just received; raises Refusal."""
         accepted = self._verify(topic, payload, now, is_new=True)
+        if isinstance(accepted.document, Root) and accepted.document.counter == self.root.version:
+            return replace(accepted, is_duplicate=True)  # what is in force, or pinned: a chain may be carried along
         last = self._counters.get((accepted.key_id, topic))
         if last is None or accepted.document.counter > last[0]:
             return accepted
         if accepted.document.counter == last[0] and accepted.sha256 == last[1]:
-            return Accepted(
-                topic=topic,
-                parsed=accepted.parsed,
-                document=accepted.document,
-                key_id=accepted.key_id,
-                payload=payload,
-                sha256=accepted.sha256,
-                is_duplicate=True,
-            )
+            return replace(accepted, is_duplicate=True)
         raise Refusal(
             RefusalReason.REPLAYED, f"counter {accepted.document.counter} of {accepted.key_id}; {last[0]} was accepted"
         )
@@ -192,11 +202,11 @@ class Guard:
     def _authenticate(
         self, topic: str, parsed: ParsedTopic, payload: bytes, now: Now, *, is_new: bool
     ) -> tuple[AnyDocument, str]:
+        if parsed.name is TopicName.ROOT:
+            self._follow(topic, payload)
+            return open_chain(payload)[-1], ROOT
         if parsed.name is TopicName.KEYSET:
-            keyset = open_keyset(payload, topic=topic, root=self._root)
-            if is_new and now.shared_ms >= keyset.expires_at_ms:
-                raise Refusal(RefusalReason.EXPIRED, f"the keyset {keyset.id}")
-            return keyset, ROOT
+            return self._keyset(topic, payload, now, is_new=is_new)
         sealed = open_sealed(payload, topic=topic)
         document: AnyDocument = cbor_decode(self.keyring.verify(sealed), AnyDocument)
         if not isinstance(document, _ALLOWED[parsed.name]):
@@ -209,6 +219,35 @@ class Guard:
         if isinstance(document, Assignment):
             time_zone_of(document.time_zone)
         return document, sealed.key_id
+
+    def _follow(self, topic: str, payload: bytes) -> tuple[RootKeys, ...]:
+        """The roots of a chain that begins with those known here; raises Refusal."""
+        roots = follow_chain(payload, topic=topic, pinned=self._roots[0])
+        if roots[-1].version < self.root.version:
+            raise Refusal(RefusalReason.REPLAYED, f"root {roots[-1].version}; root {self.root.version} is in force")
+        if not continues(roots, known=self._roots):
+            raise Refusal(RefusalReason.BAD_SIGNATURE, f"another root {self.root.version} than the one in force")
+        return roots
+
+    def _keyset(self, topic: str, payload: bytes, now: Now, *, is_new: bool) -> tuple[Keyset, str]:
+        """A keyset and whose it is; one that was accepted before may be an earlier root's."""
+        earlier = () if is_new else self._roots[:-1]
+        try:
+            keyset, root = open_keyset(payload, topic=topic, root=self.root), self.root
+        except Refusal:
+            found = next(_keysets_of(earlier, topic, payload), None)
+            if found is None:
+                raise
+            keyset, root = found
+        if is_new and now.shared_ms >= keyset.expires_at_ms:
+            raise Refusal(RefusalReason.EXPIRED, f"the keyset {keyset.id}")
+        return keyset, ROOT if root.version == 1 else f"{ROOT}-{root.version}"
+
+
+def _keysets_of(roots: Iterable[RootKeys], topic: str, payload: bytes) -> Iterator[tuple[Keyset, RootKeys]]:
+    for root in roots:
+        with contextlib.suppress(Refusal):
+            yield open_keyset(payload, topic=topic, root=root), root
 
 
 def _refuse_other_place(parsed: ParsedTopic, document: AnyDocument) -> None:

@@ -52,6 +52,8 @@ class Repertoire:
 
     def why_gone(self, candidate: Candidate) -> Reason:
         """Why what was a candidate is none now."""
+        if any(_ordered(document, candidate) for document in self._documents.taken_away):
+            return Reason.REVOKED
         if candidate.stream is not None:
             return self.streams.why_gone(candidate)
         for document in self._in_force():
@@ -75,3 +77,16 @@ class Repertoire:
 
     def _in_force(self) -> list[AnyDocument]:
         return [accepted.document for accepted in self._documents.in_force]
+
+
+def _ordered(document: AnyDocument, candidate: Candidate) -> bool:
+    """Whether a document is what let a candidate sound."""
+    match document:
+        case StreamStart():
+            return document.stream == candidate.stream
+        case Emergency():
+            return document.emergency == candidate.source_id
+        case Plan():
+            return candidate.source_id in {occurrence.id for occurrence in document.occurrences}
+        case _:
+            return False

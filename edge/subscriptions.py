@@ -1,9 +1,9 @@
 """What the node listens to at the broker: exactly what it could obey.
 
 Rules kept:
-- first the keyset; its own assignment and acknowledgements once there is a keyset to judge them by; its areas'
-  documents once it is assigned; a stream's packets once its start is verified;
-- after a connect that found its old session, and after each new keyset or assignment, everything is asked for
+- first the root's changes and the keyset; its own assignment and acknowledgements once there is a keyset to judge
+  them by; its areas' documents once it is assigned; a stream's packets once its start is verified;
+- after a connect that found its old session, and after each new root, keyset or assignment, everything is asked for
   again: retained messages then come once more, so what was missed or refused gets its second chance. After a
   connect without a session the link renews every subscription by itself.
 """
@@ -50,7 +50,7 @@ class Subscriptions:
 
 def wanted_topics(*, place: Place, has_keyset: bool, audio_topics: Iterable[str]) -> dict[str, int]:
     """Topics with their QoS, in the order in which they matter."""
-    wanted = {topic(TopicName.KEYSET): TOPICS[TopicName.KEYSET].qos}
+    wanted = {topic(name): TOPICS[name].qos for name in (TopicName.ROOT, TopicName.KEYSET)}
     if has_keyset:
         for name in (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT):
             wanted[topic(name, node=place.node)] = TOPICS[name].qos

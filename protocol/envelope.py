@@ -32,10 +32,10 @@ _HEADER_KEY_ID: Final = 4
 _ALGORITHM_EDDSA: Final = -8
 KEY_IDS_REMEMBERED: Final = 64
 """As many as a keyset has keys."""
-_SIGNERS_MAX: Final = 8
+SIGNERS_MAX: Final = 16
+"""Signatures on one document: all keys of an old and of a new root. Bounds the work of verifying a hostile one."""
 PUBLIC_KEYS_KEPT: Final = 128
 """Keysets hold 64 keys at most; the rest is for streams and, on the controller, nodes that report together."""
-"""Signatures on one keyset: bounds the work of verifying a hostile one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +105,77 @@ def open_sealed(data: bytes, *, topic: str) -> SealedDocument:
 
 def seal_by_many(payload: Struct, *, signers: Sequence[Signer], topic: str) -> bytes:
     """Sign a struct with several keys (COSE_Sign), as the root signs the keyset."""
-    body, body_protected = cbor_encode_checked(payload), b""
-    signatures = []
-    for signer in signers:
-        protected = _protected(signer.key_id)
-        to_be_signed = _to_be_signed(["Signature", body_protected, protected, topic.encode(), body])
-        signatures.append([protected, {}, signer.sign(to_be_signed)])
-    return require_sendable(
-        cbor2.dumps(cbor2.CBORTag(TAG_SIGN, [body_protected, {}, body, signatures]), canonical=True)
+    return cosign(cosigned(payload), signers=signers, topic=topic).data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosignedDocument:
+    """A COSE_Sign: what several keys sign, one after the other and perhaps on several machines.
+
+    Parsed but not verified; with fewer signatures than are needed it is the partly signed file that goes from hand
+    to hand.
+    """
+
+    payload: bytes
+    signatures: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The bytes as they travel; raises LocalProtocolError when they are too many."""
+        parts = [[_protected(key_id), {}, signature] for key_id, signature in self.signatures]
+        return require_sendable(cbor2.dumps(cbor2.CBORTag(TAG_SIGN, [b"", {}, self.payload, parts]), canonical=True))
+
+    def signed_by(self, *, topic: str, public_keys: Mapping[str, bytes]) -> frozenset[str]:
+        """The keys of `public_keys` that signed; raises Refusal(BAD_SIGNATURE) when one of them did not.
+
+        A key that has two names is one key. Signatures of other keys say nothing.
+        """
+        valid: dict[bytes, str] = {}
+        for key_id, signature in self.signatures:
+            if key_id in public_keys:
+                to_be_signed = _to_be_signed_by_many(key_id, topic, self.payload)
+                verify_signature(public_keys[key_id], signature, to_be_signed)
+                valid.setdefault(public_keys[key_id], key_id)
+        return frozenset(valid.values())
+
+    def verify(self, *, topic: str, public_keys: Mapping[str, bytes], threshold: int) -> bytes:
+        """Return the payload if at least `threshold` different keys signed it; raises Refusal(BAD_SIGNATURE)."""
+        valid = self.signed_by(topic=topic, public_keys=public_keys)
+        if len(valid) < threshold:
+            raise Refusal(RefusalReason.BAD_SIGNATURE, f"{len(valid)} of the {threshold} root signatures needed")
+        return self.payload
+
+
+def cosigned(payload: Struct) -> CosignedDocument:
+    """A struct that nobody has signed yet; raises LocalProtocolError when its own schema refuses it."""
+    return CosignedDocument(payload=cbor_encode_checked(payload))
+
+
+def cosign(document: CosignedDocument, *, signers: Sequence[Signer], topic: str) -> CosignedDocument:
+    """The document with these keys' signatures beside those that it has."""
+    added = tuple(
+        (signer.key_id, signer.sign(_to_be_signed_by_many(signer.key_id, topic, document.payload)))
+        for signer in signers
     )
+    return CosignedDocument(payload=document.payload, signatures=(*document.signatures, *added))
+
+
+def open_cosigned(data: bytes) -> CosignedDocument:
+    """Parse a COSE_Sign; raises Refusal(TOO_LARGE or MALFORMED)."""
+    match _tagged_parts(data, TAG_SIGN):
+        case [b"", {**unprotected}, bytes(payload), list() | tuple() as signatures] if not unprotected:
+            if len(signatures) > SIGNERS_MAX:
+                raise Refusal(RefusalReason.MALFORMED, f"{len(signatures)} signatures; at most {SIGNERS_MAX}")
+        case _:
+            raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign")
+    found: list[tuple[str, bytes]] = []
+    for entry in signatures:
+        match entry:
+            case [bytes(protected), {**unprotected}, bytes(signature)] if not unprotected:
+                found.append((_key_id(protected), signature))
+            case _:
+                raise Refusal(RefusalReason.MALFORMED, "not a COSE_Signature")
+    return CosignedDocument(payload=payload, signatures=tuple(found))
 
 
 def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, bytes], threshold: int) -> bytes:
@@ -121,29 +183,11 @@ def open_sealed_by_many(data: bytes, *, topic: str, public_keys: Mapping[str, by
 
     Raises Refusal: MALFORMED, or BAD_SIGNATURE when a named key's signature is wrong or too few are right.
     """
-    parts = _tagged_parts(data, TAG_SIGN)
-    match parts:
-        case [b"" as body_protected, {**unprotected}, bytes(payload), list() | tuple() as signatures] if (
-            not unprotected
-        ):
-            if len(signatures) > _SIGNERS_MAX:
-                raise Refusal(RefusalReason.MALFORMED, f"{len(signatures)} signatures; at most {_SIGNERS_MAX}")
-        case _:
-            raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign")
-    valid: set[str] = set()
-    for entry in signatures:
-        match entry:
-            case [bytes(protected), {**unprotected}, bytes(signature)] if not unprotected:
-                key_id = _key_id(protected)
-            case _:
-                raise Refusal(RefusalReason.MALFORMED, "not a COSE_Signature")
-        if key_id in public_keys:
-            to_be_signed = _to_be_signed(["Signature", body_protected, protected, topic.encode(), payload])
-            verify_signature(public_keys[key_id], signature, to_be_signed)
-            valid.add(public_keys[key_id].hex())
-    if len(valid) < threshold:
-        raise Refusal(RefusalReason.BAD_SIGNATURE, f"{len(valid)} of the {threshold} root signatures needed")
-    return payload
+    return open_cosigned(data).verify(topic=topic, public_keys=public_keys, threshold=threshold)
+
+
+def _to_be_signed_by_many(key_id: str, topic: str, payload: bytes) -> bytes:
+    return _to_be_signed(["Signature", b"", _protected(key_id), topic.encode(), payload])
 
 
 def _protected(key_id: str) -> bytes:

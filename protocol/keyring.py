@@ -22,6 +22,7 @@ from protocol.envelope import PUBLIC_KEY_BYTES, SealedDocument, open_sealed_by_m
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
 from protocol.identity import DOCUMENT_PATTERN, area_audience, node_audience
 from protocol.messages import (
+    ROOT_KEYS_MAX,
     Acknowledgement,
     AllClear,
     Assignment,
@@ -31,6 +32,8 @@ from protocol.messages import (
     Keyset,
     OperationalKey,
     Plan,
+    Reality,
+    Root,
     StreamEnd,
     StreamStart,
 )
@@ -40,18 +43,21 @@ Parents = Callable[[str], tuple[str, ...]]
 
 CLOCK_TOLERANCE_MS: Final = 5_000
 """How early a document may seem on a clock that is behind the signer's: an emergency must not wait for NTP."""
-ROOT_KEYS_MAX: Final = 8
 ANYWHERE: Final = "*"
 
 
 class RootKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The pinned root: public Ed25519 keys in hexadecimal by id, and how many must sign."""
+    """The pinned root: public Ed25519 keys in hexadecimal by id, and how many must sign.
+
+    `version` rises with each change of the root (`root_chain`); the first root has 1.
+    """
 
     threshold: Annotated[int, Meta(ge=1, le=ROOT_KEYS_MAX)]
     keys: Annotated[
         dict[Annotated[str, Meta(pattern=DOCUMENT_PATTERN)], Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]],
         Meta(min_length=1, max_length=ROOT_KEYS_MAX),
     ]
+    version: Annotated[int, Meta(ge=1, le=2**31)] = 1
 
     @property
     def public_keys(self) -> Mapping[str, bytes]:
@@ -126,6 +132,19 @@ class Keyring:
             f"the {document.document_type} {document.id}", document.not_before_ms, document.expires_at_ms, now_ms
         )
 
+    def check_answer(self, key_id: str, kind: str, at_ms: int) -> None:
+        """Return if the key may sign answers of this kind at `at_ms`; raises Refusal as `check` does.
+
+        An answer is no `Document`: it is bound to one request of one node, and names neither place, class nor reality.
+        So the key must be for everywhere and for what is real, or a commune's key could speak to its neighbours.
+        """
+        key = self._usable(key_id)
+        _check_time(f"the key {key_id}", key.not_before_ms, key.expires_at_ms, at_ms)
+        if kind not in key.scope.document_types:
+            raise _out_of_scope(key, f"answers of type {kind}")
+        if ANYWHERE not in key.scope.areas or Reality.REAL not in key.scope.realities:
+            raise _out_of_scope(key, f"answers of type {kind} to nodes anywhere, which are real")
+
     def _usable(self, key_id: str) -> OperationalKey:
         key = self._keys.get(key_id)
         if key is None or len(key.public_key) != PUBLIC_KEY_BYTES:
@@ -158,7 +177,7 @@ def _check_place(document: Document) -> None:
 
 def _check_scope(key: OperationalKey, document: Document, parents: Parents) -> None:
     scope = key.scope
-    if isinstance(document, Keyset) or document.document_type not in scope.document_types:
+    if isinstance(document, Root | Keyset) or document.document_type not in scope.document_types:
         raise _out_of_scope(key, f"documents of type {document.document_type}")
     for broadcast_class in sorted(_classes_of(document) - set(scope.classes)):
         raise _out_of_scope(key, f"the class {broadcast_class}")

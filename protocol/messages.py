@@ -21,6 +21,10 @@ from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, Publ
 DOCUMENT_BYTES_MAX: Final = 16 * 1024
 """Size bound of any message (protocol: 16 KiB; larger plans travel as media by hash)."""
 
+LOOSE_FROM: Final = 2**52
+"""Reports numbered from here on stand outside the chain; chained numbers count from 1, or from a clock in ms."""
+LOOSE_ACKNOWLEDGED_MAX: Final = 256
+"""Loose reports in one acknowledgement; 9 bytes each."""
 Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, lt=253_402_214_400_000, description="Unix milliseconds, up to the year 9999")]
 Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
@@ -30,6 +34,8 @@ Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
 Audience = Annotated[str, Meta(pattern=r"^(everyone|area:[a-z0-9][a-z0-9-]{0,39}|node:[0-9A-Za-z]{1,23})\Z")]
 ScopeArea = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,39})\Z")]
 
+ROOT_KEYS_MAX: Final = 8
+"""Keys of one root: more people than can be brought to one ceremony."""
 SOUNDS_MS_MAX: Final = 24 * 3600 * 1000
 """Longest that one stream or emergency may sound before it must be ordered anew."""
 
@@ -83,8 +89,8 @@ class KeyScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     realities: Annotated[tuple[Reality, ...], Meta(max_length=2)]
 
 
-class OperationalKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One key in the keyset: who it is, what it may sign and when."""
+class OperationalKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One key in the keyset: who it is, what it may sign and when; of a revoked one also why."""
 
     key_id: KeyId
     public_key: PublicKey
@@ -92,6 +98,28 @@ class OperationalKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     not_before_ms: Milliseconds
     expires_at_ms: Milliseconds
     revoked: bool = False
+    revoked_reason: Reason = ""
+
+
+class RootKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the root's keys."""
+
+    key_id: KeyId
+    public_key: PublicKey
+
+
+class Root(Document, frozen=True, kw_only=True, tag="root"):
+    """The root's keys from now on, signed by a threshold of the old and of the new. `counter` is its version."""
+
+    threshold: Annotated[int, Meta(ge=1, le=ROOT_KEYS_MAX)]
+    keys: Annotated[tuple[RootKey, ...], Meta(min_length=1, max_length=ROOT_KEYS_MAX)]
+
+    def __post_init__(self) -> None:
+        """Refuse a root that could never sign, or whose keys are fewer than they seem."""
+        if len({key.key_id for key in self.keys}) < len(self.keys):
+            raise ValueError("a key id stands twice in the root")
+        if len({key.public_key for key in self.keys}) < max(self.threshold, len(self.keys)):
+            raise ValueError(f"{self.threshold} signatures needed of {len(self.keys)} keys, or a key stands twice")
 
 
 class Keyset(Document, frozen=True, kw_only=True, tag="keyset"):
@@ -228,13 +256,14 @@ class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):
 
 
 class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement"):
-    """The controller has stored the node's reports up to and including `stored_number`."""
+    """The controller has stored the node's reports up to and including `stored_number`, and these loose ones."""
 
     node: NodeId
     stored_number: Counter
+    loose: Annotated[tuple[Counter, ...], Meta(max_length=LOOSE_ACKNOWLEDGED_MAX)] = ()
 
 
-AnyDocument = Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
+AnyDocument = Root | Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
 
 
 class AiringState(StrEnum):
@@ -286,7 +315,8 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=
     """One numbered, chained record of a node, signed by the node's report key.
 
     `previous_sha256` is the digest of the previous report's signed bytes (32 zero bytes before the first),
-    so that a removed or altered report shows.
+    so that a removed or altered report shows. A report that the node's card refuses is sent all the same, outside
+    the chain: its number is LOOSE_FROM or more and says only which one it is, its digest is 32 zero bytes.
     """
 
     node: NodeId

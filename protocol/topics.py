@@ -18,7 +18,7 @@ from protocol.identity import AREA_PATTERN, NODE_PATTERN, STREAM_PATTERN
 
 ROOT: Final = "loaxa/1"
 SHARDS: Final = 16
-"""Reports and telemetry are split over sixteen hashed shards, so that replicas share them without `$share`."""
+"""What many nodes send is split over sixteen hashed shards, so that replicas share it without `$share`."""
 
 _FIELD_PATTERNS: Final = {
     "area": AREA_PATTERN,
@@ -39,6 +39,7 @@ class Role(StrEnum):
 class TopicName(StrEnum):
     """The rows of the table."""
 
+    ROOT = "root"
     KEYSET = "keyset"
     PLAN = "plan"
     EMERGENCY = "emergency"
@@ -50,6 +51,8 @@ class TopicName(StrEnum):
     REPORT = "report"
     ACKNOWLEDGEMENT = "acknowledgement"
     CONTROLLER_STATE = "controller_state"
+    TIME_REQUEST = "time_request"
+    TIME_REPLY = "time_reply"
 
 
 @cache
@@ -79,6 +82,9 @@ class Topic:
 
 
 TOPICS: Final[dict[TopicName, Topic]] = {
+    TopicName.ROOT: Topic(
+        path="root", writer=Role.CONTROLLER, qos=1, retain=True, carries="the chain of changes of the root's own keys"
+    ),
     TopicName.KEYSET: Topic(
         path="keyset", writer=Role.CONTROLLER, qos=1, retain=True, carries="root-signed operational keys"
     ),
@@ -146,6 +152,20 @@ TOPICS: Final[dict[TopicName, Topic]] = {
         retain=True,
         carries="birth and will of a controller process (JSON)",
     ),
+    TopicName.TIME_REQUEST: Topic(
+        path="time/{shard}/{node}",
+        writer=Role.NODE,
+        qos=0,
+        retain=False,
+        carries="a node asks the time service what time it is (JSON)",
+    ),
+    TopicName.TIME_REPLY: Topic(
+        path="node/{node}/time",
+        writer=Role.CONTROLLER,
+        qos=0,
+        retain=False,
+        carries="signed answer to this request and no other",
+    ),
 }
 
 
@@ -158,7 +178,7 @@ class ParsedTopic:
 
 
 def shard_of(node: str) -> str:
-    """The shard of a node's telemetry and reports: CRC-32 of its name modulo 16, two digits."""
+    """The shard of what a node sends: CRC-32 of its name modulo 16, two digits."""
     return f"{zlib.crc32(node.encode()) % SHARDS:02d}"
 
 

@@ -51,6 +51,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "finished": ("phát hết", "played to its end"),
     "pre_empted": ("nhường bản tin ưu tiên hơn", "pre-empted"),
     "stopped": ("được dừng", "stopped"),
+    "revoked": ("khoá ký đã bị thu hồi", "its key was revoked"),
     "all_clear": ("báo yên", "all-clear"),
     "correction": ("đính chính", "correction"),
     "expired": ("hết hạn", "expired"),

@@ -67,6 +67,7 @@ def show(path: Path) -> list[str]:
     media = present_in(media_folder(Path(config.state_dir)))
     return [
         *_place_lines(guard.place, config),
+        f"root: version {guard.root.version} ({guard.root.threshold} of {', '.join(guard.root.keys)} must sign)",
         *_keyset_lines(in_force, now),
         *_emergency_lines(in_force, guard.place),
         *_plan_lines(in_force, guard.place, media, now),

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     FINISHED = "finished"
     PRE_EMPTED = "pre_empted"
     STOPPED = "stopped"
+    REVOKED = "revoked"
     ALL_CLEAR = "all_clear"
     CORRECTION = "correction"
     EXPIRED = "expired"

@@ -27,7 +27,7 @@ def test_is_init_until_it_has_keys_and_a_place_then_ready() -> None:
     pole = Pole()
     pole.connect()
     assert states(pole) == ["init"]
-    assert pole.subscribed == {topic(TopicName.KEYSET)}
+    assert pole.subscribed == {topic(TopicName.ROOT), topic(TopicName.KEYSET)}
     pole.introduce()
     pole.subscribe([(topic(TopicName.KEYSET), 1)])
     pole.run_for(1_000)
@@ -39,7 +39,7 @@ def test_is_init_until_it_has_keys_and_a_place_then_ready() -> None:
 def test_listens_to_its_own_chain_and_to_nobody_else() -> None:
     pole = Pole()
     pole.introduce()
-    expected = {topic(TopicName.KEYSET), topic(TopicName.ASSIGNMENT, node=NODE)}
+    expected = {topic(TopicName.ROOT), topic(TopicName.KEYSET), topic(TopicName.ASSIGNMENT, node=NODE)}
     expected |= {topic(TopicName.ACKNOWLEDGEMENT, node=NODE)}
     for area in (VILLAGE, COMMUNE):
         expected |= {topic(TopicName.PLAN, area=area), topic(TopicName.EMERGENCY, area=area)}
@@ -70,7 +70,7 @@ def test_a_revoked_key_takes_its_plan_with_it() -> None:
     keys = (pole.issuer.operational("operations-1", revoked=True), pole.issuer.operational("operations-2"))
     pole.deliver(topic(TopicName.KEYSET), pole.issuer.keyset(*keys))
     pole.run_for(3_000)
-    assert pole.airings()[-1] == ("a", "finished", "stopped")
+    assert pole.airings()[-1] == ("a", "finished", "revoked")
     assert not pole.heard(START_MS + 1_300, pole.now_ms).any()
 
 
@@ -180,7 +180,7 @@ def test_a_wrong_clock_believes_nothing_and_a_right_one_takes_up_the_store() -> 
     pole.clock.reboot(rtc_ns=0)
     pole.boot()
     pole.run_for(5_000)
-    assert not pole.subscribed - {topic(TopicName.KEYSET)}
+    assert not pole.subscribed - {topic(TopicName.ROOT), topic(TopicName.KEYSET)}
     pole.clock.synchronise()
     pole.run_until(START_MS + 3_000)
     assert pole.heard(START_MS + 100, START_MS + 2_900).all()

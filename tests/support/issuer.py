@@ -28,6 +28,8 @@ from protocol.messages import (
     Plan,
     QuietHours,
     Reality,
+    Root,
+    RootKey,
     StreamEnd,
     StreamStart,
 )
@@ -95,6 +97,13 @@ class Issuer:
         standing = keys or (self.operational("operations-1"), self.operational("drill-1", reality=Reality.DRILL))
         document = Keyset(**self._header("keyset", EVERYONE), keys=standing)
         return seal_by_many(document, signers=[signer_of(name) for name in signers], topic=topic(TopicName.KEYSET))
+
+    def link(self, version: int, *names: str, signers: tuple[str, ...], threshold: int = 2) -> bytes:
+        """One change of the root: its keys from now on, and who signs it."""
+        keys = tuple(RootKey(key_id=name, public_key=key_of(name).public_key().public_bytes_raw()) for name in names)
+        header = {**self._header("root", EVERYONE), "counter": version}
+        document = Root(**header, threshold=threshold, keys=keys)
+        return seal_by_many(document, signers=[signer_of(name) for name in signers], topic=topic(TopicName.ROOT))
 
     def seal(self, document: AnyDocument, name: str, *, key: str = "operations-1") -> bytes:
         """Sign a document for a topic."""
