@@ -24,6 +24,8 @@ from controller.events import (
     Committed,
     Event,
     MediaPrepared,
+    ListeningBegan,
+    ListeningEnded,
     MediaRefused,
     MessageReceived,
     RelayNews,
@@ -47,13 +49,15 @@ from protocol.codec import json_decode, json_encode
 from protocol.envelope import Signer
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import AiringRecord, ControllerState, NodeState, Plan, Readiness, Telemetry
-from protocol.topics import TOPICS, Role, TopicName, parse_topic, topic
+from protocol.topics import TOPICS, TopicName, parse_topic, topic
 from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
 
 WAKE_MS_MAX: Final = 60_000
 """The longest sleep: a clock that was set meanwhile is noticed after it."""
 
 
+HEARD: Final = (TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT)
+"""What nodes say to the desk; what they ask the time service is not its business."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """What the desk signs with, and what the root allows."""
@@ -121,14 +125,14 @@ class Desk:
     def status(self, now: Now) -> StatusView:
         """What the page and the API show."""
         site = self._site
-        connected = self._broker.is_connected
+        is_heard = self._broker.is_connected and self._fleet.is_listening
         return StatusView(
             controller=site.controller,
             time_zone=site.time_zone,
             now_ms=now.shared_ms,
             broker=self._broker,
             nodes=tuple(
-                node_view(site, node, self._fleet.life(node), is_broker_connected=connected) for node in site.nodes
+                node_view(site, node, self._fleet.life(node), is_broker_connected=is_heard) for node in site.nodes
             ),
             emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
             relays=tuple(relay_view(site, record) for record in self._relays.records),
@@ -183,6 +187,11 @@ class Desk:
             case MediaPrepared() | MediaRefused():
                 return self._media(event)
             case SiteChanged(site=site):
+            case ListeningBegan():
+                self._fleet.listening_began(now)
+                return [_subscriptions()]
+            case ListeningEnded(reason=reason):
+                return self._fleet.listening_ended(reason)
                 return self._site_changed(site)
             case Stopping():
                 return [self._own_state(Readiness.DISCONNECTED)]
@@ -273,15 +282,12 @@ class Desk:
             case BrokerConnected():
                 self._broker = BrokerView(is_connected=True, since_ms=now.shared_ms)
                 self._standing.connected(now.shared_ms)
-                self._fleet.broker_connected(now)
-                note = Note(level=Level.INFO, what="broker_connected")
-                return [note, _subscriptions(), self._own_state(Readiness.READY)]
+                return [Note(level=Level.INFO, what="broker_connected"), self._own_state(Readiness.READY)]
             case BrokerLost(reason=reason):
                 is_news = self._broker.is_connected or self._broker.reason != reason
                 since_ms = now.shared_ms if self._broker.is_connected else self._broker.since_ms
                 self._broker = BrokerView(is_connected=False, since_ms=since_ms, reason=reason)
                 self._standing.disconnected()
-                self._fleet.broker_lost()
                 return [Note(level=Level.ERROR, what="broker_away", reason=reason)] if is_news else ()
 
     def _relay_news(self, stream: str, news: RelayEvent, now: Now) -> Sequence[Effect]:
@@ -325,8 +331,7 @@ class Desk:
 
 
 def _subscriptions() -> Subscribe:
-    rows = ((name, row) for name, row in TOPICS.items() if row.writer is Role.NODE)
-    return Subscribe(topics=tuple((topic(name, node="+"), row.qos) for name, row in rows))
+    return Subscribe(topics=tuple((topic(name, node="+"), TOPICS[name].qos) for name in HEARD))
 
 
 def _require_own_name(node: str, claimed: str) -> None:

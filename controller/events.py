@@ -17,14 +17,26 @@ class Woken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConnected:
-    """The broker took us in; what it remembers of us is not relied on."""
+    """The broker takes what we publish; what it remembers of us is not relied on."""
 
     is_session_present: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerLost:
-    """There is no connection to the broker; the reason is for people."""
+    """There is no connection to publish by; the reason is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningBegan:
+    """The connection on which nodes are heard stands; nothing is subscribed to yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningEnded:
+    """Nothing is heard of any node; the reason is for people."""
 
     reason: str
 
@@ -70,14 +82,14 @@ class MediaRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteChanged:
-    """The configuration was read again."""
+    """The configuration was read again; `by` is put on record."""
 
     site: Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """Somebody asks for something through API or command; `ticket` names the answer."""
+    """Somebody asks for something through page, API or command; `ticket` names the answer, `by` is put on record."""
 
     ticket: int
     request: Request
@@ -104,6 +116,8 @@ Event = (
     | MessageReceived
     | Committed
     | CommitFailed
+    | ListeningBegan
+    | ListeningEnded
     | MediaPrepared
     | MediaRefused
     | SiteChanged

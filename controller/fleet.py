@@ -46,6 +46,7 @@ class Fleet:
         self.strangers: dict[str, SharedMs] = {}
         """Nodes that speak but are not in the configuration, and when."""
         self._listening_since_ms: SharedMs | None = None
+        self._deaf_reason = ""
         self._keep_at_ms: SharedMs | None = None
         self._silent_at_ms: SharedMs | None = None
 
@@ -71,14 +72,22 @@ class Fleet:
         """Nodes that are connected as far as is known."""
         return frozenset(node for node, life in self._nodes.items() if life.state in {Readiness.INIT, Readiness.READY})
 
-    def broker_connected(self, now: Now) -> None:
+    @property
+    def is_listening(self) -> bool:
+        """Whether anything could be heard of a node."""
+        return self._listening_since_ms is not None
+
+    def listening_began(self, now: Now) -> None:
         """From now on silence means something."""
+        self._deaf_reason = ""
         self._listening_since_ms = now.shared_ms
         self._silent_at_ms = SharedMs(now.shared_ms + self._lost_after_ms)
 
-    def broker_lost(self) -> None:
+    def listening_ended(self, reason: str) -> list[Effect]:
         """Nothing is known of anybody."""
         self._listening_since_ms = self._silent_at_ms = None
+        is_news, self._deaf_reason = reason != self._deaf_reason, reason
+        return [Note(level=Level.ERROR, what="nodes_not_heard", reason=reason)] if is_news else []
 
     def told_state(self, state: NodeState, now: Now) -> list[Effect]:
         """A birth, a will, a farewell."""

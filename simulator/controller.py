@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.adapters.runtime import HERD_WINDOW_S, QUEUED_MAX
+from controller.adapters.broker_links import HERD_WINDOW_S, QUEUED_MAX
 from controller.config import Config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish, Subscribe
@@ -21,6 +21,8 @@ from controller.events import (
     BrokerConnected,
     BrokerLost,
     Event,
+    ListeningBegan,
+    ListeningEnded,
     MediaPrepared,
     MediaRefused,
     MessageReceived,
@@ -274,8 +276,10 @@ class SimulatedController:
                 queued_max=QUEUED_MAX,
             ),
             Will(topic=own, payload=json_encode(gone), qos=row.qos, retain=row.retain),
-            on_connected=lambda present, _: driver.post(BrokerConnected(is_session_present=present)),
-            on_disconnected=lambda reason: driver.post(BrokerLost(reason=reason)),
+            on_connected=lambda present, _: _post_all(
+                driver, BrokerConnected(is_session_present=present), ListeningBegan()
+            ),
+            on_disconnected=lambda reason: _post_all(driver, ListeningEnded(reason=reason), BrokerLost(reason=reason)),
             on_message=lambda at, payload: driver.post(MessageReceived(topic=at, payload=payload)),
         )
 
@@ -354,3 +358,9 @@ class SimulatedController:
             self._surroundings.media_server.publish(known)
             process.driver.post(MediaPrepared(path=path, media=known.reference))
         self.world.after(IMPORT_NS, self._import_next, process)
+
+
+def _post_all(driver: Driver[Event, Effect], *events: Event) -> None:
+    """One connection stands for the two of the real process: it speaks and listens."""
+    for event in events:
+        driver.post(event)

@@ -15,20 +15,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.relay_pool import RelayPool
 from controller.adapters.signing import FreshSecrets
 from controller.config import BrokerConfig, Config, TrustConfig
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
-from controller.errors import ConfigError, MediaError, RequestCode, RequestError
+from controller.errors import MediaError, RequestCode, RequestError
 from controller.events import (
-    BrokerConnected,
-    BrokerLost,
     Event,
     MediaPrepared,
     MediaRefused,
-    MessageReceived,
     RelayNews,
     RequestReceived,
     SiteChanged,
@@ -41,11 +39,9 @@ from controller.requests import Request
 from controller.site import site_of
 from controller.views import StatusView
 from protocol.adapters.asyncio_loop import LoopDriver
-from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will
+from protocol.adapters.mqtt_link import LinkError
 from protocol.adapters.system_clock import read_now
-from protocol.codec import json_encode
-from protocol.messages import ControllerState, Readiness
-from protocol.topics import TOPICS, TopicName, topic
+from protocol.topics import TOPICS, TopicName
 
 log = logging.getLogger("controller")
 
@@ -53,10 +49,6 @@ ANSWER_S_MAX: Final = 15.0
 """A request that the database has not let through by then is told so; it may still be carried out."""
 REQUESTS_MAX: Final = 64
 """Requests waiting for an answer at one time."""
-QUEUED_MAX: Final = 5_000
-"""Messages waiting for the broker: everything that stands for 5,000 nodes comes in slices of 100."""
-HERD_WINDOW_S: Final = 0.5
-"""The controller comes back before its nodes do."""
 _LOG_LEVELS: Final = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
 
 
@@ -75,7 +67,7 @@ class Runtime:
         self._media_done: set[str] = set()
         self._desk: Desk
         self._driver: LoopDriver[Event, Effect]
-        self._link: MqttLink
+        self._links: BrokerLinks
         self._relays: RelayPool
         self._writer: CommitWriter
 
@@ -128,13 +120,19 @@ class Runtime:
         self._desk = Desk(site=site_of(config), authority=self._authority, kept=kept, fresh=self._secrets, now=now)
         self._driver = LoopDriver(node=self._desk, execute=self._execute, wake_event=Woken())
         self._writer = CommitWriter(self._database, self._driver.post)
-        self._link = self._make_link(config.controller, config.broker, config.trust, epoch=now.shared_ms)
+        self._links = BrokerLinks(
+            controller=config.controller,
+            broker=config.broker,
+            trust=config.trust,
+            epoch=now.shared_ms,
+            post=self._driver.post,
+        )
         self._relays = RelayPool(
             config=config.relay, secrets=self._secrets, publish=self._publish_audio, on_news=self._relay_news
         )
         writer = asyncio.create_task(self._writer.run(), name="commits")
         media = asyncio.create_task(self._keep_media(), name="media")
-        self._link.start()
+        self._links.start()
         self._driver.post(Woken())
         try:
             yield self._driver.failure
@@ -149,40 +147,14 @@ class Runtime:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._writer.finish()
         self._driver.close()
-        await asyncio.to_thread(self._link.stop)
-
-    def _make_link(self, controller: str, broker: BrokerConfig, trust: TrustConfig, *, epoch: int) -> MqttLink:
-        gone = ControllerState(controller=controller, state=Readiness.LOST, session_epoch=epoch)
-        row = TOPICS[TopicName.CONTROLLER_STATE]
-        settings = MqttSettings(
-            host=broker.host,
-            port=broker.port,
-            client_id=controller,
-            ca_path=trust.ca,
-            certificate_path=trust.certificate,
-            private_key_path=trust.private_key,
-            herd_window_s=HERD_WINDOW_S,
-            queued_max=QUEUED_MAX,
-        )
-        own = topic(TopicName.CONTROLLER_STATE, controller=controller)
-        will = Will(topic=own, payload=json_encode(gone), qos=row.qos, retain=row.retain)
-        try:
-            return MqttLink(
-                settings,
-                will,
-                on_connected=lambda present, _: self._driver.post(BrokerConnected(is_session_present=present)),
-                on_disconnected=lambda reason: self._driver.post(BrokerLost(reason=reason)),
-                on_message=lambda at, payload: self._driver.post(MessageReceived(topic=at, payload=payload)),
-            )
-        except LinkError as error:
-            raise ConfigError(f"trust: {error}") from error
+        await asyncio.to_thread(self._links.stop)
 
     def _execute(self, effect: Effect) -> None:
         match effect:
             case Publish():
                 self._publish(effect)
             case Subscribe(topics=topics):
-                self._link.subscribe(topics)
+                self._links.subscribe(topics)
             case Commit():
                 self._writer.put(effect)
             case OpenRelay():
@@ -203,13 +175,13 @@ class Runtime:
 
     def _publish(self, effect: Publish) -> None:
         try:
-            self._link.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
+            self._links.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
         except LinkError as error:
             log.error("not published: %s", error)  # noqa: TRY400 - the sentence is whole; a traceback says no more
 
     def _publish_audio(self, at: str, payload: bytes) -> None:
         row = TOPICS[TopicName.AUDIO]
-        self._link.publish(at, payload, row.qos, row.retain, row.expiry_s)
+        self._links.publish(at, payload, row.qos, row.retain, row.expiry_s)
 
     def _relay_news(self, stream: str, news: RelayEvent) -> None:
         self._driver.post(RelayNews(stream=stream, news=news))

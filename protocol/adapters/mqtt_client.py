@@ -69,6 +69,6 @@ def connect_properties(settings: MqttSettings) -> Properties:
     return properties_of(
         PacketTypes.CONNECT,
         SessionExpiryInterval=settings.session_expiry_s,
-        ReceiveMaximum=IN_FLIGHT_MAX,
+        ReceiveMaximum=settings.receive_max,
         MaximumPacketSize=_PACKET_BYTES_MAX,
     )

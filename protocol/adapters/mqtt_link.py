@@ -47,8 +47,10 @@ _QOS_MAX: Final = 1
 class Inbox:
     """What happened on the network thread, waiting for the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_room: Callable[[], None]) -> None:
-        self._loop, self._on_room = loop, on_room
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_room: Callable[[], None], *, inbox_max: int = INBOX_MAX
+    ) -> None:
+        self._loop, self._on_room, self._inbox_max = loop, on_room, inbox_max
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._is_scheduled = False
@@ -56,7 +58,7 @@ class Inbox:
 
     def has_room(self) -> bool:
         """Whether more messages may be put in."""
-        return len(self._waiting) < INBOX_MAX
+        return len(self._waiting) < self._inbox_max
 
     def put(self, callback: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - the callback's own
         """Have the loop call this, after what was put in before."""
@@ -135,7 +137,7 @@ class MqttLink:
             subscriptions=self._subscriptions,
             receiver=self,
         )
-        self._inbox = Inbox(asyncio.get_running_loop(), on_room=self._thread.wake)
+        self._inbox = Inbox(asyncio.get_running_loop(), on_room=self._thread.wake, inbox_max=self._settings.inbox_max)
         self._thread.start()
 
     def stop(self) -> None:

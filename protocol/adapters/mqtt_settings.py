@@ -51,6 +51,10 @@ class MqttSettings:
     herd_window_s: float = 5.0
     session_expiry_s: int = 300
     queued_max: int = 1_000
+    receive_max: int = IN_FLIGHT_MAX
+    """What the broker may have on its way to us unacknowledged; the most that MQTT 5 knows is 65,535."""
+    inbox_max: int = INBOX_MAX
+    """Received messages that may wait for the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import BrokerConnected, BrokerLost, MessageReceived
+from controller.effects import Subscribe
+from controller.events import ListeningBegan, ListeningEnded, MessageReceived
 from controller.views import NodeView
 from protocol.codec import json_encode
 from protocol.messages import BroadcastClass, FaultRecord, NowSounding, Readiness, SourceKind, Telemetry
@@ -79,15 +80,23 @@ def test_an_old_will_does_not_end_a_new_session(world: DeskWorld) -> None:
     assert node(world).state == "lost"
 
 
-def test_without_a_broker_nobody_is_judged(world: DeskWorld) -> None:
+def test_while_nothing_can_be_heard_nobody_is_judged(world: DeskWorld) -> None:
     world.birth("N001")
-    world.post(BrokerLost(reason="nothing listens"))
+    assert notes(world.post(ListeningEnded(reason="nothing listens"))) == ["nodes_not_heard"]
+    assert notes(world.post(ListeningEnded(reason="nothing listens"))) == []
     assert node(world).state == "unknown"
     assert "node_lost" not in notes(world.advance(500_000))
-    world.post(BrokerConnected(is_session_present=False))
+    effects = world.post(ListeningBegan())
+    assert [each for each in effects if isinstance(each, Subscribe)]
     assert node(world).state == "ready"
     world.advance(101_000)
     assert node(world).state == "lost"
+
+
+def test_a_birth_that_was_lost_is_made_good_by_the_next_status(world: DeskWorld) -> None:
+    assert node(world).state == "unknown"
+    tell(world)
+    assert node(world).state == "ready"
 
 
 def test_faults_come_and_go_by_signed_reports(world: DeskWorld) -> None:

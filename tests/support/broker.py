@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from controller.broker_rules import QUEUED_MESSAGES_MAX
 from simulator.demo.broker import BrokerFiles, await_broker, free_port, write_broker_files
 
 STOP_S_MAX = 5.0
@@ -35,14 +36,23 @@ class RealBroker:
         """What the broker has said so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def start(self, *, server_pki: Path | None = None, await_ready: bool = True) -> None:
-        """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect."""
+    def start(
+        self, *, server_pki: Path | None = None, await_ready: bool = True, queued_max: int | None = None
+    ) -> None:
+        """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect.
+
+        `queued_max` is how many messages it keeps for one client beyond those on their way; None is the product's.
+        """
         files = replace(self._files, pki=server_pki or self._files.pki)
         write_broker_files(files, controllers=self._controllers)
         if self._is_persistent:
             text = files.configuration.read_text()
             persistence = f"persistence true\npersistence_location {self._folder}/"
             files.configuration.write_text(text.replace("persistence false", persistence))
+        if queued_max is not None:
+            text = files.configuration.read_text()
+            said = f"max_queued_messages {QUEUED_MESSAGES_MAX}"
+            files.configuration.write_text(text.replace(said, f"max_queued_messages {queued_max}"))
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(files.command, stdout=log, stderr=log)
         if await_ready:

@@ -23,6 +23,7 @@ from controller.events import (
     CommitFailed,
     Committed,
     Event,
+    ListeningBegan,
     MediaPrepared,
     MessageReceived,
     RequestReceived,
@@ -241,6 +242,7 @@ class DeskWorld:
         """Start up: the broker is there, the files are prepared."""
         self.post(Woken())
         self.post(BrokerConnected(is_session_present=False))
+        self.post(ListeningBegan())
         self.prepare_media()
 
     def prepare_media(self) -> None:
