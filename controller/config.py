@@ -170,6 +170,13 @@ class EmergencyConfig(_Part, frozen=True, kw_only=True):
     minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 120
 
 
+class TimeServiceConfig(_Part, frozen=True, kw_only=True):
+    """Whether nodes may ask this controller what time it is, and how often."""
+
+    enabled: bool = True
+    requests_a_minute_max: Annotated[int, Meta(ge=1, le=600)] = 30
+
+
 class Config(_Part, frozen=True, kw_only=True):
     """Everything that one controller process is told."""
 
@@ -187,6 +194,7 @@ class Config(_Part, frozen=True, kw_only=True):
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()
+    time_service: TimeServiceConfig = TimeServiceConfig()
 
 
 def parse_config(text: str, *, folder: Path, name: str) -> Config:

@@ -31,6 +31,9 @@ class Scopes(Protocol):
     def check(self, key_id: str, document: Document, now_ms: int, parents: Parents) -> None:
         """Raises Refusal when the key may not sign the document."""
 
+    def check_answer(self, key_id: str, kind: str, at_ms: int) -> None:
+        """Raises Refusal when the key may not sign answers of this kind."""
+
 
 class Notary:
     """Holds the signers; `counters` are those already used, by key and topic."""

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
 from controller.errors import ControllerError
 from protocol.adapters.durable_file import write_durably
+from protocol.clock_sync import TIME_REPLY
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed_by_many, seal_by_many, signer_from_private_key
 from protocol.errors import Refusal
@@ -53,6 +54,7 @@ SCOPE_TYPES: Final = (
     "plan",
     "stream-end",
     "stream-start",
+    TIME_REPLY,
 )
 _DAY_MS: Final = 24 * 3600 * 1000
 

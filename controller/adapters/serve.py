@@ -21,6 +21,7 @@ from controller.adapters.media_import import ImportSettings, import_media
 from controller.adapters.media_store import MediaStore
 from controller.adapters.runtime import Runtime
 from controller.adapters.signing import load_authority
+from controller.adapters.time_link import start_time_service
 from controller.config import Config
 from controller.errors import ConfigError, ControllerError
 from controller.web.api import add_api
@@ -52,6 +53,7 @@ async def serve(path: Path) -> None:
             ),
         )
         failure = await stack.enter_async_context(runtime.running())
+        start_time_service(stack, config, authority)
         await _open_listeners(stack, config, runtime, store, token)
         log.info("controller %s runs; page and API at http://%s:%d/", config.controller, *_console(config))
         await _until_told(failure, on_hangup=lambda: _read_again(path, runtime))
