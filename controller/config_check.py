@@ -39,10 +39,11 @@ def _faults(config: Config) -> Iterator[str]:
     if not config.database.startswith(_DATABASES):
         yield f"database: {config.database!r} must begin with {' or '.join(_DATABASES)}"
     yield from _tree_faults(config)
+    yield from _door_faults(config)
     for part in ("nodes", "feeds", "clips", "programmes"):
         yield from _repeated(part, (each.id for each in getattr(config, part)))
     yield from _repeated("trust.signing_keys", (each.key_id for each in config.trust.signing_keys))
-    yield from _repeated("nodes report_key", (each.report_key for each in config.nodes))
+    yield from _repeated("nodes report_key", (each.report_key for each in config.nodes if each.report_key))
     known_areas = {area.id for area in config.areas}
     for node in config.nodes:
         if node.id == config.controller:

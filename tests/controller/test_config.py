@@ -63,6 +63,12 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "an address": (lambda c: c["feeds"][0].update(urls=["ftp://x/y"]), "'ftp://x/y' is no http or https address"),
     "a zone": (lambda c: c.update(time_zone="Asia/Hanoi2"), "'Asia/Hanoi2' is no time zone"),
     "a database": (lambda c: c.update(database="mysql://x"), "must begin with sqlite:/// or postgresql://"),
+    "the nodes' door": (
+        lambda c: c.update(
+            broker={"port": 8883, "server": {"folder": "b", "certificate": "c.pem", "private_key": "c.key"}}
+        ),
+        "8883 is the nodes' door",
+    ),
     "an emergency programme": (
         lambda c: c["programmes"][0].update(broadcast_class="emergency"),
         "an emergency is raised, never planned",
