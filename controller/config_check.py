@@ -57,6 +57,15 @@ def _faults(config: Config) -> Iterator[str]:
     yield from _programme_faults(config, known_areas)
 
 
+def _door_faults(config: Config) -> Iterator[str]:
+    server = config.broker.server
+    if server is not None and config.broker.port == server.nodes.port:
+        yield (
+            f"broker.port: {config.broker.port} is the nodes' door, where a certificate has one connection, and this "
+            f"controller has several; write {server.services.port}, as broker.server.services.port says"
+        )
+
+
 def is_feed_url(url: str) -> bool:
     """Whether a text can be a station's address."""
     try:
