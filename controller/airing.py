@@ -3,7 +3,8 @@
 Rules kept: a report counts only with the signature of the key that is registered for its node. It is
 acknowledged only after it is durable, and only up to the first number that is missing; a number that stays
 missing for GAP_WAIT_MS is put on record as a gap, a fact and not a loss of what follows. Two different reports that
-claim one number are a fact too, and the first stays. Acknowledgements go out together, at most one a second.
+claim one number are a fact too, and the first stays. A loose report (a node's card refused it) stands outside the
+numbering: it is kept and acknowledged by itself. Acknowledgements go out together, at most one a second.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.errors import Refusal, RefusalReason
 from protocol.identity import node_audience
-from protocol.messages import Acknowledgement, Report
+from protocol.messages import LOOSE_ACKNOWLEDGED_MAX, LOOSE_FROM, Acknowledgement, Report
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import Now, SharedMs
 
@@ -47,6 +48,8 @@ class _Node:
     sha256: bytes = bytes(32)
     digests: dict[int, bytes] = field(default_factory=dict)
     in_hand: dict[int, bytes] = field(default_factory=dict)
+    loose: dict[int, None] = field(default_factory=dict)
+    """Loose reports that are stored, the latest last."""
     gap_since_ms: SharedMs | None = None
 
 
@@ -59,7 +62,8 @@ class ReportDesk:
         self._ledger = ledger
         self._on_stored = on_stored
         self._nodes: dict[str, _Node] = {}
-        self._owed: set[str] = set()
+        self._owed: dict[str, dict[int, None]] = {}
+        """Nodes that an acknowledgement is due to, with the loose reports in it."""
         self._gap_at_ms: SharedMs | None = None
         self._acknowledge_at_ms: SharedMs | None = None
         self._acknowledged_at_ms = SharedMs(0)
@@ -74,7 +78,9 @@ class ReportDesk:
         for report in beyond:
             if self._key_of(report.node) == report.report_key:
                 node = self._node(report.node)
-                if report.number > node.number:
+                if report.number >= LOOSE_FROM:
+                    node.loose[report.number] = None
+                elif report.number > node.number:
                     node.digests[report.number] = report.sha256
         for node in self._nodes.values():
             self._advance(node, now_ms)
@@ -93,6 +99,9 @@ class ReportDesk:
             reason = f"{refusal.reason.value}: {refusal.detail}"
             return [Note(level=Level.WARNING, what="report_refused", reason=reason, facts={"node": name})]
         node = self._node(name)
+        if report.number in node.loose:
+            self._owe(name, now, loose=report.number)
+            return []
         digest = hashlib.sha256(payload).digest()
         known = node.digests.get(report.number) or node.in_hand.get(report.number)
         if report.number <= node.number or known is not None:
@@ -158,11 +167,14 @@ class ReportDesk:
             sealed=payload,
             record=report.record,
             received_at_ms=now.shared_ms,
-            is_chained=None if before is None else before == report.previous_sha256,
+            is_chained=None if before is None or report.number >= LOOSE_FROM else before == report.previous_sha256,
         )
 
         def kept(later: Now) -> list[Effect]:
             node.in_hand.pop(report.number, None)
+            if report.number >= LOOSE_FROM:
+                self._keep_loose(name, node, report.number, later)
+                return list(self._on_stored(name, stored, later))
             node.digests[report.number] = digest
             complete = node.number
             self._advance(node, later.shared_ms)
@@ -175,6 +187,12 @@ class ReportDesk:
             return [Note(level=Level.ERROR, what="report_not_stored", reason=reason, facts={"node": name})]
 
         return self._ledger.commit([stored], then=kept, otherwise=not_kept)
+
+    def _keep_loose(self, name: str, node: _Node, number: int, now: Now) -> None:
+        node.loose[number] = None
+        if len(node.loose) > BEYOND_MAX:
+            del node.loose[next(iter(node.loose))]
+        self._owe(name, now, loose=number)
 
     def _advance(self, node: _Node, now_ms: SharedMs) -> None:
         """Move over what is complete now."""
@@ -215,21 +233,23 @@ class ReportDesk:
             *self._ledger.commit([gap]),
         ]
 
-    def _owe(self, name: str, now: Now) -> None:
-        self._owed.add(name)
+    def _owe(self, name: str, now: Now, *, loose: int | None = None) -> None:
+        owed = self._owed.setdefault(name, {})
+        if loose is not None:
+            owed[loose] = None
         if self._acknowledge_at_ms is None:
             self._acknowledge_at_ms = max(now.shared_ms, SharedMs(self._acknowledged_at_ms + ACKNOWLEDGE_EVERY_MS))
 
     def _acknowledge(self, now: Now) -> list[Effect]:
         changes: list[Change] = []
         publications: list[Effect] = []
-        owed, self._owed = sorted(self._owed), set()
-        for name in owed:
+        owed, self._owed = self._owed, {}
+        for name, loose in sorted(owed.items()):
             node = self._nodes.get(name)
-            if node is None or node.number == 0:
+            if node is None or (node.number == 0 and not loose):
                 continue
             try:
-                document = self._sign(name, node.number, now)
+                document = self._sign(name, node.number, tuple(loose)[:LOOSE_ACKNOWLEDGED_MAX], now)
             except SigningError as error:
                 return [Note(level=Level.ERROR, what="not_signed", reason=str(error))]
             used = CounterUsed(key_id=document.key_id, topic=document.topic, counter=document.counter)
@@ -244,7 +264,7 @@ class ReportDesk:
         self._acknowledged_at_ms = now.shared_ms
         return self._ledger.commit(changes, then=lambda _: publications) if changes else []
 
-    def _sign(self, name: str, number: int, now: Now) -> StandingDocument:
+    def _sign(self, name: str, number: int, loose: tuple[int, ...], now: Now) -> StandingDocument:
         return self._notary.sign(
             topic(TopicName.ACKNOWLEDGEMENT, node=name),
             lambda counter: Acknowledgement(
@@ -256,6 +276,7 @@ class ReportDesk:
                 expires_at_ms=now.shared_ms + ACKNOWLEDGEMENT_VALID_MS,
                 node=name,
                 stored_number=number,
+                loose=loose,
             ),
             now.shared_ms,
         )

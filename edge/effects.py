@@ -65,10 +65,15 @@ class ForgetDocuments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReport:
-    """Make a report durable, and with it which airing is open; answered by ReportStored or ReportStoreFailed."""
+    """Make a report durable, and with it which airing is open and where the chain ends.
+
+    Answered by ReportStored or ReportStoreFailed. `chain_number` and `sha256` are the chain's last report once this
+    one is stored: itself, or a later one when it comes late, or when it is a loose one.
+    """
 
     number: int
     payload: bytes
+    chain_number: int
     sha256: bytes
     open_airing: AiringRecord | None
 

@@ -80,9 +80,10 @@ class Keyframe:
                 if with_counters:
                     gone = set(topics)
                     self._counters = {key: last for key, last in self._counters.items() if key[1] not in gone}
-            case wanted.StoreReport(number=number, payload=payload, sha256=sha256, open_airing=open_airing):
-                self._reports[number] = payload
-                self._last_number, self._last_sha256, self._open_airing = number, sha256, open_airing
+            case wanted.StoreReport():
+                self._reports[effect.number] = effect.payload
+                self._last_number, self._last_sha256 = effect.chain_number, effect.sha256
+                self._open_airing = effect.open_airing
             case wanted.ForgetReports(numbers=numbers):
                 for number in numbers:
                     self._reports.pop(number, None)

@@ -5,6 +5,8 @@ Leaves the disk to the store, the wire to the broker, and what is worth a record
 Rules kept:
 - numbers rise by one; each report carries the digest of the one before it, so a lost or altered one shows;
 - a report is sent only after it is on the disk, and forgotten only after a signed acknowledgement covers it;
+- what the disk refuses is sent all the same, as a loose report: outside the chain, under a number that no other life
+  of this node gives, so that a number is never given twice. It is offered to the disk again and again;
 - it is sent again after each connect and while it goes unanswered, a bounded number at a time; a new report takes
   those before it along, for a controller that was away would take them for lost;
 - past REPORTS_MAX the oldest airing records go first, and a fault says so; fault records stay.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +24,7 @@ from edge.effects import Effect, ForgetReports, Publish, StoreReport
 from edge.events import Restored
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_sealed, seal
-from protocol.messages import AiringRecord, AiringState, FaultRecord, Report
+from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Report
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now
 
@@ -35,6 +38,8 @@ programme ends on a thousand poles at once, and if they all sent again at once, 
 would overflow each time at the same place."""
 RESEND_MS_MAX: Final = 120_000
 SHARES: Final = 1_000
+_LOOSE_BYTES: Final = 6
+"""Of a loose number, after LOOSE_FROM: two of 2,000 are the same once in 100 million times."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class _Waiting:
     payload: bytes
     is_stored: bool
     is_airing: bool
+    is_asked: bool = False
+    """The disk has been asked to keep it and has not answered."""
     sent_at: MonotonicNs | None = None
 
 
@@ -56,6 +63,9 @@ class Outbox:
         self._waiting: dict[int, _Waiting] = {}
         self._last_number = 0
         self._last_sha256 = bytes(32)
+        self._durable: tuple[int, bytes] = (0, bytes(32))
+        """Number and digest of the last report of the chain that is on the disk."""
+        self._loose_given = 0
         self._open_airing: AiringRecord | None = None
         self._is_connected = False
         self._resend_at: MonotonicNs | None = None
@@ -73,25 +83,26 @@ class Outbox:
     def restore(self, restored: Restored, now: Now) -> None:
         """Take in what was waiting when the process ended.
 
-        After a damaged store the last number is not known: numbers go on from the clock, so that none is given
+        After a store that was lost the last number is not known: numbers go on from the clock, so that none is given
         twice, and the controller sees the gap.
         """
-        self._last_number = now.shared_ms if restored.damage else restored.last_number
+        is_lost = bool(restored.damage) and not restored.last_number
+        self._last_number = now.shared_ms if is_lost else restored.last_number
         self._last_sha256 = restored.last_sha256
         self._open_airing = restored.open_airing
         for report in restored.reports:
             self._waiting[report.number] = _Waiting(
-                report.payload, is_stored=True, is_airing=_is_airing(report.payload, self._topic)
+                report.payload,
+                is_stored=True,
+                is_airing=isinstance(self._opened(report.payload).record, AiringRecord),
             )
-            if report.number > self._last_number:  # an older one was stored after it, when the disk was right again
-                self._last_number, self._last_sha256 = report.number, hashlib.sha256(report.payload).digest()
+        self._durable = self._last_number, self._last_sha256
 
     def append(self, record: AiringRecord | FaultRecord) -> list[Effect]:
         """Number, chain and sign a record; it is sent once it is stored."""
         self._note_open(record)
         number = self._last_number + 1
-        report = Report(node=self._node, number=number, previous_sha256=self._last_sha256, record=record)
-        payload = seal(report, signer=self._signer, topic=self._topic)
+        payload = self._seal(record, number, self._last_sha256)
         self._last_number, self._last_sha256 = number, hashlib.sha256(payload).digest()
         self._waiting[number] = _Waiting(payload, is_stored=False, is_airing=isinstance(record, AiringRecord))
         effects: list[Effect] = [self._store(number)]
@@ -106,12 +117,13 @@ class Outbox:
         waiting = self._waiting.get(number)
         if waiting is None:
             return []
-        waiting.is_stored = True
+        waiting.is_stored, waiting.is_asked = True, False
+        if self._durable[0] < number < LOOSE_FROM:
+            self._durable = number, hashlib.sha256(waiting.payload).digest()
         if self._is_unanswered_long(now):
             self._resend_ms = RESEND_MS
             self._forget_sending()
-        failed = [each for each, older in self._waiting.items() if each < number and not older.is_stored]
-        return [*(self._store(each) for each in failed[:WINDOW]), *self._send(now)]
+        return [*self._store_refused(), *self._send(now)]
 
     def connected(self, now: Now) -> list[Effect]:
         """The broker is there: what waits goes out again."""
@@ -125,9 +137,10 @@ class Outbox:
         self._is_connected = False
         self._resend_at = None
 
-    def acknowledged(self, stored_number: int, now: Now) -> list[Effect]:
-        """The controller has stored everything up to a number."""
-        known = tuple(number for number in self._waiting if number <= stored_number)
+    def acknowledged(self, stored_number: int, loose: Iterable[int], now: Now) -> list[Effect]:
+        """The controller has stored everything up to a number, and these loose ones."""
+        stored_loose = frozenset(loose)
+        known = tuple(number for number in self._waiting if number <= stored_number or number in stored_loose)
         for number in known:
             del self._waiting[number]
         if not known:
@@ -143,13 +156,18 @@ class Outbox:
         self._resend_at = None
         self._resend_ms = min(2 * self._resend_ms, RESEND_MS_MAX)
         self._forget_sending()
-        unstored = [number for number, waiting in self._waiting.items() if not waiting.is_stored]
-        return [*(self._store(number) for number in unstored[:WINDOW]), *self._send(now)]
+        return [*self._store_refused(), *self._send(now)]
 
-    def store_failed(self, now: Now) -> None:
-        """Storing a report failed; it is tried again with the next resend."""
+    def store_failed(self, number: int, now: Now) -> list[Effect]:
+        """Storing a report failed; it is tried again with the next resend, and sent without."""
+        waiting = self._waiting.get(number)
+        if waiting is not None:
+            waiting.is_asked = False
+        self._loosen(now)
+        effects = self._send(now)
         if self._resend_at is None:
             self._resend_at = self._later(now)
+        return effects
 
     def _later(self, now: Now) -> MonotonicNs:
         """When to send again: up to twice the wait later, by the node's own share, which differs each time."""
@@ -168,10 +186,10 @@ class Outbox:
             return []
         row = TOPICS[TopicName.REPORT]
         effects: list[Effect] = []
-        for waiting in list(self._waiting.values())[:WINDOW]:
-            if not waiting.is_stored:
-                break
-            if waiting.sent_at is None:
+        for number, waiting in list(self._waiting.items())[:WINDOW]:
+            # after a durable successor its number cannot be given again, whether it is stored itself or not
+            may_go = waiting.is_stored or number < self._durable[0] or number >= LOOSE_FROM
+            if may_go and waiting.sent_at is None:
                 waiting.sent_at = now.monotonic_ns
                 effects.append(Publish(topic=self._topic, payload=waiting.payload, qos=row.qos, retain=row.retain))
         if self._waiting and self._resend_at is None:
@@ -179,13 +197,53 @@ class Outbox:
         return effects
 
     def _store(self, number: int) -> StoreReport:
-        payload = self._waiting[number].payload
+        waiting = self._waiting[number]
+        waiting.is_asked = True
+        chain_number, chain_sha256 = self._durable
+        if chain_number < number < LOOSE_FROM:
+            chain_number, chain_sha256 = number, hashlib.sha256(waiting.payload).digest()
         return StoreReport(
             number=number,
-            payload=payload,
-            sha256=hashlib.sha256(payload).digest(),
+            payload=waiting.payload,
+            chain_number=chain_number,
+            sha256=chain_sha256,
             open_airing=self._open_airing,
         )
+
+    def _store_refused(self) -> list[Effect]:
+        """Offer the disk again what it refused."""
+        refused = [number for number, each in self._waiting.items() if not (each.is_stored or each.is_asked)]
+        return [self._store(number) for number in refused[:WINDOW]]
+
+    def _loosen(self, now: Now) -> None:
+        """Take the chain's end back to what is durable: what the disk has refused of it goes out as loose reports.
+
+        Only once nothing of it is under way to the disk any more, for that might yet become durable in the chain.
+        """
+        end = [number for number in self._waiting if self._durable[0] < number < LOOSE_FROM]
+        if not end or any(self._waiting[number].is_asked for number in end):
+            return
+        for number in end:
+            report = self._opened(self._waiting.pop(number).payload)
+            loose = self._loose_number(now)
+            payload = self._seal(report.record, loose, bytes(32))
+            is_airing = isinstance(report.record, AiringRecord)
+            self._waiting[loose] = _Waiting(payload, is_stored=False, is_airing=is_airing)
+        self._last_number, self._last_sha256 = self._durable
+
+    def _loose_number(self, now: Now) -> int:
+        """One that this node gives once in all its lives, without remembering any: by its clocks, to the nanosecond."""
+        self._loose_given += 1
+        seed = f"{self._node}:{now.shared_ns}:{now.monotonic_ns}:{self._loose_given}".encode()
+        return LOOSE_FROM + int.from_bytes(hashlib.sha256(seed).digest()[:_LOOSE_BYTES])
+
+    def _seal(self, record: AiringRecord | FaultRecord, number: int, previous_sha256: bytes) -> bytes:
+        report = Report(node=self._node, number=number, previous_sha256=previous_sha256, record=record)
+        return seal(report, signer=self._signer, topic=self._topic)
+
+    def _opened(self, payload: bytes) -> Report:
+        report: Report = cbor_decode(open_sealed(payload, topic=self._topic).payload, Report)
+        return report
 
     def _note_open(self, record: AiringRecord | FaultRecord) -> None:
         """Keep which airing has begun and not ended, so that a power cut in it can be put on record."""
@@ -208,9 +266,3 @@ class Outbox:
         for number in dropped:
             del self._waiting[number]
         return dropped
-
-
-def _is_airing(payload: bytes, report_topic: str) -> bool:
-    """Whether a restored report of our own carries an airing record."""
-    report: Report = cbor_decode(open_sealed(payload, topic=report_topic).payload, Report)
-    return isinstance(report.record, AiringRecord)

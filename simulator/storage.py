@@ -72,9 +72,9 @@ class _Contents:
                 if with_counters:
                     gone = set(topics)
                     self.counters = {place: last for place, last in self.counters.items() if place[1] not in gone}
-            case ["report", number, payload, sha256, airing]:
+            case ["report", number, payload, chain_number, sha256, airing]:
                 self.reports[number] = payload
-                self.chain = (number, sha256, airing)
+                self.chain = (chain_number, sha256, airing)
             case ["chain", number, sha256, airing]:
                 self.chain = (number, sha256, airing)
             case ["acknowledged", numbers]:
@@ -91,7 +91,7 @@ class _Contents:
             for each in self.documents.values()
         ]
         listed += [["counter", each.key_id, each.topic, each.counter, each.sha256] for each in self.counters.values()]
-        listed += [["report", known, payload, b"", None] for known, payload in self.reports.items()]
+        listed += [["report", known, payload, 0, b"", None] for known, payload in self.reports.items()]
         return [*listed, ["chain", number, sha256, airing]]
 
     def restored(self, damage: str) -> Restored:
@@ -240,7 +240,7 @@ def _listed(request: Request) -> list[Any]:
             return ["forget", request.topics, request.with_counters]
         case StoreReport():
             airing = None if request.open_airing is None else _ENCODER.encode(request.open_airing)
-            return ["report", request.number, request.payload, request.sha256, airing]
+            return ["report", request.number, request.payload, request.chain_number, request.sha256, airing]
         case ForgetReports():
             return ["acknowledged", request.numbers]
 

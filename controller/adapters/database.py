@@ -39,7 +39,7 @@ from controller.records import (
     StoredReport,
     WithdrawnDocument,
 )
-from protocol.messages import AiringRecord, FaultRecord, Readiness
+from protocol.messages import LOOSE_FROM, AiringRecord, FaultRecord, Readiness
 from protocol.topics import TopicName, parse_topic
 
 DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -49,6 +49,8 @@ POOL: Final = 4
 """Connections to PostgreSQL: one writer, the rest for questions."""
 ENDED_KEPT: Final = 50
 """Ended emergencies and relays that are loaded to be shown."""
+LOOSE_KNOWN_MAX: Final = 10_000
+"""Loose reports that are known again after a restart, the latest ones: a few nodes with dead cards send some a day."""
 FOREIGN: Final = (SQLAlchemyError, OSError, sqlite3.Error, OverflowError, ValueError)
 """What the libraries below were seen to raise; values that a driver cannot carry are the last two."""
 _Record = AiringRecord | FaultRecord
@@ -188,10 +190,12 @@ class SqlDatabase:
         wanted = (
             sa.select(reports)
             .select_from(joined)
-            .where(reports.c.number > sa.func.coalesce(heads.c.number, 0))
+            .where(reports.c.number > sa.func.coalesce(heads.c.number, 0), reports.c.number < LOOSE_FROM)
             .order_by(reports.c.row)
         )
-        return [_report(row) for row in await _rows(connection, wanted)]
+        loose = sa.select(reports).where(reports.c.number >= LOOSE_FROM).order_by(reports.c.row.desc())
+        latest = await _rows(connection, loose.limit(LOOSE_KNOWN_MAX))
+        return [_report(row) for row in [*await _rows(connection, wanted), *reversed(list(latest))]]
 
     @staticmethod
     async def _about(connection: AsyncConnection, source_ids: Sequence[str]) -> list[StoredReport]:

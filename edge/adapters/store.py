@@ -142,7 +142,7 @@ class SqliteStore:
                 airing = None if request.open_airing is None else cbor_encode(request.open_airing)
                 database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?)", (request.number, request.payload))
                 database.execute(
-                    "INSERT OR REPLACE INTO chain VALUES (0, ?, ?, ?)", (request.number, request.sha256, airing)
+                    "INSERT OR REPLACE INTO chain VALUES (0, ?, ?, ?)", (request.chain_number, request.sha256, airing)
                 )
             case ForgetReports():
                 database.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in request.numbers])

@@ -30,7 +30,16 @@ from controller.records import (
     StoredReport,
     WithdrawnDocument,
 )
-from protocol.messages import AiringState, BroadcastClass, FaultRecord, MediaReference, Readiness, Reality, SourceKind
+from protocol.messages import (
+    LOOSE_FROM,
+    AiringState,
+    BroadcastClass,
+    FaultRecord,
+    MediaReference,
+    Readiness,
+    Reality,
+    SourceKind,
+)
 from simulator.demo.broker import free_port
 from tests.support.controller_desk import airing
 
@@ -135,8 +144,8 @@ def report(number: int, *, node: str = "N001", source_id: str = "e1") -> StoredR
         number=number,
         sha256=bytes([number % 256]) * 32,
         sealed=b"signed",
-        record=airing(source_id, AiringState.STARTED, 1_000 + number, source=SourceKind.EMERGENCY),
-        received_at_ms=2_000 + number,
+        record=airing(source_id, AiringState.STARTED, 1_000 + number % 1_000, source=SourceKind.EMERGENCY),
+        received_at_ms=2_000 + number % 1_000,
         is_chained=None if number == 1 else True,
     )
 
@@ -159,6 +168,13 @@ async def test_what_is_kept_comes_back_the_same_after_a_restart(url: str) -> Non
     assert kept.counters == (CounterUsed(key_id="k", topic=DOCUMENT.topic, counter=7),)
     assert (kept.emergencies, kept.relays, kept.nodes, kept.heads) == ((EMERGENCY,), (RELAY,), (seen,), (head,))
     assert kept.reports_beyond_heads == (report(1), report(2)) == kept.emergency_reports
+
+
+async def test_loose_reports_are_known_again_and_are_no_gap(database: SqlDatabase) -> None:
+    head = ReportHead(node="N001", report_key="f" * 64, number=1, sha256=bytes(32))
+    loose = report(LOOSE_FROM + 5)
+    await database.commit([head, report(1), loose, report(3)])
+    assert (await database.load()).reports_beyond_heads == (report(3), loose)
 
 
 async def test_all_changes_of_a_commit_or_none(database: SqlDatabase) -> None:

@@ -98,7 +98,13 @@ def document(counter: int, *, topic: str = TOPIC, key_id: str = "operations-1") 
 
 def report(number: int, open_airing: AiringRecord | None = None) -> StoreReport:
     payload = f"report {number}".encode()
-    return StoreReport(number=number, payload=payload, sha256=hashlib.sha256(payload).digest(), open_airing=open_airing)
+    return StoreReport(
+        number=number,
+        chain_number=number,
+        payload=payload,
+        sha256=hashlib.sha256(payload).digest(),
+        open_airing=open_airing,
+    )
 
 
 AIRING = AiringRecord(

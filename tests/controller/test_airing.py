@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from controller.airing import GAP_WAIT_MS
 from controller.events import MessageReceived
 from controller.records import ReportGap, ReportHead, StoredReport
-from protocol.messages import Acknowledgement, AiringState, SourceKind
+from protocol.messages import LOOSE_FROM, Acknowledgement, AiringState, SourceKind
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import DeskWorld, airing, document, notes, published
 from tests.support.pki import DevelopmentKeys
@@ -77,6 +77,38 @@ def test_a_gap_holds_the_acknowledgement_and_is_filled(world: DeskWorld) -> None
     world.report("N001", 2, step(2))
     world.advance(2_000)
     assert acknowledged(world)[-1] == 3
+    assert world.memory.of(ReportGap) == []
+
+
+def test_a_loose_report_is_kept_beside_the_chain_and_acknowledged_by_itself(world: DeskWorld) -> None:
+    payload = world.report("N001", LOOSE_FROM + 7, step(1))
+    world.advance(2_000)
+    assert stored(world) == {LOOSE_FROM + 7}
+    ack = [document(each, Acknowledgement) for each in published(world.effects, ACK)][-1]
+    assert (ack.stored_number, ack.loose) == (0, (LOOSE_FROM + 7,))
+    world.report("N001", 1, step(2))
+    world.advance(GAP_WAIT_MS + 2_000)
+    ack = [document(each, Acknowledgement) for each in published(world.effects, ACK)][-1]
+    assert (ack.stored_number, ack.loose) == (1, ())
+    assert world.memory.of(ReportGap) == []
+    world.post(MessageReceived(topic=REPORT, payload=payload))
+    world.advance(2_000)
+    ack = [document(each, Acknowledgement) for each in published(world.effects, ACK)][-1]
+    assert (ack.stored_number, ack.loose) == (1, (LOOSE_FROM + 7,))
+    assert len(world.memory.of(StoredReport)) == 2
+
+
+def test_loose_reports_are_known_again_after_a_restart(world: DeskWorld) -> None:
+    world.report("N001", 1, step(1))
+    payload = world.report("N001", LOOSE_FROM + 7, step(2))
+    world.advance(2_000)
+    world.restart()
+    world.effects.clear()
+    world.post(MessageReceived(topic=REPORT, payload=payload))
+    world.advance(GAP_WAIT_MS + 2_000)
+    ack = [document(each, Acknowledgement) for each in published(world.effects, ACK)][-1]
+    assert (ack.stored_number, ack.loose) == (1, (LOOSE_FROM + 7,))
+    assert len(world.memory.of(StoredReport)) == 2
     assert world.memory.of(ReportGap) == []
 
 

@@ -9,7 +9,16 @@ from edge.events import Restored, StoredReport
 from edge.outbox import REPORTS_MAX, RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
-from protocol.messages import AiringRecord, AiringState, BroadcastClass, FaultRecord, Reality, Report, SourceKind
+from protocol.messages import (
+    LOOSE_FROM,
+    AiringRecord,
+    AiringState,
+    BroadcastClass,
+    FaultRecord,
+    Reality,
+    Report,
+    SourceKind,
+)
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
 from tests.support.issuer import key_of, signer_of
@@ -87,7 +96,7 @@ def test_a_window_goes_out_and_an_acknowledgement_lets_the_next_follow() -> None
     for _ in range(WINDOW + 5):
         stored(box)
     assert sent(box.connected(at(0))) == list(range(1, WINDOW + 1))
-    effects = box.acknowledged(WINDOW, at(1))
+    effects = box.acknowledged(WINDOW, (), at(1))
     assert effects[0] == ForgetReports(numbers=tuple(range(1, WINDOW + 1)))
     assert sent(effects) == list(range(WINDOW + 1, WINDOW + 6))
     assert box.waiting == 5
@@ -168,41 +177,104 @@ def test_past_the_bound_the_oldest_airing_records_go_and_faults_stay() -> None:
     assert box.waiting == REPORTS_MAX
 
 
-def test_a_report_that_could_not_be_stored_is_stored_later_and_only_then_sent() -> None:
+def numbers_asked(effects: list[Effect]) -> list[int]:
+    return [effect.number for effect in effects if isinstance(effect, StoreReport)]
+
+
+def test_what_the_disk_refuses_is_sent_all_the_same_outside_the_chain() -> None:
     box = outbox()
     box.connected(at(0))
+    stored(box)
     box.append(FAULT)
-    box.store_failed(at(0))
-    assert sent(box.connected(at(1))) == []
-    box.store_failed(at(1))
+    (sent_loose,) = box.store_failed(2, at(1))
+    assert isinstance(sent_loose, Publish)
+    loose = open_report(sent_loose.payload)
+    assert loose.number >= LOOSE_FROM
+    assert (loose.previous_sha256, loose.record) == (bytes(32), FAULT)
+    (following,) = box.append(FAULT)
+    assert isinstance(following, StoreReport)
+    assert following.number == 2
+    assert open_report(following.payload).previous_sha256 != bytes(32)
+
+
+def test_a_loose_report_is_kept_until_it_is_acknowledged_by_its_own_number() -> None:
+    box = outbox()
+    box.append(FAULT)
+    box.store_failed(1, at(0))
+    (loose,) = sent(box.connected(at(1)))
+    assert box.acknowledged(1, (), at(2)) == []
+    assert box.waiting == 1
+    assert box.acknowledged(0, (loose,), at(3))[0] == ForgetReports(numbers=(loose,))
+    assert box.waiting == 0
+
+
+def test_a_loose_report_is_offered_to_the_disk_again_and_leaves_the_chain_as_it_is() -> None:
+    box = outbox()
+    stored(box)
+    box.append(FAULT)
+    box.store_failed(2, at(0))
     effects = box.wake(at(2 * RESEND_MS + 1))
-    assert [type(effect) for effect in effects] == [StoreReport]
-    assert sent(box.stored(1, at(2 * RESEND_MS + 2))) == [1]
-
-
-def test_once_the_disk_takes_a_report_it_gets_the_older_ones_that_it_refused() -> None:
-    box = outbox()
-    box.append(FAULT)
-    box.append(FAULT)
-    box.store_failed(at(0))
-    box.store_failed(at(0))
-    effects = stored(box, ms=1)
-    assert [effect.number for effect in effects if isinstance(effect, StoreReport)] == [1, 2]
-    assert not [effect for effect in box.stored(1, at(2)) if isinstance(effect, StoreReport)]
-    assert not [effect for effect in box.stored(2, at(2)) if isinstance(effect, StoreReport)]
-
-
-def test_a_report_stored_after_a_newer_one_does_not_set_the_numbers_back() -> None:
-    box = outbox()
-    payloads = [effect.payload for _ in range(2) for effect in box.append(FAULT) if isinstance(effect, StoreReport)]
+    (effect,) = [each for each in effects if isinstance(each, StoreReport)]
+    assert effect.number >= LOOSE_FROM
+    assert effect.chain_number == 1
     again = outbox(
         Restored(
-            reports=tuple(StoredReport(number=n, payload=payload) for n, payload in enumerate(payloads, 1)),
-            last_number=1,
-            last_sha256=hashlib.sha256(payloads[0]).digest(),
+            reports=(StoredReport(number=effect.number, payload=effect.payload),),
+            last_number=effect.chain_number,
+            last_sha256=effect.sha256,
         )
     )
-    (effect,) = again.append(FAULT)
-    assert isinstance(effect, StoreReport)
-    assert effect.number == 3
-    assert open_report(effect.payload).previous_sha256 == hashlib.sha256(payloads[1]).digest()
+    assert sent(again.connected(at(0))) == [effect.number]
+    assert numbers_asked(again.append(FAULT)) == [2]
+
+
+def test_loose_numbers_of_two_lives_on_a_card_that_keeps_nothing_differ() -> None:
+    given = set()
+    for life in range(20):
+        box = outbox()
+        for _ in range(10):
+            box.append(FAULT)
+            box.store_failed(1, at(life))
+        given |= set(sent(box.connected(at(life + 1))))
+    assert len(given) == 200
+
+
+def test_nothing_is_loosened_while_the_disk_may_yet_keep_a_part_of_it() -> None:
+    box = outbox()
+    box.connected(at(0))
+    first, second = (box.append(FAULT)[0] for _ in range(2))
+    assert isinstance(first, StoreReport)
+    assert isinstance(second, StoreReport)
+    assert box.store_failed(1, at(1)) == []
+    effects = box.stored(2, at(2))
+    assert numbers_asked(effects) == [1]
+    assert sent(effects) == [1, 2]  # 2 is durable, so 1 can never be given again
+    (asked,) = [effect for effect in effects if isinstance(effect, StoreReport)]
+    assert (asked.chain_number, asked.sha256) == (2, second.sha256)
+    assert box.store_failed(1, at(3)) == []
+    assert box.stored(1, at(4)) == []
+
+
+def test_once_the_disk_takes_a_report_it_gets_what_it_refused() -> None:
+    box = outbox()
+    box.append(FAULT)
+    box.append(FAULT)
+    box.store_failed(1, at(0))
+    box.store_failed(2, at(0))
+    (effect,) = box.append(FAULT)
+    assert numbers_asked([effect]) == [1]
+    asked = numbers_asked(box.stored(1, at(1)))
+    assert len(asked) == 2
+    assert all(number >= LOOSE_FROM for number in asked)
+    assert not numbers_asked(box.stored(asked[0], at(2)))
+
+
+def test_a_loose_report_is_not_loosened_again() -> None:
+    box = outbox()
+    box.append(FAULT)
+    box.store_failed(1, at(0))
+    (loose,) = sent(box.connected(at(1)))
+    box.wake(at(2 * RESEND_MS + 1))
+    box.store_failed(loose, at(2 * RESEND_MS + 2))
+    assert sent(box.connected(at(2 * RESEND_MS + 3))) == [loose]
+    assert box.waiting == 1

@@ -54,7 +54,9 @@ def document(counter: int) -> StoreDocument:
 
 def report(number: int) -> StoreReport:
     payload = f"report {number}".encode() * 40
-    return StoreReport(number=number, payload=payload, sha256=hashlib.sha256(payload).digest(), open_airing=None)
+    return StoreReport(
+        number=number, chain_number=number, payload=payload, sha256=hashlib.sha256(payload).digest(), open_airing=None
+    )
 
 
 @settings(max_examples=60, deadline=None)

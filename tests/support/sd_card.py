@@ -140,7 +140,7 @@ class SimulatedStore:
                 )
             case StoreReport():
                 card.reports[request.number] = request.payload
-                card.last_number, card.last_sha256 = request.number, request.sha256
+                card.last_number, card.last_sha256 = request.chain_number, request.sha256
                 card.open_airing = request.open_airing
             case ForgetDocuments():
                 for topic in request.topics:

@@ -31,7 +31,8 @@ store = SqliteStore(Path(sys.argv[1]), post=say)
 number = store.load().last_number
 while True:
     number += 1
-    store.store_report(StoreReport(number=number, payload=b"x" * 300, sha256=bytes(32), open_airing=None))
+    report = StoreReport(number=number, chain_number=number, payload=b"x" * 300, sha256=bytes(32), open_airing=None)
+    store.store_report(report)
     while store._requests.qsize() > 50:
         pass
 """
@@ -90,7 +91,9 @@ def test_a_queue_that_is_full_fails_like_a_disk_that_refuses(tmp_path: Path) -> 
     events: list[Event] = []
     store = SqliteStore(tmp_path, post=events.append)
     for number in range(2_000):
-        store.store_report(StoreReport(number=number, payload=b"x", sha256=bytes(32), open_airing=None))
+        store.store_report(
+            StoreReport(number=number, chain_number=number, payload=b"x", sha256=bytes(32), open_airing=None)
+        )
     assert events
     assert isinstance(events[0], ReportStoreFailed)
 
@@ -108,7 +111,7 @@ def test_a_disk_that_goes_away_is_answered_and_comes_back(tmp_path: Path) -> Non
     locker = sqlite3.connect(tmp_path / "node.sqlite")
     locker.execute("DROP TABLE reports")
     locker.commit()
-    store.store_report(StoreReport(number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.store_report(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
     store.store_document(StoreDocument(topic="t", payload=b"d", key_id="k", counter=1, sha256=bytes(32)))
     store.close()
     locker.close()
@@ -125,7 +128,7 @@ def test_a_disk_that_cannot_be_written_gives_what_it_holds_and_refuses_the_rest(
         told: list[Event] = []
         store = SqliteStore(folder, post=told.append)
         restored = store.load()
-        store.store_report(StoreReport(number=2, payload=b"y", sha256=bytes(32), open_airing=None))
+        store.store_report(StoreReport(number=2, chain_number=2, payload=b"y", sha256=bytes(32), open_airing=None))
         store.close()
     assert [report.payload for report in restored.reports] == [b"x"]
     assert "cannot be written" in restored.damage
@@ -139,7 +142,7 @@ def written_once(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "card"
     store = SqliteStore(folder, post=told.append)
     store.load()
-    store.store_report(StoreReport(number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.store_report(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
     store.close()
     if os.geteuid() != 0:
         for path in [folder, *folder.iterdir()]:
