@@ -3,9 +3,9 @@
 Duty: absorb bursts (an HLS segment, Icecast's burst on connect) and the drift of the station's clock. Every call of
 `pull` stands for 20 ms of shared time; that the calls come at the right time is the stamper's duty.
 Rules kept: never runs ahead; a feed that is too slow for longer than the store lasts leaves a gap and starts again from
-a filled store; drift is judged by the *lowest* fill of the last window, which bursts do not disturb, and
-corrected by one sample per STRETCH_EVERY frames, interpolated, at most 500 ppm; the store is bounded and skips the
-oldest samples beyond its bound.
+a filled store; a feed that comes in pieces begins when the store outlasts the wait for the next one; drift is
+judged by the *lowest* fill of the last window, which bursts do not disturb, and corrected by one sample per
+STRETCH_EVERY frames, interpolated, at most 500 ppm; the store is bounded and skips the oldest samples beyond its bound.
 """
 
 from __future__ import annotations
@@ -47,12 +47,19 @@ class ElasticBuffer:
         self._lowest_before = 0
         self.stretched_samples = 0
         """Samples added (positive) or taken out (negative) by now to follow the feed's clock."""
+        self.pieces_ms = 0.0
+        """For how long the feed may rightly send nothing, as the segments of HLS come; 0 for one that flows."""
         self.skipped_samples = 0
 
     @property
     def fill_ms(self) -> float:
         """How much is stored."""
         return self._fill / SAMPLES_PER_MS
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether there is enough to begin: the target, beyond what is played while the next piece is awaited."""
+        return self.fill_ms >= min(TARGET_MS + self.pieces_ms, ENOUGH_MS)
 
     @property
     def is_flowing(self) -> bool:
@@ -89,7 +96,7 @@ class ElasticBuffer:
     def pull(self) -> NDArray[np.float32] | None:
         """The next 20 ms (float32[960]), or None while the store fills."""
         if not self._is_flowing:
-            if self._fill < TARGET_MS * SAMPLES_PER_MS:
+            if not self.is_filled:
                 return None
             self._is_flowing = True
             self._frames_in_half = 0

@@ -151,6 +151,8 @@ class FeedWatch:
         self._urls = urls
         self._probe_every_s = probe_every_s
         self._stall_s_max = stall_s_max
+        self.pieces_s = 0.0
+        """For how long the address in use may rightly send nothing: it comes in pieces, as HLS does."""
         self._scatter = scatter
         self._state = WatchState.WAITING
         self._index = 0
@@ -237,8 +239,9 @@ class FeedWatch:
                 if now - self._last_data > OPEN_S_MAX * NS_PER_S:
                     return self.failed(AlarmKind.STALLED, f"no audio within {OPEN_S_MAX:.0f} s of opening", now)
             case _:
-                if now - self._last_data > self._stall_s_max * NS_PER_S and stored_ms < CUSHION_MS:
-                    return self.failed(AlarmKind.STALLED, f"no data for {self._stall_s_max:g} s", now)
+                quiet_s = self._stall_s_max + self.pieces_s
+                if now - self._last_data > quiet_s * NS_PER_S and stored_ms < CUSHION_MS:
+                    return self.failed(AlarmKind.STALLED, f"no data for {quiet_s:g} s", now)
         if now - self._since > HEALTHY_S * NS_PER_S and self._state is WatchState.PLAYING:
             self._failures = 0
         return self._probe_when_due(now)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.config import FeedConfig, RelayConfig
-from controller.elastic_buffer import ENOUGH_MS, TARGET_MS, ElasticBuffer
+from controller.elastic_buffer import ENOUGH_MS, ElasticBuffer
 from controller.feed_watch import PROBE_EVERY_S, AlarmKind, FeedWatch, OpenFeed, Outcome, TakeProbe, Trouble, Well
 from controller.levelling import Leveller, Samples, level_dbfs
 from controller.stamping import Slot, Stamper
@@ -164,8 +164,9 @@ class Relay:
         """The store, for figures."""
         return self._buffer
 
-    def receive(self, samples: NDArray[np.int16], now: Now) -> None:
-        """The feed gave samples (int16, mono 48 kHz)."""
+    def receive(self, samples: NDArray[np.int16], now: Now, *, pieces_s: float = 0.0) -> None:
+        """The feed gave samples (int16, mono 48 kHz); the next may be `pieces_s` away where it comes in pieces."""
+        self._watch.pieces_s, self._buffer.pieces_ms = pieces_s, pieces_s * 1000
         self._watch.data(now.monotonic_ns)
         if self._gauge.note(samples):
             self._take(self._watch.level(now.monotonic_ns), now)
@@ -190,7 +191,9 @@ class Relay:
 
     def advance(self, now: Now) -> RelayStep:
         """All that is due by now."""
-        self._take(self._watch.tick(now.monotonic_ns, stored_ms=self._buffer.fill_ms), now)
+        # What waits in a store that is not filled enough to begin is heard by nobody.
+        stored_ms = self._buffer.fill_ms if self._buffer.is_flowing else 0.0
+        self._take(self._watch.tick(now.monotonic_ns, stored_ms=stored_ms), now)
         packets: list[AudioPacket] = []
         for slot in self._stamper.due(now):
             packets += self._stamper.place(slot, self._frame(slot))
@@ -210,7 +213,7 @@ class Relay:
         return self._step(self._stamper.flush())
 
     def _frame(self, slot: Slot) -> bytes | None:
-        if self._leveller is None and self._buffer.fill_ms >= TARGET_MS:
+        if self._leveller is None and self._buffer.is_filled:
             self._leveller = Leveller(self._config.level_dbfs)
             self._leveller.prime(self._buffer.peek())
         samples = self._buffer.pull()

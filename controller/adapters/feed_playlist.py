@@ -41,6 +41,8 @@ class Playlists:
         self._reopen = reopen
         self._canceller = canceller
         self._seen: dict[str, _Seen] = {}
+        self.pieces_s = 0.0
+        """The longest wait for a segment of a station that is well: its length, and until the next reload."""
 
     def hold(self, url: str, body: Body) -> bytes | None:
         """The text to give to ffmpeg, once it has changed; None for a body that is no media playlist.
@@ -61,6 +63,7 @@ class Playlists:
             with self._reopen(url) as again:
                 text = _whole(again)
         self._seen[url] = _Seen(text=text, at_s=time.monotonic())
+        self.pieces_s = 1.5 * _target_s(text)
         return _TARGET.sub(b"#EXT-X-TARGETDURATION:1", _SEGMENT.sub(b"#EXTINF:0.1", text))
 
     def await_turn(self, url: str) -> None:

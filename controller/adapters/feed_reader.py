@@ -74,6 +74,11 @@ class FeedReader:
         return self._url
 
     @property
+    def pieces_s(self) -> float:
+        """For how long nothing may come from a station that is well: 0 for a stream, more for HLS."""
+        return self._playlists.pieces_s
+
+    @property
     def failure(self) -> FeedError | None:
         """Why the reader has ended by itself; None while it reads, and while blocks are left to be taken."""
         with self._changed:

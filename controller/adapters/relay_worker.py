@@ -153,7 +153,7 @@ class RelayWorker:
             if not blocks:
                 break
             for block in blocks:
-                self._relay.receive(block, now)
+                self._relay.receive(block, now, pieces_s=reader.pieces_s)
         if reader.failure is not None:
             self._reader = None
             self._relay.fail(reader.failure.kind, reader.failure.detail, now)

@@ -76,6 +76,29 @@ def test_segments_of_ten_seconds_disturb_nothing() -> None:
     assert (feed.gaps, buffer.skipped_samples) == (0, 0)
 
 
+def test_a_feed_in_pieces_that_has_just_begun_sounds_once_it_lasts_until_the_next_piece() -> None:
+    buffer = ElasticBuffer()
+    buffer.pieces_ms = 3_000
+    heard: list[bool] = []
+    # A station's playlist that holds one segment of 2 s; the next ones are found up to a second after they are there.
+    for wait_ms in (2_900, 1_100, 2_900, 2_000, 1_100, 2_900, 1_200):
+        buffer.push(np.ones(2_000 * 48, np.int16))
+        heard += [buffer.pull() is not None for _ in range(wait_ms // 20)]
+    first = heard.index(True)
+    assert first * 20 == 2_900, "at the second piece: 4 s outlast 3 s by the target"
+    assert all(heard[first:])
+    assert buffer.stretched_samples == 0
+
+
+def test_pieces_longer_than_the_store_may_hold_do_not_keep_it_from_beginning() -> None:
+    buffer = ElasticBuffer()
+    buffer.pieces_ms = 22_500
+    while buffer.wants_more:
+        assert buffer.pull() is None
+        buffer.push(np.ones(48_000, np.int16))
+    assert buffer.pull() is not None
+
+
 def test_a_starved_feed_leaves_a_gap_and_begins_again_from_a_filled_store() -> None:
     buffer = ElasticBuffer()
     buffer.push(np.ones(TARGET_MS * 48, np.int16))

@@ -104,6 +104,15 @@ def test_a_feed_in_pieces_is_not_stalled_while_enough_is_stored() -> None:
     assert outcomes[0].kind is AlarmKind.STALLED
 
 
+def test_a_feed_in_pieces_is_stalled_only_when_the_next_is_overdue() -> None:
+    feed = playing(ONE)
+    feed.pieces_s = 3.0
+    assert feed.tick(at(8.4), stored_ms=0) == []
+    outcomes = feed.tick(at(8.6), stored_ms=0)
+    assert isinstance(outcomes[0], Trouble)
+    assert outcomes[0].detail.startswith("no data for 8 s")
+
+
 def test_the_last_seconds_before_a_stall_given_again_are_no_recovery() -> None:
     feed = playing(ONE)
     feed.failed(AlarmKind.STALLED, "no data", at(20))

@@ -102,6 +102,27 @@ def test_a_burst_does_not_run_ahead() -> None:
     assert not studio.relay.wants_more
 
 
+def test_hls_that_has_just_begun_is_relayed_without_a_gap_or_an_alarm() -> None:
+    studio = Studio()
+    studio.run(0.1, None)
+    for wait_s in (2.9, 1.1) * 5:
+        studio.relay.receive(as_int16(music(2.0)), studio.now, pieces_s=3.0)
+        studio.run(wait_s, None)
+    assert studio.told(RelayAlarm) == []
+    assert len(studio.packets) >= 165
+    samples = [packet.first_sample for packet in studio.packets]
+    assert samples == list(range(samples[0], samples[0] + 4_800 * len(samples), 4_800))
+
+
+def test_hls_that_ends_before_there_is_enough_to_begin_is_told() -> None:
+    studio = Studio()
+    studio.run(0.1, None)
+    studio.relay.receive(as_int16(music(3.0)), studio.now, pieces_s=3.0)
+    studio.run(CONFIG.stall_s_max + 3.2, None)
+    assert studio.packets == []
+    assert [event.kind for event in studio.told(RelayAlarm) if isinstance(event, RelayAlarm)] == [AlarmKind.STALLED]
+
+
 def test_a_feed_that_stops_leaves_a_gap_and_comes_back_in_step() -> None:
     studio = Studio()
     studio.run(10, music)

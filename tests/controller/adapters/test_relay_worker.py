@@ -92,6 +92,17 @@ async def test_packets_decode_to_the_stations_sound_levelled(station: Station, m
         assert other.sequence == one.sequence + 1
 
 
+@pytest.mark.slow
+async def test_hls_that_has_just_gone_on_air_is_relayed_without_a_gap(station: Station) -> None:
+    for fault in (Fault.SILENT, Fault.NONE):  # begins the playlist anew: it holds one segment
+        await asyncio.to_thread(station.set_fault, "hls-aac", fault)
+    async with relaying(station.urls["hls-aac"]) as (_worker, poles):
+        await until(lambda: len(poles.packets) >= 45, seconds=20)
+    assert poles.alarms() == []
+    for (_, one), (_, other) in pairwise(poles.packets):
+        assert other.first_sample == one.first_sample + 960 * len(one.frames)
+
+
 async def test_packets_leave_in_time_and_never_ahead(station: Station) -> None:
     async with relaying(station.urls["hls-aac"]) as (_worker, poles):
         await until(lambda: len(poles.packets) >= 25, seconds=10)
