@@ -99,6 +99,8 @@ class Relay:
         self.contact = Line(at_ns=world.now_ns, level=False)
         self.is_cool = Line(at_ns=world.now_ns, level=True)
         """The amplifier's thermal cut-out."""
+        self.horn = Line(at_ns=world.now_ns, level=True)
+        """Whether the horn and its wire are whole."""
         self.on_move: Callable[[], None] | None = None
         """Called when the contact has moved or is about to."""
         self._world = world
@@ -141,6 +143,10 @@ class Relay:
     def is_powered_at(self, true_ns: int) -> bool:
         """Whether the amplifier really had power at an instant."""
         return self.contact.at(true_ns) and self._mains.supply.at(true_ns) and self.is_cool.at(true_ns)
+
+    def is_heard_at(self, true_ns: int) -> bool:
+        """Whether what the card gives really reached the air at an instant."""
+        return self.horn.at(true_ns) and self.is_powered_at(true_ns)
 
     def _move(self, *, on: bool) -> None:
         self._world.record(self._name, "relay", on=on)

@@ -109,13 +109,18 @@ class Province:
             trust=NodeTrust(
                 root=self.authority.root, report_signer=self.authority.signer(report_key or f"report/{node}")
             ),
-            settings=self.settings.poles.get(unit or node, self.settings.pole),
+            settings=self._settings_of(node, unit),
             unit=unit,
             disk=disk,
         )
         self.poles[pole.name] = pole
         pole.start()
         return pole
+
+    def _settings_of(self, node: str, unit: str | None) -> PoleSettings:
+        """Another box is made anew, and hangs where the node's first one hung."""
+        known = self.settings.poles.get(node, self.settings.pole)
+        return known if unit is None else self.settings.poles.get(unit, replace(self.settings.pole, place=known.place))
 
     def run_for(self, seconds: float) -> None:
         """Let true time pass."""

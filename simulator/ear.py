@@ -37,7 +37,7 @@ UNKNOWN: Final = "?"
 
 @dataclass(slots=True, kw_only=True)
 class Sound:
-    """One source without interruption. All times are true.
+    """One source without interruption. All times are true. `is_powered`: it reached the air.
 
     `origin_ns` is when the source's first sample was heard, or would have been: equal origins are poles in step;
     `origin_last_ns` is the same at its end. `amplitude` is the largest sample (int16). None for an origin: unreadable.
@@ -87,7 +87,7 @@ class Ear:
             return None
         reading = pattern.read(samples)
         source, origin_ns = self._understood(reading, at_true_ns)
-        self._note(source, now_ns, now_ns, amplitude, self._relay.is_powered_at(now_ns), origin_ns, is_sparse=True)
+        self._note(source, now_ns, now_ns, amplitude, self._relay.is_heard_at(now_ns), origin_ns, is_sparse=True)
         return self._current
 
     def cease(self) -> None:
@@ -124,12 +124,12 @@ class Ear:
                 break
         source, origin_ns = self._understood(reading, at_ns)
         amplitude = int(np.abs(samples.astype(np.int32)).max())
-        is_powered = self._relay.is_powered_at(begins_ns)
+        is_powered = self._relay.is_heard_at(begins_ns)
         for change_ns, level in self._relay.contact.changes(begins_ns + 1):
             if change_ns >= ends_ns:
                 break
             self._note(source, begins_ns, change_ns, amplitude, is_powered, origin_ns)
-            begins_ns, is_powered = change_ns, level and self._relay.is_powered_at(change_ns)
+            begins_ns, is_powered = change_ns, level and self._relay.is_heard_at(change_ns)
         self._note(source, begins_ns, ends_ns, amplitude, is_powered, origin_ns)
         if last + 1 < len(samples):
             self.cease()

@@ -9,14 +9,20 @@ from typing import Any, Final
 from controller.errors import RequestError
 from controller.records import EmergencyRecord
 from protocol.messages import FaultRecord
+from protocol.units import NS_PER_MS
+from simulator.checkers.airings import airings_of
 from simulator.checkers.evidence import EVERYBODY, Evidence, PoleFacts, Violation
+from simulator.checkers.heard import own_arrivals
 from simulator.commune import Province
 from simulator.scenario import Scenario
 from simulator.scenario_steps import (
+    Claims,
     Denied,
+    Echoes,
     Expectation,
     Hears,
     Missed,
+    Named,
     Noted,
     Raise,
     Recorded,
@@ -158,6 +164,47 @@ def _denied(run: Run, expected: Denied) -> Iterator[Violation]:
         yield _violation(run, EVERYBODY, f"the broker denied {run.province.broker.denied} messages")
 
 
+def _claims(run: Run, expected: Claims) -> Iterator[Violation]:
+    at_ns = run.province.instant(expected.at, day=expected.day)
+    airings = airings_of(run.evidence)
+    for facts in _poles(run, expected):
+        ids = {permit.id for permit in run.evidence.permits if permit.source == expected.source}
+        is_claimed = any(
+            airing.source_id in ids and airing.begins_ns <= at_ns < (airing.ends_ns or run.evidence.ends_ns)
+            for airing in airings.get(facts.node, {}).values()
+        )
+        slack_ns = facts.edge_ns + PAUSE_NS
+        heard = {arrival.source for arrival in own_arrivals(facts, at_ns - slack_ns, at_ns + slack_ns)}
+        if not is_claimed:
+            yield _violation(run, facts.name, f"no record claims {expected.source} at {expected.at}", at_ns=at_ns)
+        if expected.source in heard:
+            what = f"{expected.source} is heard at {expected.at}, where it should be claimed only: {expected.reason}"
+            yield _violation(run, facts.name, what, at_ns=at_ns)
+
+
+def _echoes(run: Run, expected: Echoes) -> Iterator[Violation]:
+    from_ns, until_ns = (run.province.instant(clock, day=expected.day) for clock in (expected.at, expected.until))
+    for facts in _poles(run, expected):
+        echoes = run.province.microphone(facts.name).echoes_ns(from_ns, until_ns)
+        neighbours = {name for name, _, _ in echoes}
+        if len(neighbours) < expected.neighbours:
+            what = f"its microphone hears {sorted(neighbours)} beside its own horn, expected {expected.neighbours}"
+            yield _violation(run, facts.name, what, at_ns=from_ns)
+        for name, source, late_ns in echoes:
+            if abs(late_ns) > expected.within_ms * NS_PER_MS:
+                what = f"{source} from {name} comes {late_ns / NS_PER_MS:.1f} ms beside the way of the sound"
+                yield _violation(run, facts.name, what, at_ns=from_ns)
+
+
+def _named(run: Run, expected: Named) -> Iterator[Violation]:
+    at_ns = run.province.instant(expected.at, day=expected.day)
+    lost = run.stage.lost.get(at_ns)
+    if lost is None or lost != set(expected.poles):
+        named = "nobody could ask" if lost is None else sorted(lost)
+        what = f"lost at {expected.at} by the controller's page: {named}, expected {sorted(expected.poles)}"
+        yield _violation(run, EVERYBODY, what, at_ns=at_ns)
+
+
 _JUDGES: Final[dict[type, Callable[[Run, Any], Iterator[Violation]]]] = {
     Hears: _hears,
     Silent: _silent,
@@ -167,4 +214,7 @@ _JUDGES: Final[dict[type, Callable[[Run, Any], Iterator[Violation]]]] = {
     Reported: _reported,
     Noted: _noted,
     Denied: _denied,
+    Claims: _claims,
+    Echoes: _echoes,
+    Named: _named,
 }

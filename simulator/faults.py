@@ -94,6 +94,9 @@ KINDS: Final[dict[str, FaultKind]] = {
         room=Room.PINS, says="the relay's contact sticks", parameters={"level": (0, 1), "for_ms": _LONG}
     ),
     "pins_mains": FaultKind(room=Room.PINS, says="no mains: the amplifier is dead", parameters={"for_ms": _LONG}),
+    "horn_dead": FaultKind(
+        room=Room.PINS, says="a horn's wire is cut or its coil burnt: power and no sound", parameters={"for_ms": _LONG}
+    ),
     "pins_door": FaultKind(room=Room.PINS, says="the box is opened", parameters={"for_ms": _SHORT}),
     "pins_button": FaultKind(room=Room.PINS, says="somebody presses the button", parameters={"for_ms": (20, 10_000)}),
     "storage_full": FaultKind(room=Room.STORAGE, says="no room left on the SD card", parameters={"for_ms": _LONG}),

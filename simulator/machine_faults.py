@@ -121,6 +121,10 @@ def _plug(pole: Pole, *, is_plugged: bool) -> None:
         (pole.process.card.plug if is_plugged else pole.process.card.unplug)()
 
 
+def _wire(pole: Pole, *, is_whole: bool) -> None:
+    pole.relay.horn.set(pole.world.now_ns, is_whole)
+
+
 def _fill(pole: Pole, foreign_bytes: int) -> None:
     pole.disk.foreign_bytes = foreign_bytes
 
@@ -142,6 +146,7 @@ _HELD: Final[dict[str, tuple[Callable[[Pole, dict[str, int]], object], Callable[
     "card_unplugged": (lambda pole, _: _plug(pole, is_plugged=False), lambda pole: _plug(pole, is_plugged=True)),
     "pins_stuck": (lambda pole, given: pole.relay.stick(bool(given["level"])), lambda pole: pole.relay.stick(None)),
     "pins_mains": (lambda pole, _: pole.lose_mains(), lambda pole: pole.regain_mains()),
+    "horn_dead": (lambda pole, _: _wire(pole, is_whole=False), lambda pole: _wire(pole, is_whole=True)),
     "pins_door": (lambda pole, _: pole.door.set(True), lambda pole: pole.door.set(False)),
     "pins_button": (lambda pole, _: pole.button.set(True), lambda pole: pole.button.set(False)),
     "storage_full": (lambda pole, _: _fill(pole, _FULL_BYTES), lambda pole: _fill(pole, 0)),

@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.units import NS_PER_S, SAMPLE_RATE_HZ
 from simulator import pattern
-from simulator.ear import UNKNOWN, Sound
+from simulator.ear import UNKNOWN
 from simulator.pattern import Tags
 
 SOUND_MM_PER_S: Final = 343_000
@@ -26,6 +26,23 @@ SOUND_MM_PER_S: Final = 343_000
 NEAREST_MM: Final = 1_000
 """A pole's own horn hangs a metre from its microphone; levels are stated at this distance."""
 FULL_SCALE: Final = 32_768
+
+
+class Audible(Protocol):
+    """What the microphone reads of a sound, as an ear or a witness wrote it down (`simulator.ear.Sound`)."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102 - see `simulator.ear.Sound`, as those below
+    @property
+    def begins_ns(self) -> int: ...  # noqa: D102
+    @property
+    def ends_ns(self) -> int: ...  # noqa: D102
+    @property
+    def amplitude(self) -> int: ...  # noqa: D102
+    @property
+    def is_powered(self) -> bool: ...  # noqa: D102
+    @property
+    def origin_ns(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +94,7 @@ class Microphone:
         self,
         name: str,
         places: Mapping[str, Place],
-        sounds: Mapping[str, Iterable[Sound]],
+        sounds: Mapping[str, Iterable[Audible]],
         settings: MicrophoneSettings | None = None,
     ) -> None:
         self.name: Final = name
@@ -128,22 +145,26 @@ class Microphone:
     def echoes_ns(self, since_ns: int, until_ns: int) -> list[tuple[str, str, int]]:
         """Of each neighbour's sound that came while the own horn sounded the same: how late, beyond the way between.
 
-        Zero is poles in step; (neighbour, source, lateness). What could not be read says nothing.
+        Zero is poles in step; (neighbour, source, lateness). From afar the end of a clip comes when its repetition has
+        begun here: of each neighbour the nearest counts. What could not be read says nothing.
         """
         arrived = self.arrivals(since_ns, until_ns)
         here = self._places[self.name]
         own_ns = travel_ns(here.distance_mm(here))
         found = []
         for own in (each for each in arrived if each.pole == self.name and each.origin_ns is not None):
+            late: dict[str, int] = {}
             for other in arrived:
                 is_same = other.source == own.source and other.begins_ns < own.ends_ns and own.begins_ns < other.ends_ns
                 if other.pole == self.name or not is_same or other.origin_ns is None or own.origin_ns is None:
                     continue
                 way_ns = travel_ns(here.distance_mm(self._places[other.pole])) - own_ns
-                found.append((other.pole, other.source, other.origin_ns - own.origin_ns - way_ns))
+                late_ns = other.origin_ns - own.origin_ns - way_ns
+                late[other.pole] = min(late.get(other.pole, late_ns), late_ns, key=abs)
+            found += [(pole, own.source, late_ns) for pole, late_ns in late.items()]
         return found
 
-    def _level_db(self, sound: Sound, distance_mm: int) -> float:
+    def _level_db(self, sound: Audible, distance_mm: int) -> float:
         if not sound.amplitude:
             return -math.inf
         return (

@@ -148,7 +148,10 @@ def fault_plan(scenario: Scenario, stage: Stage, *, seed: int) -> FaultPlan:
         count_min=wanted.count_min,
         count_max=wanted.count_max,
         kinds=wanted.kinds,
-        targets=stage.faults.targets,
+        targets={
+            room: tuple(target for target in targets if not wanted.targets or target in wanted.targets)
+            for room, targets in stage.faults.targets.items()
+        },
     )
     after_ms = int(wanted.after_minutes * _MS_PER_MINUTE)
     return FaultPlan(
@@ -221,4 +224,4 @@ def scenario_yaml(scenario: Scenario) -> str:
 
 def _settled_ns(witness: Witness) -> int:
     """When the last trouble so far is over, and a little more; steps may bring further ones."""
-    return max((trouble.ends_ns + _AFTER_NS for trouble in witness.evidence.troubles), default=0)
+    return witness.settled_ns + _AFTER_NS if witness.settled_ns else 0

@@ -92,13 +92,14 @@ class MediaFile(_Part, frozen=True, kw_only=True):
 
 
 class RandomFaults(_Part, frozen=True, kw_only=True):
-    """Faults drawn from the seed, between two times of the first and a later day."""
+    """Faults drawn from the seed, between two times of the first and a later day; at `targets`, or anywhere."""
 
     count_max: Annotated[int, Meta(ge=1, le=1_000)]
     kinds: Annotated[tuple[str, ...], Meta(min_length=1)]
     minutes: Annotated[float, Meta(gt=0)]
     count_min: Annotated[int, Meta(ge=0)] = 0
     after_minutes: Annotated[float, Meta(ge=0)] = 0
+    targets: tuple[str, ...] = ()
 
 
 class Scenario(_Part, frozen=True, kw_only=True):

@@ -190,4 +190,33 @@ class Denied(_Expectation, frozen=True, kw_only=True, tag="denied"):
     at_least: Count = 1
 
 
-Expectation = Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied
+class Claims(_Expectation, frozen=True, kw_only=True, tag="claims"):
+    """At an instant these poles' records say that they sound a source, and no microphone hears it.
+
+    What the product cannot know yet, with the `reason`; it must be found, so that it is struck out when it can know.
+    """
+
+    at: TimeOfDay
+    source: str
+    reason: Annotated[str, Meta(min_length=10)]
+    day: int = 0
+
+
+class Echoes(_Expectation, frozen=True, kw_only=True, tag="echoes"):
+    """Between two instants each pole's microphone hears `neighbours` others, late by the way and not by more."""
+
+    at: TimeOfDay
+    until: TimeOfDay
+    neighbours: Count
+    within_ms: Annotated[int, Meta(ge=1, le=1_000)] = 5
+    day: int = 0
+
+
+class Named(_Expectation, frozen=True, kw_only=True, tag="named"):
+    """At an instant the controller's page names exactly these poles as lost."""
+
+    at: TimeOfDay
+    day: int = 0
+
+
+Expectation = Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named

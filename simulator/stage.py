@@ -25,6 +25,7 @@ from simulator.scenario_steps import (
     Configure,
     Fault,
     Forge,
+    Named,
     Raise,
     Relay,
     Replace,
@@ -46,11 +47,16 @@ CHANGE_NS: Final = 20 * NS_PER_S
 
 
 class Stage:
-    """One scenario in one province; `asked` holds what was asked of the controller, by name."""
+    """One scenario in one province.
+
+    `asked` holds what was asked of the controller, by name; `lost` the poles that its page called lost at the instants
+    at which a scenario expects some, None where it did not run.
+    """
 
     def __init__(self, scenario: Scenario, province: Province, witness: Witness) -> None:
         self.asked: Final[dict[str, Asked]] = {}
         self.faults: Final = FaultRunner(province.world)
+        self.lost: Final[dict[int, frozenset[str] | None]] = {}
         self._province = province
         self._witness = witness
         self._attackers: dict[str, Attacker] = {}
@@ -72,11 +78,23 @@ class Stage:
             if isinstance(step, Forge | Replay):
                 self._attacker("intruder" if isinstance(step, Replay) else step.through)
             province.world.at(province.instant(step.at, day=step.day), self._do, step)
+        for expected in scenario.expect:
+            if isinstance(expected, Named):
+                at_ns = province.instant(expected.at, day=expected.day)
+                province.world.at(at_ns, self._look_at_page, at_ns)
 
     def suffer(self, plan: FaultPlan) -> None:
         """Have a whole plan of faults happen, counted from now."""
         self.faults.schedule(plan)
         self._witness.expect_faults(plan, clock_ns=CORRECTED_NS)
+
+    def _look_at_page(self, at_ns: int) -> None:
+        controller = self._province.controller
+        if controller.is_running:
+            nodes = controller.status().nodes
+            self.lost[at_ns] = frozenset(each.id for each in nodes if each.state == "lost")
+        else:
+            self.lost[at_ns] = None
 
     def _do(self, step: Step) -> None:
         self._deeds[type(step)](step)

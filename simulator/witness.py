@@ -7,7 +7,9 @@ controller made them durable, troubles from whoever causes them. Agents and desk
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from controller.emergency import is_standing
@@ -20,15 +22,7 @@ from protocol.envelope import open_sealed
 from protocol.errors import Refusal
 from protocol.messages import (
     AiringRecord,
-    AllClear,
     AnyDocument,
-    Assignment,
-    BroadcastClass,
-    Emergency,
-    Plan,
-    SourceKind,
-    StreamEnd,
-    StreamStart,
 )
 from protocol.units import NS_PER_MS
 from simulator.box import Line
@@ -38,9 +32,7 @@ from simulator.checkers.evidence import (
     Evidence,
     Gauge,
     Heard,
-    Permit,
     PoleFacts,
-    Posting,
     Stored,
     Trouble,
 )
@@ -50,6 +42,7 @@ from simulator.faults import FaultPlan
 from simulator.media_files import FOLDER
 from simulator.node import Pole
 from simulator.node_process import SoundMode
+from simulator.notary import Notary
 from simulator.sound_card import SimulatedCard
 from simulator.storage import JOURNAL_BYTES_MAX
 
@@ -74,9 +67,11 @@ class Witness:
         self._world = province.world
         self._settle_ns = settle_ns
         self._names = {sha256: f"media:{each.name}" for sha256, each in province.surroundings.recordings.items()}
+        self._notary = Notary(self.evidence, self._names)
         self._open_flows: dict[str, int] = {}
         self._greatest: dict[tuple[str, str], Gauge] = {}
         self._clocks: dict[str, tuple[int, int]] = {}
+        self._grid_back_ns = 0
         province.controller.database.watch.append(self._kept)
         for pole in province.poles.values():
             self.watch_pole(pole)
@@ -94,6 +89,7 @@ class Witness:
             edge_ns=edge_ns,
             warm_up_ns=config.amplifier.warm_up_ms * NS_PER_MS,
             hold_ns=config.amplifier.hold_ms * NS_PER_MS,
+            place=pole.settings.place,
         )
         pole.ear.watch.append(partial(self._heard, pole.name))
         pole.on_decision.append(self._decided)
@@ -114,6 +110,9 @@ class Witness:
         for fault in plan.faults:
             lasts_ns = clock_ns if fault.kind in {"clock_step", "controller_clock"} else 0
             is_own = fault.target in self.evidence.poles
+            if fault.kind == "pins_mains" and self._province.poles[fault.target].enclosure.battery is not None:
+                self._grid_back_ns = max(self._grid_back_ns, now_ns + fault.ends_at_ms * NS_PER_MS + self._settle_ns)
+                continue  # a trouble only from when the battery is empty: see `_suffered`
             self.evidence.troubles.append(
                 Trouble(
                     pole=fault.target if is_own else EVERYBODY,
@@ -122,6 +121,11 @@ class Witness:
                     what=fault.kind,
                 )
             )
+
+    @property
+    def settled_ns(self) -> int:
+        """When the last trouble that is known of will be over, with the time to settle; 0: there was none."""
+        return max((self._grid_back_ns, *(trouble.ends_ns for trouble in self.evidence.troubles)))
 
     def finish(self) -> Evidence:
         """The run is over; what still sounds is cut off here."""
@@ -134,6 +138,7 @@ class Witness:
             facts = evidence.poles[name]
             changes_ns = {at_ns for line in _power_lines(pole) for at_ns, _ in line.changes()}
             facts.power = [(at_ns, pole.relay.is_powered_at(at_ns)) for at_ns in sorted(changes_ns)]
+            evidence.troubles += self._suffered(pole)
             facts.is_on = pole.is_on and pole.process is not None
             facts.is_connected = pole.process is not None and pole.process.link.is_connected
             facts.reports_waiting = 0 if pole.process is None else pole.process.agent.outbox.waiting
@@ -146,6 +151,18 @@ class Witness:
         evidence.healed_ns = max((trouble.ends_ns for trouble in evidence.troubles), default=evidence.begins_ns)
         self._ask_controller()
         return evidence
+
+    def _suffered(self, pole: Pole) -> Iterator[Trouble]:
+        """What came of weather and grid: an amplifier that was too hot, a box whose battery was empty."""
+        lines = [("too_hot", pole.relay.is_cool)]
+        if pole.enclosure.battery is not None:
+            lines.append(("battery_empty", pole.mains.supply))
+        for what, line in lines:
+            changes = [*line.changes(), (self._world.now_ns, True)]
+            for (begins_ns, is_well), (ends_ns, _) in pairwise(changes):
+                if not is_well:
+                    over_ns = min(ends_ns + self._settle_ns, self._world.now_ns)
+                    yield Trouble(pole=pole.name, begins_ns=begins_ns, ends_ns=over_ns, what=what)
 
     def _heard(self, pole: str, sound: Sound) -> None:
         self.evidence.poles[pole].heard.append(
@@ -205,7 +222,7 @@ class Witness:
                     document: AnyDocument = cbor_decode(open_sealed(payload, topic=topic).payload, AnyDocument)
                 except Refusal:
                     return
-                self._signed(document)
+                self._notary.take(document, self._world.now_ns)
             case StoredReport(record=AiringRecord() as record):
                 self.evidence.records.append(
                     Stored(
@@ -226,119 +243,6 @@ class Witness:
         elif relay.state is not RelayState.ON_AIR and since_ns is not None:
             del self._open_flows[relay.stream]
             self.evidence.flows.setdefault(relay.stream, []).append((since_ns, self._world.now_ns))
-
-    def _signed(self, document: AnyDocument) -> None:
-        match document:
-            case Plan():
-                self._planned(document)
-            case StreamStart():
-                self._allow(
-                    Permit(
-                        source=f"stream:{document.stream}",
-                        id=document.stream,
-                        key=f"stream:{document.stream}",
-                        kind=SourceKind.STREAM,
-                        area=document.area,
-                        broadcast_class=document.broadcast_class,
-                        reality=document.reality,
-                        begins_ns=document.starts_at_ms * NS_PER_MS,
-                        ends_ns=document.ends_at_ms * NS_PER_MS,
-                        issued_ns=self._world.now_ns,
-                    )
-                )
-            case StreamEnd():
-                self._withdraw(document.stream)
-            case Emergency():
-                self._raised(document)
-            case AllClear():
-                self._withdraw(document.emergency)
-            case Assignment():
-                self._posted(document)
-
-    def _allow(self, permit: Permit) -> None:
-        known = next((each for each in self.evidence.permits if _is_same(each, permit)), None)
-        if known is None:
-            self.evidence.permits.append(permit)
-
-    def _withdraw(self, name: str) -> None:
-        for permit in self.evidence.permits:
-            if permit.id == name and permit.withdrawn_ns is None:
-                permit.withdrawn_ns = self._world.now_ns
-
-    def _planned(self, plan: Plan) -> None:
-        """A plan replaces the one before it: what it does not repeat, and was still to come, is withdrawn."""
-        now_ns = self._world.now_ns
-        named = set()
-        for occurrence in plan.occurrences:
-            if occurrence.media is None:
-                continue
-            begins_ns = occurrence.start_at_ms * NS_PER_MS
-            permit = Permit(
-                source=self._names.get(occurrence.media.sha256, f"unknown:{occurrence.media.sha256[:8]}"),
-                id=occurrence.id,
-                key=f"plan:{plan.area}:{occurrence.id}",
-                kind=SourceKind.MEDIA,
-                area=plan.area,
-                broadcast_class=occurrence.broadcast_class,
-                reality=plan.reality,
-                begins_ns=begins_ns,
-                ends_ns=begins_ns + occurrence.duration_ms * NS_PER_MS,
-                issued_ns=now_ns,
-                sha256=occurrence.media.sha256,
-                duration_ns=occurrence.duration_ms * NS_PER_MS,
-            )
-            named.add((permit.key, permit.source, permit.begins_ns))
-            self._allow(permit)
-        for permit in self.evidence.permits:
-            is_of_plan = permit.kind is SourceKind.MEDIA and permit.area == plan.area and permit.ends_ns > now_ns
-            is_covered = permit.begins_ns < plan.covers_until_ms * NS_PER_MS
-            is_repeated = (permit.key, permit.source, permit.begins_ns) in named
-            if is_of_plan and is_covered and not is_repeated and permit.withdrawn_ns is None:
-                permit.withdrawn_ns = now_ns
-
-    def _raised(self, document: Emergency) -> None:
-        for permit in self.evidence.permits:
-            is_replaced = permit.kind is SourceKind.EMERGENCY and permit.area == document.area
-            if is_replaced and permit.id != document.emergency and permit.withdrawn_ns is None:
-                permit.withdrawn_ns = self._world.now_ns
-        self._allow(
-            Permit(
-                source=self._names.get(document.clip.sha256, f"unknown:{document.clip.sha256[:8]}"),
-                id=document.emergency,
-                key=f"emergency:{document.emergency}",
-                kind=SourceKind.EMERGENCY,
-                area=document.area,
-                broadcast_class=BroadcastClass.EMERGENCY,
-                reality=document.reality,
-                begins_ns=document.play_at_ms * NS_PER_MS,
-                ends_ns=document.sounds_until_ms * NS_PER_MS,
-                issued_ns=self._world.now_ns,
-                sha256=document.clip.sha256,
-                repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
-                duration_ns=document.clip.duration_ms * NS_PER_MS,
-            )
-        )
-
-    def _posted(self, assignment: Assignment) -> None:
-        known = self.evidence.postings.setdefault(assignment.node, [])
-        posting = Posting(
-            node=assignment.node,
-            areas=assignment.areas,
-            quiet_hours=assignment.quiet_hours,
-            time_zone=assignment.time_zone,
-            since_ns=self._world.now_ns,
-        )
-        if known:
-            last = known[-1]
-            is_same = (last.areas, last.quiet_hours, last.time_zone) == (
-                posting.areas,
-                posting.quiet_hours,
-                posting.time_zone,
-            )
-            if is_same:
-                return
-            last.until_ns = posting.since_ns
-        known.append(posting)
 
     def _ask_controller(self) -> None:
         """What the controller says at the end: of emergencies, of gaps in the reports."""
@@ -371,11 +275,6 @@ class Witness:
             expected=record.expected,
             missed=missed,
         )
-
-
-def _is_same(one: Permit, other: Permit) -> bool:
-    is_same = (one.key, one.source, one.begins_ns, one.area) == (other.key, other.source, other.begins_ns, other.area)
-    return is_same and one.withdrawn_ns is None
 
 
 def _power_lines(pole: Pole) -> tuple[Line, ...]:

@@ -16,6 +16,7 @@ from protocol.units import NS_PER_MS, SharedMs
 from simulator.checkers.evidence import (
     EVERYBODY,
     S_NS,
+    UNSENSED,
     EmergencyFact,
     Evidence,
     Heard,
@@ -26,9 +27,6 @@ from simulator.checkers.evidence import (
     missing,
     seconds,
 )
-
-UNSENSED: Final = frozenset({"pins_stuck", "pins_mains"})
-"""Faults that nothing on a pole senses yet (a microphone will): its record says in good faith that it sounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

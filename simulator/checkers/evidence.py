@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from protocol.messages import AiringRecord, BroadcastClass, QuietHours, Reality, SourceKind
+from simulator.microphone import Place
 
 S_NS: Final = 1_000_000_000
 EVERYBODY: Final = ""
@@ -20,6 +21,10 @@ EVERYBODY: Final = ""
 UNREADABLE: Final = "?"
 VIOLATIONS_MAX: Final = 20
 """Findings that one checker reports of one run: the first ones tell what is wrong."""
+
+
+UNSENSED: Final = frozenset({"pins_stuck", "pins_mains", "horn_dead", "too_hot"})
+"""Troubles that nothing on a pole senses yet (a microphone will): its record says in good faith that it sounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +158,7 @@ class PoleFacts:
     is_judged: bool = True
     reports_waiting: int = 0
     retired_ns: int | None = None
+    place: Place = field(default_factory=Place)
 
     def clock_error_ns(self, begins_ns: int, ends_ns: int) -> int:
         """The greatest known error of its clock between two instants, as a size."""

@@ -7,14 +7,12 @@ record says nothing of that.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from edge.player.arbiter import Reason
-from protocol.messages import AiringRecord, AiringState
 from protocol.units import NS_PER_MS
+from simulator.checkers.airings import Airing, airings_of
 from simulator.checkers.evidence import (
     EVERYBODY,
     S_NS,
@@ -28,17 +26,6 @@ from simulator.checkers.evidence import (
     missing,
     seconds,
 )
-
-
-@dataclass(slots=True)
-class _Airing:
-    source_id: str
-    begins_ns: int
-    ends_ns: int | None = None
-    starts: int = 0
-    finishes: int = 0
-    audible_ms: int = 0
-    is_cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +44,7 @@ class Proof:
         for node, number, kind in evidence.report_gaps:
             what = f"report {number} of {node}: {kind}"
             found.append(Violation(checker=self.name, at_ns=evidence.ends_ns, pole=node, evidence=what))
-        airings = _airings(evidence)
+        airings = airings_of(evidence)
         for facts in evidence.judged():
             own = airings.get(facts.node, {})
             found += self._sounds(evidence, facts, own)
@@ -65,7 +52,7 @@ class Proof:
             found += self._records(evidence, node, own)
         return first_ones(found)
 
-    def _sounds(self, evidence: Evidence, facts: PoleFacts, airings: dict[str, _Airing]) -> Iterator[Violation]:
+    def _sounds(self, evidence: Evidence, facts: PoleFacts, airings: dict[str, Airing]) -> Iterator[Violation]:
         for heard in facts.heard:
             if heard.source == UNREADABLE or self._may_be_lost(evidence, facts, heard):
                 continue
@@ -78,7 +65,7 @@ class Proof:
                 what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
                 yield Violation(checker=self.name, at_ns=heard.begins_ns, pole=facts.name, evidence=what)
 
-    def _covers(self, facts: PoleFacts, airing: _Airing, heard: Heard, ids: set[str]) -> bool:
+    def _covers(self, facts: PoleFacts, airing: Airing, heard: Heard, ids: set[str]) -> bool:
         slack_ns = self._slack_ns(facts, heard.begins_ns, heard.ends_ns)
         if airing.source_id not in ids or airing.begins_ns > heard.begins_ns + slack_ns:
             return False
@@ -93,7 +80,7 @@ class Proof:
         is_short = heard.ends_ns - heard.begins_ns < self.unkept_ns
         return is_short and not evidence.is_calm(facts.name, heard.begins_ns, heard.ends_ns + self.slack_ns)
 
-    def _records(self, evidence: Evidence, node: str, airings: dict[str, _Airing]) -> Iterator[Violation]:
+    def _records(self, evidence: Evidence, node: str, airings: dict[str, Airing]) -> Iterator[Violation]:
         poles = [facts for facts in evidence.poles.values() if facts.node == node]
         for name, airing in airings.items():
             is_twice = airing.starts > 1 or airing.finishes > 1
@@ -112,7 +99,7 @@ class Proof:
     def _still_sounds(self, evidence: Evidence, facts: PoleFacts) -> bool:
         return any(heard.ends_ns >= evidence.ends_ns - facts.edge_ns - 10 * S_NS for heard in facts.heard[-1:])
 
-    def _was_heard(self, evidence: Evidence, facts: PoleFacts, airing: _Airing) -> bool:
+    def _was_heard(self, evidence: Evidence, facts: PoleFacts, airing: Airing) -> bool:
         ends_ns = evidence.ends_ns if airing.ends_ns is None else airing.ends_ns
         slack_ns = self._slack_ns(facts, airing.begins_ns, ends_ns) + facts.edge_ns
         return any(
@@ -126,28 +113,6 @@ class Proof:
 def _was_set(facts: PoleFacts) -> bool:
     """Whether its clock was far off in this run: set back, it plays an hour twice, both times on time."""
     return any(abs(error) > S_NS for _, error in facts.clock_errors)
-
-
-def _airings(evidence: Evidence) -> dict[str, dict[str, _Airing]]:
-    """Node and airing: what its records say together."""
-    found: dict[str, dict[str, _Airing]] = defaultdict(dict)
-    seen: Counter[tuple[str, str, int]] = Counter()
-    for stored in sorted(evidence.records, key=lambda each: (each.node, each.report_key, each.number)):
-        seen[stored.node, stored.report_key, stored.number] += 1
-        record: AiringRecord = stored.record
-        if record.state not in {AiringState.STARTED, AiringState.FINISHED}:
-            continue
-        at_ns = record.at_ms * NS_PER_MS
-        airing = found[stored.node].setdefault(record.airing, _Airing(source_id=record.source_id, begins_ns=at_ns))
-        if record.state is AiringState.STARTED:
-            airing.starts += 1
-            airing.begins_ns = at_ns
-        else:
-            airing.finishes += 1
-            airing.is_cut_off = record.reason == Reason.POWER_CUT
-            airing.ends_ns = None if airing.is_cut_off else at_ns
-            airing.audible_ms = record.audible_ms
-    return found
 
 
 PROOF: Final = Proof()

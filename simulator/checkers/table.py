@@ -6,6 +6,7 @@ from typing import Final
 
 from simulator.checkers.emergency import EMERGENCY
 from simulator.checkers.evidence import Checker
+from simulator.checkers.heard import HEARD
 from simulator.checkers.memory import MEMORY
 from simulator.checkers.power import POWER
 from simulator.checkers.priority import PRIORITY
@@ -17,6 +18,6 @@ from simulator.checkers.unauthorised import UNAUTHORISED
 
 CHECKERS: Final[dict[str, Checker]] = {
     checker.name: checker
-    for checker in (UNAUTHORISED, QUIET_HOURS, SKEW, PRIORITY, PROOF, POWER, EMERGENCY, RECOVERY, MEMORY)
+    for checker in (UNAUTHORISED, QUIET_HOURS, SKEW, PRIORITY, PROOF, HEARD, POWER, EMERGENCY, RECOVERY, MEMORY)
 }
 """Each subject once, in the order in which a report shows them."""

@@ -99,3 +99,14 @@ def test_a_line_forgets_its_oldest_changes_and_keeps_the_newest() -> None:
     last = 3 * CHANGES_KEPT - 1
     assert line.at(last) is (last % 2 == 1)
     assert line.at(last - 1) is not line.at(last)
+
+
+def test_a_dead_horn_has_power_and_is_not_heard() -> None:
+    world, _, relay = box()
+    relay.drive(on=True)
+    world.run_for(NS_PER_S)
+    relay.horn.set(world.now_ns, False)
+    assert relay.is_powered_at(world.now_ns)
+    assert not relay.is_heard_at(world.now_ns)
+    relay.horn.set(world.now_ns, True)
+    assert relay.is_heard_at(world.now_ns)

@@ -30,6 +30,7 @@ PLANTED = [
     faulty.Sleepless,
     faulty.Echo,
     faulty.Boastful,
+    faulty.Whispering,
     faulty.Secretive,
     faulty.Humming,
     faulty.Unpowered,

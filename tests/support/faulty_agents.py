@@ -102,6 +102,13 @@ class Boastful(Agent):
         return rendered
 
 
+class Whispering(Agent):
+    """Its records say that it sounds, its card gives samples and its amplifier has power: 72 dB too quiet."""
+
+    def render(self, frames: int, at_ns: SharedNs) -> Frames:
+        return super().render(frames, at_ns) // 4_096
+
+
 class Humming(Agent):
     """Switches the amplifier on when it boots, and never off."""
 

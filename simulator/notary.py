@@ -1,0 +1,151 @@
+"""What was allowed, when and where: the signed documents of a run, as the permits and postings that checkers ask for.
+
+The witness hands over each document when the controller has made it durable; who obeyed it is the checkers' affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocol.messages import (
+    AllClear,
+    AnyDocument,
+    Assignment,
+    BroadcastClass,
+    Emergency,
+    Plan,
+    SourceKind,
+    StreamEnd,
+    StreamStart,
+)
+from protocol.units import NS_PER_MS
+from simulator.checkers.evidence import Evidence, Permit, Posting
+
+
+class Notary:
+    """Writes into `evidence`; `names` are those of media by their hash."""
+
+    def __init__(self, evidence: Evidence, names: Mapping[str, str]) -> None:
+        self._evidence = evidence
+        self._names = names
+        self._now_ns = evidence.begins_ns
+
+    def take(self, document: AnyDocument, now_ns: int) -> None:
+        """The controller has made this document durable at `now_ns`."""
+        self._now_ns = now_ns
+        match document:
+            case Plan():
+                self._planned(document)
+            case StreamStart():
+                self._allow(
+                    Permit(
+                        source=f"stream:{document.stream}",
+                        id=document.stream,
+                        key=f"stream:{document.stream}",
+                        kind=SourceKind.STREAM,
+                        area=document.area,
+                        broadcast_class=document.broadcast_class,
+                        reality=document.reality,
+                        begins_ns=document.starts_at_ms * NS_PER_MS,
+                        ends_ns=document.ends_at_ms * NS_PER_MS,
+                        issued_ns=self._now_ns,
+                    )
+                )
+            case StreamEnd():
+                self._withdraw(document.stream)
+            case Emergency():
+                self._raised(document)
+            case AllClear():
+                self._withdraw(document.emergency)
+            case Assignment():
+                self._posted(document)
+
+    def _allow(self, permit: Permit) -> None:
+        known = next((each for each in self._evidence.permits if _is_same(each, permit)), None)
+        if known is None:
+            self._evidence.permits.append(permit)
+
+    def _withdraw(self, name: str) -> None:
+        for permit in self._evidence.permits:
+            if permit.id == name and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = self._now_ns
+
+    def _planned(self, plan: Plan) -> None:
+        """A plan replaces the one before it: what it does not repeat, and was still to come, is withdrawn."""
+        now_ns = self._now_ns
+        named = set()
+        for occurrence in plan.occurrences:
+            if occurrence.media is None:
+                continue
+            begins_ns = occurrence.start_at_ms * NS_PER_MS
+            permit = Permit(
+                source=self._names.get(occurrence.media.sha256, f"unknown:{occurrence.media.sha256[:8]}"),
+                id=occurrence.id,
+                key=f"plan:{plan.area}:{occurrence.id}",
+                kind=SourceKind.MEDIA,
+                area=plan.area,
+                broadcast_class=occurrence.broadcast_class,
+                reality=plan.reality,
+                begins_ns=begins_ns,
+                ends_ns=begins_ns + occurrence.duration_ms * NS_PER_MS,
+                issued_ns=now_ns,
+                sha256=occurrence.media.sha256,
+                duration_ns=occurrence.duration_ms * NS_PER_MS,
+            )
+            named.add((permit.key, permit.source, permit.begins_ns))
+            self._allow(permit)
+        for permit in self._evidence.permits:
+            is_of_plan = permit.kind is SourceKind.MEDIA and permit.area == plan.area and permit.ends_ns > now_ns
+            is_covered = permit.begins_ns < plan.covers_until_ms * NS_PER_MS
+            is_repeated = (permit.key, permit.source, permit.begins_ns) in named
+            if is_of_plan and is_covered and not is_repeated and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = now_ns
+
+    def _raised(self, document: Emergency) -> None:
+        for permit in self._evidence.permits:
+            is_replaced = permit.kind is SourceKind.EMERGENCY and permit.area == document.area
+            if is_replaced and permit.id != document.emergency and permit.withdrawn_ns is None:
+                permit.withdrawn_ns = self._now_ns
+        self._allow(
+            Permit(
+                source=self._names.get(document.clip.sha256, f"unknown:{document.clip.sha256[:8]}"),
+                id=document.emergency,
+                key=f"emergency:{document.emergency}",
+                kind=SourceKind.EMERGENCY,
+                area=document.area,
+                broadcast_class=BroadcastClass.EMERGENCY,
+                reality=document.reality,
+                begins_ns=document.play_at_ms * NS_PER_MS,
+                ends_ns=document.sounds_until_ms * NS_PER_MS,
+                issued_ns=self._now_ns,
+                sha256=document.clip.sha256,
+                repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
+                duration_ns=document.clip.duration_ms * NS_PER_MS,
+            )
+        )
+
+    def _posted(self, assignment: Assignment) -> None:
+        known = self._evidence.postings.setdefault(assignment.node, [])
+        posting = Posting(
+            node=assignment.node,
+            areas=assignment.areas,
+            quiet_hours=assignment.quiet_hours,
+            time_zone=assignment.time_zone,
+            since_ns=self._now_ns,
+        )
+        if known:
+            last = known[-1]
+            is_same = (last.areas, last.quiet_hours, last.time_zone) == (
+                posting.areas,
+                posting.quiet_hours,
+                posting.time_zone,
+            )
+            if is_same:
+                return
+            last.until_ns = posting.since_ns
+        known.append(posting)
+
+
+def _is_same(one: Permit, other: Permit) -> bool:
+    is_same = (one.key, one.source, one.begins_ns, one.area) == (other.key, other.source, other.begins_ns, other.area)
+    return is_same and one.withdrawn_ns is None
