@@ -23,9 +23,9 @@ from controller.events import (
     CommitFailed,
     Committed,
     Event,
-    MediaPrepared,
     ListeningBegan,
     ListeningEnded,
+    MediaPrepared,
     MediaRefused,
     MessageReceived,
     RelayNews,
@@ -54,10 +54,10 @@ from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
 
 WAKE_MS_MAX: Final = 60_000
 """The longest sleep: a clock that was set meanwhile is noticed after it."""
-
-
 HEARD: Final = (TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT)
 """What nodes say to the desk; what they ask the time service is not its business."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """What the desk signs with, and what the root allows."""
@@ -186,12 +186,12 @@ class Desk:
                 return self._broker_changed(event, now)
             case MediaPrepared() | MediaRefused():
                 return self._media(event)
-            case SiteChanged(site=site):
             case ListeningBegan():
                 self._fleet.listening_began(now)
                 return [_subscriptions()]
             case ListeningEnded(reason=reason):
                 return self._fleet.listening_ended(reason)
+            case SiteChanged(site=site):
                 return self._site_changed(site)
             case Stopping():
                 return [self._own_state(Readiness.DISCONNECTED)]
