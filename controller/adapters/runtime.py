@@ -19,7 +19,7 @@ from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.relay_pool import RelayPool
 from controller.adapters.signing import FreshSecrets
-from controller.config import BrokerConfig, Config, TrustConfig
+from controller.config import Config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
 from controller.errors import MediaError, RequestCode, RequestError
