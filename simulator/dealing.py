@@ -63,7 +63,7 @@ def deal(scenarios: Mapping[str, Scenario], runs: int) -> dict[str, int]:
 def in_turn(counts: Mapping[str, int], *, first_seed: int) -> list[tuple[str, int]]:
     """Every scenario and seed, each scenario's spread evenly over the whole."""
     places = [
-        (Fraction(2 * index + 1, 2 * count), name, first_seed + index)
+        ((2 * index + 1) / (2 * count), name, first_seed + index)
         for name, count in counts.items()
         for index in range(count)
     ]

@@ -12,8 +12,9 @@ import multiprocessing
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import BinaryIO, Final
 
 import msgspec
@@ -28,12 +29,14 @@ from simulator.faults import Fault, FaultBounds, FaultPlan, generate_faults
 from simulator.scenario import Scenario, load_scenario, province_of, with_plan
 from simulator.shrink import Shrunk, shrink
 from simulator.stage import Stage
-from simulator.stopping import stopped_by_its_parent
+from simulator.stopping import stopped_by_its_parent, stopping_waits
 from simulator.witness import Witness
 
 _MS_PER_MINUTE: Final = 60_000
 _AFTER_NS: Final = 10 * NS_PER_S
 """A run lasts this much longer than the last trouble."""
+AHEAD: Final = 4
+"""Runs for each worker that wait for it, so that none is idle and a million are not in memory at once."""
 CRASH: Final = "crash"
 """The name under which an exception of the product counts as a violation."""
 
@@ -179,8 +182,14 @@ def run_many(work: Sequence[tuple[str, int]], *, jobs: int) -> Iterator[Verdict]
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(max_workers=min(jobs, len(work)), initializer=stopped_by_its_parent)
     try:
-        for done in as_completed([pool.submit(run_one, name, seed) for name, seed in work]):
-            yield done.result()
+        waiting, running = iter(work), set[Future[Verdict]]()
+        while True:
+            with stopping_waits():  # the first ones start processes and threads
+                running |= {pool.submit(run_one, *each) for each in islice(waiting, AHEAD * jobs - len(running))}
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (each.result() for each in done)
     except BrokenExecutor as error:
         message = "a worker process was ended from outside, perhaps for want of memory: try fewer --jobs"
         raise RunnerError(message) from error

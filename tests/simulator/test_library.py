@@ -70,8 +70,8 @@ def test_the_same_runs_find_an_agent_with_a_fault(agent: type[Agent]) -> None:
     cheap = [(name, seed) for name, seed in in_turn(COUNTS, first_seed=1) if cost_ms(SCENARIOS[name]) <= CHEAP_MS]
     for name, seed in cheap[:FOUND_WITHIN]:
         scenario = SCENARIOS[name]
-        second = scenario.config.nodes[1].id
-        verdict = perform(name, scenario, seed=seed, agents={second: agent}).verdict
+        last = scenario.config.nodes[-1].id
+        verdict = perform(name, scenario, seed=seed, agents={last: agent}).verdict
         if status_of([verdict]) == STATUS_FAILED:
             return
     pytest.fail(f"nothing was found in {FOUND_WITHIN} runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,6 +18,7 @@ from simulator.report_html import page
 from simulator.runner import Performance, perform, run_many, scenario_yaml
 from simulator.scenario import load_scenario, parse_scenario, with_plan
 from tests.support.faulty_agents import Sulking
+from tests.support.waiting import until_blocking
 
 FAILING = """
 title: Nobody can hear this
@@ -30,6 +32,14 @@ expect:
   - {that: sounds, at: "05:02", source: "media:nothing", poles: [N0002]}
 """
 COUNT = 12
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
+        found += [int(each) for each in tasks.read_text(encoding="ascii").split()]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +132,33 @@ def test_the_command_writes_its_reports_and_says_how_it_ended(
         assert (tmp_path / kind).stat().st_size
     assert main(["run", "plain_password", "drill_and_real", "--seeds", "2"]) == 0
     assert "4 runs, 0 with findings" in capsys.readouterr().out
+
+
+def test_a_run_that_is_stopped_tells_what_it_has_seen(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulator.cli", "run", "bad_hour", "--seeds", "1000000", "--jobs", "2"]
+    junit = tmp_path / "junit.xml"
+    with subprocess.Popen([*command, "--junit", str(junit)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        until_blocking(lambda: len(workers_of(run.pid)) == 2, seconds=60)
+        workers = workers_of(run.pid)
+        run.send_signal(signal.SIGINT)
+        out, told = run.communicate(timeout=60)
+    assert run.returncode == 130, told
+    assert b"of 1000000 runs have ended" in told
+    assert b"0 with findings" in out
+    assert junit.exists()
+    assert not [each for each in workers if Path(f"/proc/{each}").exists()]
+
+
+def test_what_is_broken_for_good_is_told_once_and_not_a_thousand_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = tmp_path / "failing.yaml"
+    failing.write_text(FAILING.replace("minutes: 6", "minutes: 3"), encoding="utf-8")
+    assert main(["run", str(failing), "--seeds", "101", "--jobs", "2"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert sum("media:nothing" in line for line in told) == 100
+    assert "and 1 more findings" in told[100]
+    assert "FOUND by seeds 1, 2, 3" in told[101]
 
 
 def test_check_and_scenarios_need_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,63 @@
+"""Expectations about what only an outsider knows fail when it is otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.runner import Performance, perform
+from simulator.scenario import parse_scenario
+from tests.support.faulty_agents import Echo
+
+HEAD = """
+title: T
+title_vi: T
+start: 2026-03-04 09:00
+minutes: 3
+settle_s: 30
+sound: full
+spacing_m: 100
+commune: {poles: 2, villages: 1}
+steps:
+  - {do: raise, at: "09:00:30", area: xa-binh-minh, clip: flood, minutes: 1}
+expect:
+"""
+RIGHT = """
+  - {that: echoes, at: "09:00:32", until: "09:01:25", neighbours: 1}
+  - {that: named, at: "09:01"}
+"""
+WRONG = """
+  - {that: claims, at: "09:01", source: "media:flood", poles: [N0001], reason: there is none}
+  - {that: claims, at: "09:01", source: "media:drill", poles: [N0002], reason: there is none}
+  - {that: echoes, at: "09:00:32", until: "09:01:25", neighbours: 2}
+  - {that: named, at: "09:01", poles: [N0002]}
+"""
+
+
+def played(expected: str, **agents: type[Echo]) -> Performance:
+    return perform("expectations", parse_scenario(HEAD + expected, name="expectations.yaml"), seed=2, agents=agents)
+
+
+def found(performance: Performance) -> list[tuple[str, str]]:
+    return [(each.pole, each.evidence) for each in performance.verdict.violations if each.checker == "expect"]
+
+
+def test_what_is_so_is_met() -> None:
+    assert played(RIGHT).verdict.violations == ()
+
+
+@pytest.mark.parametrize(
+    ("pole", "says"),
+    [
+        ("N0001", "media:flood is heard at 09:01, where it should be claimed only: there is none"),
+        ("N0002", "no record claims media:drill at 09:01"),
+        ("N0001", "its microphone hears ['N0002'] beside its own horn, expected 2"),
+        ("", "lost at 09:01 by the controller's page: [], expected ['N0002']"),
+    ],
+)
+def test_what_is_not_so_is_told(pole: str, says: str) -> None:
+    assert (pole, says) in found(played(WRONG))
+
+
+def test_a_pole_out_of_step_is_an_echo_in_its_neighbours_microphone() -> None:
+    echoes = found(played(RIGHT, N0002=Echo))
+    assert any(pole == "N0001" and "from N0002 comes -12" in what for pole, what in echoes)
