@@ -21,7 +21,6 @@ from edge.assignment import nowhere
 from edge.clock_watch import ClockWatch
 from edge.documents import Documents, Outcome, refusal_log
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
-from edge.errors import MediaFailure
 from edge.events import Event
 from edge.gpio.amplifier import AmplifierSettings
 from edge.gpio.faults import Fault
@@ -210,6 +209,8 @@ class Agent:
         effects += self._follow(self._documents.restore(restored.documents, restored.counters, now), now)
         if restored.damage:
             effects += self._health.fault(Fault.STORE_DAMAGED, restored.damage, now)
+        if restored.was_cut_off:
+            effects += self._health.cut_off(restored.last_number, now)
         if restored.open_airing is not None:
             effects += self.outbox.append(after_power_cut(restored.open_airing, now.shared_ms))
         return effects
@@ -230,20 +231,17 @@ class Agent:
         self._is_stale = True
         if isinstance(event, happened.MediaFetched):
             self.media.fetched(event.sha256, event.evicted)
-            return [
-                _log("media fetched", sha256=event.sha256, evicted=len(event.evicted)),
-                *self._health.cleared(Fault.DISK_FULL, now),
-            ]
+            return [_log("media fetched", sha256=event.sha256, evicted=len(event.evicted))]
         self.media.failed(event.sha256, event.reason, now)
-        log = _log(
-            "media not fetched",
-            LogLevel.WARNING,
-            sha256=event.sha256,
-            reason=event.reason.value,
-            detail=event.detail,
-        )
-        is_full = event.reason is MediaFailure.DISK_FULL
-        return [log, *(self._health.fault(Fault.DISK_FULL, event.detail, now) if is_full else [])]
+        return [
+            _log(
+                "media not fetched",
+                LogLevel.WARNING,
+                sha256=event.sha256,
+                reason=event.reason.value,
+                detail=event.detail,
+            )
+        ]
 
     def _hardware(
         self, event: happened.CardStarted | happened.CardFailed | happened.AmplifierFailed, now: Now
@@ -277,7 +275,8 @@ class Agent:
         if fetch is not None:
             effects.append(fetch)
         effects += self.outbox.wake(now)
-        effects += self._health.watch(self._studio.amplifier, now)
+        free_bytes = None if self._measured is None else self._measured.disk_free_bytes
+        effects += self._health.watch(self._studio.amplifier, free_bytes, now)
         effects += self._subscriptions.update(
             place=self._guard.place,
             has_keyset=self._guard.has_keyset,

@@ -47,7 +47,8 @@ class Restored:
     """What a node finds in its state folder when it starts.
 
     `damage` says what was set aside, empty when nothing was; `open_airing` is an airing that had started and
-    whose end was never put on record.
+    whose end was never put on record; `was_cut_off` says that the run before did not end in good order, or could not
+    store all that it had to.
     """
 
     documents: tuple[StoredDocument, ...] = ()
@@ -57,6 +58,7 @@ class Restored:
     last_sha256: bytes = bytes(32)
     open_airing: AiringRecord | None = None
     media: frozenset[str] = frozenset()
+    was_cut_off: bool = False
     damage: str = ""
 
 

@@ -17,6 +17,9 @@ from edge.outbox import Outbox
 from protocol.messages import FaultRecord
 from protocol.units import Now
 
+FREE_BYTES_LOW: Final = 16 * 1024 * 1024
+"""Less room than this on the card is as good as none: the system's own logs grow by as much in an hour."""
+
 
 class Health:
     """The health of one node."""
@@ -35,9 +38,16 @@ class Health:
         """Something is right again; nothing follows if it was not wrong."""
         return self._report(self.faults.clear(fault, "right again", now.shared_ms))
 
-    def watch(self, amplifier: Amplifier, now: Now) -> list[Effect]:
-        """Raise and clear what follows from the state of other rooms."""
-        effects: list[Effect] = []
+    def cut_off(self, last_number: int, now: Now) -> list[Effect]:
+        """The run before did not end in good order: what it neither stored nor sent is lost, uncounted."""
+        detail = f"the run before ended suddenly: what it noted after report {last_number} and had not sent is lost"
+        record = FaultRecord(fault=Fault.CUT_OFF.value, active=False, detail=detail, at_ms=now.shared_ms)
+        log = LogDecision(decision="cut off", fields=(("last_number", last_number),), level=LogLevel.WARNING)
+        return [log, *self._outbox.append(record)]
+
+    def watch(self, amplifier: Amplifier, free_bytes: int | None, now: Now) -> list[Effect]:
+        """Raise and clear what follows from the state of other rooms; `free_bytes` None: not measured yet."""
+        effects = self._watch_room(free_bytes, now)
         if amplifier.state is AmplifierState.ON:
             effects += self.cleared(Fault.AMPLIFIER, now)
         if now.is_time_known:
@@ -51,11 +61,19 @@ class Health:
             effects += self.cleared(Fault.MEDIA, now)
         if self._outbox.dropped > self._dropped:
             self._dropped = self._outbox.dropped
-            detail = "the oldest airing records had to go: nobody has taken them for long"
+            detail = f"the {self._dropped} oldest airing records had to go: nobody has taken them for long"
             effects += self.fault(Fault.REPORTS_DROPPED, detail, now)
         elif self._outbox.waiting == 0:
             effects += self.cleared(Fault.REPORTS_DROPPED, now)
         return effects
+
+    def _watch_room(self, free_bytes: int | None, now: Now) -> list[Effect]:
+        if free_bytes is not None and free_bytes < FREE_BYTES_LOW:
+            detail = f"{free_bytes} bytes are free on the card: counters and reports live on what is reserved for them"
+            return self.fault(Fault.DISK_FULL, detail, now)
+        if MediaFailure.DISK_FULL.value in self._media.troubled.values():
+            return self.fault(Fault.DISK_FULL, "files that are needed find no room", now)
+        return self.cleared(Fault.DISK_FULL, now)
 
     def _report(self, record: FaultRecord | None) -> list[Effect]:
         if record is None:

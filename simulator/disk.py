@@ -31,6 +31,13 @@ class _File:
     data: bytearray = field(default_factory=bytearray)
     durable: int = 0
     fold: int = 1
+    room: int = 0
+    """Bytes that are the file's whether anything stands in them or not."""
+
+    @property
+    def takes_bytes(self) -> int:
+        """What it takes of the card."""
+        return max(len(self.data), self.room) * self.fold
 
 
 class Disk:
@@ -75,18 +82,38 @@ class Disk:
     def append(self, name: str, data: bytes, *, fold: int = 1) -> None:
         """Add to a file, which is made if need be; raises DiskError, and then nothing was added."""
         self._require_writable()
-        if len(data) * fold > self.free_bytes:
-            raise DiskError(f"{self._name}: no space left on device")
         file = self._names.get(name)
+        new = _File(fold=fold) if file is None else file
+        grows_bytes = max(0, len(new.data) + len(data) - max(len(new.data), new.room)) * new.fold
+        if grows_bytes and grows_bytes > self.free_bytes:
+            raise DiskError(f"{self._name}: no space left on device")
         if file is None:
-            file = _File(fold=fold)
-            self._change(name, None, file)
-        file.data += data
-        self._used_bytes += len(data) * file.fold
+            self._change(name, None, new)
+        new.data += data
+        self._used_bytes += grows_bytes
         self.writes += 1
         trap = self._traps.pop(self.writes, None) if self._traps else None
         if trap is not None:
             self._world.after(0, trap)
+
+    def take_room(self, name: str, room: int) -> None:
+        """Let a file have this many bytes of the card, filled or not, as preallocation does; raises DiskError."""
+        self._require_writable()
+        file = self._names[name]
+        more_bytes = (room - max(len(file.data), file.room)) * file.fold
+        if more_bytes > self.free_bytes:
+            raise DiskError(f"{self._name}: no space left on device")
+        if more_bytes > 0:
+            file.room = room
+            self._used_bytes += more_bytes
+
+    def cut(self, name: str, length: int) -> None:
+        """Shorten a file in place, durably; its room stays its own. Raises DiskError."""
+        self._require_writable()
+        file = self._names[name]
+        file.room = max(len(file.data), file.room)
+        del file.data[length:]
+        file.durable = min(file.durable, length)
 
     def sync(self, name: str | None = None) -> None:
         """Make a file durable (None: only the names), and every change of names so far."""
@@ -120,7 +147,7 @@ class Disk:
         for file in names.values():
             if file.durable < len(file.data):
                 self._tear(file)
-        self._used_bytes = sum(len(file.data) * file.fold for file in names.values())
+        self._used_bytes = sum(file.takes_bytes for file in names.values())
         self._traps.clear()
 
     def call_at_write(self, count: int, action: Callable[[], object]) -> None:
@@ -141,15 +168,17 @@ class Disk:
         """A card copied while its computer is off: what is durable now."""
         copy = Disk(self._world, name, capacity_bytes=self.capacity_bytes)
         for each, file in self._durable_names.items():
-            copy._names[each] = _File(data=file.data[: file.durable], durable=file.durable, fold=file.fold)
+            copy._names[each] = _File(
+                data=file.data[: file.durable], durable=file.durable, fold=file.fold, room=file.room
+            )
         copy._durable_names = dict(copy._names)
-        copy._used_bytes = sum(len(file.data) * file.fold for file in copy._names.values())
+        copy._used_bytes = sum(file.takes_bytes for file in copy._names.values())
         return copy
 
     def _change(self, new: str, old: str | None, file: _File | None) -> None:
         replaced = self._names.get(new)
         if replaced is not None:
-            self._used_bytes -= len(replaced.data) * replaced.fold
+            self._used_bytes -= replaced.takes_bytes
         self._renames.append((new, old, file))
         _apply(self._names, new, old, file)
 

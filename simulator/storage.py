@@ -1,21 +1,25 @@
 """The node's store on a simulated card: `edge.adapters.store` with its promises, in virtual time.
 
 A journal of requests, each with its checksum, one write and one sync for each, one at a time in the order asked
-for; answers come when the request is durable. What a power cut tore off the journal's end was never answered, and is
+for; answers come when the request is durable. Its room is taken ahead, as the real one's is, so that a card that others
+have filled still keeps counters and reports. What a power cut tore off the journal's end was never answered, and is
 left out; damage before its end sets the whole aside, as the real store does with its database. The contract suite of
 the real store (tests/contract/test_store_contract.py) runs on this.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
 from edge.adapters.store import REQUESTS_MAX, Request
+from edge.adapters.store_schema import RESERVE_BYTES
 from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
 from edge.errors import StoreError
 from edge.events import (
@@ -55,6 +59,7 @@ class _Contents:
         self.counters: dict[tuple[str, str], LastCounter] = {}
         self.reports: dict[int, bytes] = {}
         self.chain: tuple[int, bytes, bytes | None] = (0, bytes(32), None)
+        self.is_open = False
 
     def apply(self, request: list[Any]) -> None:
         """Do one request."""
@@ -72,11 +77,18 @@ class _Contents:
                 if with_counters:
                     gone = set(topics)
                     self.counters = {place: last for place, last in self.counters.items() if place[1] not in gone}
+            case _:
+                self._apply_to_reports(request)
+
+    def _apply_to_reports(self, request: list[Any]) -> None:
+        match request:
             case ["report", number, payload, chain_number, sha256, airing]:
                 self.reports[number] = payload
                 self.chain = (chain_number, sha256, airing)
             case ["chain", number, sha256, airing]:
                 self.chain = (number, sha256, airing)
+            case ["run", is_open]:
+                self.is_open = is_open
             case ["acknowledged", numbers]:
                 for number in numbers:
                     self.reports.pop(number, None)
@@ -92,7 +104,7 @@ class _Contents:
         ]
         listed += [["counter", each.key_id, each.topic, each.counter, each.sha256] for each in self.counters.values()]
         listed += [["report", known, payload, 0, b"", None] for known, payload in self.reports.items()]
-        return [*listed, ["chain", number, sha256, airing]]
+        return [*listed, ["chain", number, sha256, airing], ["run", self.is_open]]
 
     def restored(self, damage: str) -> Restored:
         """As the agent takes it."""
@@ -104,6 +116,7 @@ class _Contents:
             last_number=number,
             last_sha256=sha256,
             open_airing=None if airing is None else _RECORD_DECODER.decode(airing),
+            was_cut_off=self.is_open,
             damage=damage,
         )
 
@@ -118,23 +131,41 @@ class SimulatedStore:
         self._waiting: deque[Request] = deque()
         self._is_busy = False
         self._is_abandoned = False
+        self._has_failed = False
 
     def load(self) -> Restored:
         """See `Store.load`; a card that takes no journal gives what it holds, and says so."""
-        damage = ""
+        damage, journal = "", self._disk.read(JOURNAL)
         try:
-            contents, is_torn = _read(self._disk.read(JOURNAL))
+            contents, whole_bytes = _read(journal)
         except StoreError as error:
             damage = f"{JOURNAL} was damaged and set aside: {error}"
-            contents, is_torn = _Contents(), True
+            contents, whole_bytes = _Contents(), 0
+        restored = contents.restored(damage)
         try:
             if damage:
                 self._disk.rename(JOURNAL, JOURNAL + ".damaged-1")
-            if is_torn or not self._disk.exists(JOURNAL) or len(self._disk.read(JOURNAL)) > JOURNAL_BYTES_MAX:
+            elif whole_bytes < len(journal):
+                self._disk.cut(JOURNAL, whole_bytes)
+            if not self._disk.exists(JOURNAL):
                 self._write_anew(contents)
+            if len(journal) > JOURNAL_BYTES_MAX:
+                with contextlib.suppress(DiskError):  # without room for a second one the long one does
+                    self._write_anew(contents)
+            self._begin_run()
         except DiskError as error:
             damage = f"{JOURNAL} cannot be written ({error}): replace the card; nothing new will be kept"
-        return contents.restored(damage)
+        return replace(restored, damage=damage)
+
+    def _begin_run(self) -> None:
+        """Take the reserve, if there is room for it, and note that a run has begun; raises DiskError."""
+        with contextlib.suppress(DiskError):
+            self._disk.take_room(JOURNAL, len(self._disk.read(JOURNAL)) + RESERVE_BYTES)
+        self._note_run(is_open=True)
+
+    def _note_run(self, *, is_open: bool) -> None:
+        self._disk.append(JOURNAL, _framed(["run", is_open]))
+        self._disk.sync(JOURNAL)
 
     def store_document(self, effect: StoreDocument) -> None:
         """See `Store.store_document`."""
@@ -167,6 +198,9 @@ class SimulatedStore:
                 continue
             self._disk.sync(JOURNAL)
             self._answer(request)
+        if not self._is_abandoned:
+            with contextlib.suppress(DiskError):
+                self._note_run(is_open=self._has_failed or bool(self._waiting))
         self._is_abandoned = True
 
     def abandon(self) -> None:
@@ -211,6 +245,7 @@ class SimulatedStore:
             answer(*arguments)
 
     def _answer(self, request: Request) -> None:
+        self._has_failed = False
         match request:
             case StoreDocument():
                 self._post(DocumentStored(topic=request.topic, sha256=request.sha256))
@@ -218,6 +253,7 @@ class SimulatedStore:
                 self._post(ReportStored(number=request.number))
 
     def _fail(self, request: Request, detail: str) -> None:
+        self._has_failed = True
         match request:
             case StoreDocument():
                 self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
@@ -250,8 +286,8 @@ def _framed(request: list[Any]) -> bytes:
     return len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
 
 
-def _read(journal: bytes) -> tuple[_Contents, bool]:
-    """The contents, and whether the journal's end is torn; raises StoreError for damage before the end."""
+def _read(journal: bytes) -> tuple[_Contents, int]:
+    """The contents, and how much of the journal is whole; raises StoreError for damage before its end."""
     contents = _Contents()
     position = 0
     while position < len(journal):
@@ -262,10 +298,10 @@ def _read(journal: bytes) -> tuple[_Contents, bool]:
         if not is_whole or zlib.crc32(body) != int.from_bytes(head[4:]):
             if _has_more(journal, position + 1):
                 raise StoreError(f"the checksum of the request at byte {position} is wrong, and more follows")
-            return contents, True
+            return contents, position
         contents.apply(_DECODER.decode(body))
         position += _HEAD_BYTES + length
-    return contents, False
+    return contents, position
 
 
 def _has_more(journal: bytes, position: int) -> bool:

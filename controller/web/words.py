@@ -70,6 +70,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "store": ("không ghi được sổ", "store cannot be written"),
     "store_damaged": ("sổ hỏng, đã lập lại", "store was damaged and rebuilt"),
     "disk_full": ("đầy thẻ nhớ", "disk full"),
+    "cut_off": ("đã tắt đột ngột", "was cut off"),
     "media": ("thiếu tệp âm thanh", "media missing"),
     "sound_card": ("hỏng đường âm thanh", "sound card"),
     "amplifier": ("hỏng tăng âm", "amplifier"),

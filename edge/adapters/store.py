@@ -1,5 +1,8 @@
 """What must survive a power cut: SQLite with full synchronous commits, on one worker thread.
 
+Its room is taken ahead (RESERVE_BYTES of empty pages, and a journal that is written over in place), so that counters
+and reports find room on a card that logs or media have filled.
+
 Answers by events on the loop's thread, in the order of the requests. A damaged database is set aside with its
 whole name and a new one is begun: the node comes back from the broker's retained documents, and the fault is on
 record. Numbers of reports go on from the clock then, so that none is given twice. A disk that can be read but not
@@ -22,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from edge.adapters.store_schema import SCHEMA, VERSION, load_all
+from edge.adapters.store_schema import load_all, mark_run, require_schema, take_reserve
 from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
 from edge.errors import StoreError
 from edge.events import DocumentStored, DocumentStoreFailed, Event, ReportStored, ReportStoreFailed, Restored
@@ -48,6 +51,8 @@ class SqliteStore:
         self._post = post
         self._requests: queue.Queue[Request | None] = queue.Queue(REQUESTS_MAX)
         self._thread: threading.Thread | None = None
+        self._has_failed = False
+        """Whether something was asked for in vain since the last time when all went well."""
 
     def load(self) -> Restored:
         """See `Store.load`. Sets a damaged database aside; raises StoreError when its folder cannot be made."""
@@ -63,6 +68,11 @@ class SqliteStore:
             except (sqlite3.DatabaseError, OSError) as again:
                 damage = f"{self._path} cannot be written ({again}): replace the card; nothing new will be kept"
                 restored = _load_unwritable(self._path)
+        else:
+            try:
+                self._begin_run()
+            except sqlite3.Error as error:
+                damage = f"{self._path} cannot be written ({error}): replace the card; nothing new will be kept"
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
         return replace(restored, damage=damage)
@@ -109,12 +119,16 @@ class SqliteStore:
         with contextlib.closing(_connect(self._path)) as database:
             return load_all(database)
 
+    def _begin_run(self) -> None:
+        with contextlib.closing(_connect(self._path)) as database:
+            mark_run(database, is_open=True)
+
     def _work(self) -> None:
         database: sqlite3.Connection | None = None
         while (request := self._requests.get()) is not None:
             try:
                 if database is None:
-                    database = _connect(self._path)
+                    database = self._open()
                 with database:
                     self._do(database, request)
             except sqlite3.Error as error:
@@ -123,9 +137,30 @@ class SqliteStore:
                     database.close()
                     database = None
             else:
+                self._has_failed = False
                 self._answer(request)
-        if database is not None:
+        self._end_run(database)
+
+    def _open(self) -> sqlite3.Connection:
+        """Connect, and take the reserve if there is room for it; a run is under way from here on."""
+        database = _connect(self._path)
+        try:
+            with contextlib.suppress(sqlite3.Error, OSError):
+                take_reserve(database, _journal(self._path))
+            with contextlib.suppress(sqlite3.Error):
+                mark_run(database, is_open=True)
+        except BaseException:
             database.close()
+            raise
+        return database
+
+    def _end_run(self, database: sqlite3.Connection | None) -> None:
+        """All that was asked for has been tried: the next start need not think of a power cut."""
+        if database is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            mark_run(database, is_open=self._has_failed)
+        database.close()
 
     def _do(self, database: sqlite3.Connection, request: Request) -> None:
         match request:
@@ -155,6 +190,7 @@ class SqliteStore:
                 self._post(ReportStored(number=request.number))
 
     def _fail(self, request: Request, detail: str) -> None:
+        self._has_failed = True
         match request:
             case StoreDocument():
                 self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
@@ -166,7 +202,7 @@ class SqliteStore:
         folder = self._path.parent
         aside = sorted(folder.glob(f"{self._path.name}.damaged-*"), key=_aside_number)
         number = 1 + (_aside_number(aside[-1]) if aside else 0)
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm", "-journal"):
             folder.joinpath(self._path.name + suffix).unlink(missing_ok=True)
         if self._path.exists():
             self._path.rename(folder / f"{self._path.name}.damaged-{number}")
@@ -181,7 +217,7 @@ def _load_unwritable(path: Path) -> Restored:
     """
     try:
         with tempfile.TemporaryDirectory(prefix="loaxa-") as folder:
-            for file in (path, path.with_name(path.name + "-wal")):
+            for file in (path, path.with_name(path.name + "-wal"), _journal(path)):
                 if file.exists():
                     shutil.copyfile(file, Path(folder) / file.name)
             with contextlib.closing(_connect(Path(folder) / path.name)) as database:
@@ -205,21 +241,17 @@ def read_only(folder: Path) -> Restored:
 def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_MS / 1000)
     try:
-        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA journal_mode = PERSIST")
         database.execute("PRAGMA synchronous = FULL")
-        _require_schema(database)
+        require_schema(database)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _require_schema(database: sqlite3.Connection) -> None:
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        database.executescript(SCHEMA)
-    elif version != VERSION:
-        raise StoreError(f"its schema is version {version}; this program knows {VERSION}")
+def _journal(path: Path) -> Path:
+    return path.with_name(path.name + "-journal")
 
 
 def _document_row(request: StoreDocument) -> tuple[str, bytes, str, int, bytes]:

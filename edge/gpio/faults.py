@@ -28,6 +28,8 @@ class Fault(StrEnum):
     AMPLIFIER = "amplifier"
     REPORTS_DROPPED = "reports_dropped"
     CLOCK_UNKNOWN = "clock_unknown"
+    CUT_OFF = "cut_off"
+    """No state but a fact about the run before: power, or the program, went away in the middle of it."""
 
 
 class Faults:

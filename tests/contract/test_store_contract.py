@@ -199,3 +199,11 @@ def test_documents_go_with_their_counters_or_without(bench: StoreBench) -> None:
     assert restored.documents == ()
     assert [each.topic for each in restored.counters] == [TOPIC]
     store.close()
+
+
+def test_a_run_that_ended_in_good_order_was_not_cut_off(bench: StoreBench) -> None:
+    for number in (1, 2, 3):
+        store, restored = bench.open()
+        assert not restored.was_cut_off
+        store.store_report(report(number))
+        store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from protocol.messages import BroadcastClass, FaultRecord, SourceKind
+from protocol.messages import LOOSE_FROM, BroadcastClass, FaultRecord, SourceKind
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
 from tests.support.pole import NODE, T0_MS, Pole
@@ -170,6 +170,41 @@ def test_a_full_card_is_a_fault_and_keeps_what_it_has() -> None:
     assert pole.sd_card.media == {NEWS.sha256}
 
 
+def test_a_card_that_others_have_filled_is_told_before_anything_fails() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.sd_card.capacity_files = 0
+    pole.run_for(70_000)
+    assert "disk_full" in pole.telemetry()["faults"]
+    pole.sd_card.capacity_files = 1_000
+    pole.run_for(70_000)
+    assert "disk_full" not in pole.telemetry().get("faults", [])
+
+
+def test_reports_that_the_card_refuses_are_sent_and_are_on_the_card_as_soon_as_it_takes_them() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.provide(NEWS)
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_for(2_000)
+    pole.sd_card.fails = True
+    pole.run_until(START_MS + 30_000)
+    assert ("a", "started", "on time") in pole.airings()
+    assert "store" in pole.telemetry()["faults"]
+    assert not pole.sd_card.reports
+    pole.sd_card.fails = False
+    pole.run_until(START_MS + 70_000)
+    assert {number >= LOOSE_FROM for number in pole.sd_card.reports} == {True, False}
+    assert "store" not in pole.telemetry().get("faults", [])
+    pole.cut_power()
+    pole.boot()
+    pole.connect()
+    pole.run_for(1_000)
+    assert ("cut_off", False) in [
+        (record.fault, record.active) for record in pole.records() if isinstance(record, FaultRecord)
+    ]
+
+
 def test_a_wrong_clock_believes_nothing_and_a_right_one_takes_up_the_store() -> None:
     pole = Pole()
     pole.provide(NEWS)
@@ -187,4 +222,4 @@ def test_a_wrong_clock_believes_nothing_and_a_right_one_takes_up_the_store() -> 
     pole.connect()
     pole.run_for(500)
     faults = [(record.fault, record.active) for record in pole.records() if isinstance(record, FaultRecord)]
-    assert faults == [("clock_unknown", True), ("clock_unknown", False)]
+    assert faults == [("cut_off", False), ("clock_unknown", True), ("clock_unknown", False)]

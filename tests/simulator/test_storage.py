@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.adapters.store_schema import RESERVE_BYTES
 from edge.effects import ForgetReports, StoreDocument, StoreReport
 from edge.events import DocumentStored, DocumentStoreFailed, Event, ReportStored, Restored
 from simulator.disk import Disk, DiskError
@@ -106,7 +107,44 @@ def test_a_rotten_journal_is_set_aside_and_said_so() -> None:
     assert isinstance(computer.events[-1], DocumentStored)
 
 
-def test_a_full_card_fails_the_request_and_works_again_when_there_is_room() -> None:
+def test_a_full_card_keeps_what_the_reserve_has_room_for_through_a_power_cut() -> None:
+    computer = Computer()
+    computer.disk.capacity_bytes = 2 * RESERVE_BYTES
+    computer.boot()
+    computer.disk.foreign_bytes = 2 * RESERVE_BYTES
+    assert computer.disk.free_bytes == 0
+    for number in (1, 2, 3):
+        computer.store.store_report(report(number))
+    computer.let_pass()
+    computer.cut_power()
+    _, restored = computer.boot()
+    assert [each.number for each in restored.reports] == [1, 2, 3]
+    assert not restored.damage
+    assert restored.was_cut_off
+    with pytest.raises(DiskError, match="no space"):
+        computer.disk.append("media/x.part", b"1")
+
+
+def test_what_a_power_cut_tore_off_is_cut_away_also_on_a_full_card() -> None:
+    for seed in range(20):
+        computer = Computer(seed)
+        computer.disk.capacity_bytes = 2 * RESERVE_BYTES
+        computer.boot()
+        computer.disk.foreign_bytes = 2 * RESERVE_BYTES
+        computer.store.store_report(report(1))
+        computer.let_pass()
+        computer.store.store_report(report(2))
+        computer.cut_power()
+        computer.boot()
+        computer.store.store_report(report(3))
+        computer.let_pass()
+        computer.cut_power()
+        _, restored = computer.boot()
+        assert [each.number for each in restored.reports] in ([1, 3], [1, 2, 3])
+        assert not restored.damage
+
+
+def test_without_a_reserve_a_full_card_fails_the_request_and_works_again_when_there_is_room() -> None:
     computer = Computer()
     computer.disk.foreign_bytes = 64 * KIB
     computer.store.store_document(document(1))
@@ -146,7 +184,8 @@ def test_a_long_journal_is_written_anew_at_the_next_start() -> None:
     _, restored = computer.boot()
     assert len(computer.disk.read(JOURNAL)) < before // 100
     assert [each.counter for each in restored.documents] == [2_000]
-    assert computer.boot()[1] == restored
+    computer.store.close()
+    assert [each.counter for each in computer.boot()[1].documents] == [2_000]
 
 
 def test_acknowledged_reports_go_and_numbers_go_on() -> None:

@@ -48,6 +48,7 @@ class SdCard:
     last_sha256: bytes = bytes(32)
     open_airing: AiringRecord | None = None
     media: set[str] = field(default_factory=set)
+    is_run_open: bool = False
     fails: bool = False
     capacity_files: int = 1_000
     write_ns: int = WRITE_NS
@@ -74,7 +75,14 @@ class SimulatedStore:
             last_sha256=card.last_sha256,
             open_airing=card.open_airing,
             media=frozenset(card.media),
+            was_cut_off=self._begin_run(),
         )
+
+    def _begin_run(self) -> bool:
+        """Note that a run has begun; whether the one before had not ended."""
+        was_open = self._card.is_run_open
+        self._card.is_run_open = was_open or not self._card.fails
+        return was_open
 
     def store_document(self, effect: StoreDocument) -> None:
         """See `Store.store_document`."""
@@ -100,6 +108,7 @@ class SimulatedStore:
                 self._world.cancel(timer)
                 self._write(arguments[0])
         self._under_way.clear()
+        self._card.is_run_open = self._card.is_run_open and self._card.fails
 
     def cut_power(self) -> None:
         """What has not been written never will be."""

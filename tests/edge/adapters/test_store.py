@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from edge.adapters.store import SET_ASIDE_MAX, SqliteStore, read_only
-from edge.effects import StoreDocument, StoreReport
+from edge.adapters.store_schema import JOURNAL_BYTES, RESERVE_BYTES, SCHEMA
+from edge.effects import ForgetReports, StoreDocument, StoreReport
 from edge.errors import StoreError
 from edge.events import Event, ReportStoreFailed
 
 WRITER = """
 import sys
 from pathlib import Path
+from edge.adapters.store_schema import JOURNAL_BYTES, RESERVE_BYTES, SCHEMA
 from edge.adapters.store import SqliteStore
 from edge.effects import StoreReport
 
@@ -51,6 +53,7 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
         numbers = [report.number for report in restored.reports]
         assert numbers == list(range(1, len(numbers) + 1))
         assert max(answered) <= restored.last_number == numbers[-1]
+        assert restored.was_cut_off
 
 
 @pytest.mark.parametrize("rubbish", [b"no database at all", b"SQLite format 3\0" + bytes(5_000), b"\xff" * 8_192])
@@ -116,6 +119,74 @@ def test_a_disk_that_goes_away_is_answered_and_comes_back(tmp_path: Path) -> Non
     store.close()
     locker.close()
     assert [type(event).__name__ for event in events] == ["ReportStoreFailed", "DocumentStored"]
+
+
+FULL_CARD = """
+import resource, signal, sys, time
+from pathlib import Path
+from edge.adapters.store_schema import JOURNAL_BYTES, RESERVE_BYTES, SCHEMA
+from edge.adapters.store import SqliteStore
+from edge.effects import StoreReport, ForgetReports
+
+folder = Path(sys.argv[1])
+answers = []
+store = SqliteStore(folder, post=answers.append)
+restored = store.load()
+store.forget_reports(ForgetReports(numbers=()))
+store.close()
+longest = max(path.stat().st_size for path in folder.iterdir())
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (longest, longest))
+sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+store = SqliteStore(folder, post=answers.append)
+number = store.load().last_number
+for more in range(1, int(sys.argv[2]) + 1):
+    store.store_report(StoreReport(
+        number=number + more, chain_number=number + more, payload=b"x" * 10_000, sha256=bytes(32), open_airing=None))
+    while store._requests.qsize() > 500:
+        time.sleep(0.01)
+while len(answers) < int(sys.argv[2]):
+    time.sleep(0.01)
+store.close()
+kinds = {type(answer).__name__ for answer in answers}
+print(len(answers), *kinds, sizes == {path.name: path.stat().st_size for path in folder.iterdir()})
+"""
+
+
+def test_a_full_card_still_takes_megabytes_of_what_must_be_kept(tmp_path: Path) -> None:
+    """No file may grow any more, as on a card without a free block; what is written over stays possible."""
+    count = 200  # of 10 kB: 2,000 usual reports and more
+    command = [sys.executable, "-c", FULL_CARD, str(tmp_path), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == [str(count), "ReportStored", "True"]
+    assert len(read_only(tmp_path).reports) == count
+
+
+def test_the_reserve_is_taken_once_and_written_over(tmp_path: Path) -> None:
+    sizes = []
+    for _ in range(3):
+        store = SqliteStore(tmp_path, post=lambda _: None)
+        store.load()
+        store.forget_reports(ForgetReports(numbers=(1,)))
+        store.close()
+        sizes.append((tmp_path / "node.sqlite").stat().st_size)
+    assert RESERVE_BYTES <= sizes[0] == sizes[1] == sizes[2] < 2 * RESERVE_BYTES
+    assert (tmp_path / "node.sqlite-journal").stat().st_size >= JOURNAL_BYTES
+
+
+def test_a_database_of_the_program_before_is_taken_over(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "node.sqlite")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.executescript(SCHEMA)
+    database.execute("DROP TABLE run")
+    database.execute("PRAGMA user_version = 1")
+    database.execute("INSERT INTO reports VALUES (1, x'00')")
+    database.commit()
+    database.close()
+    store = SqliteStore(tmp_path, post=lambda _: None)
+    restored = store.load()
+    store.close()
+    assert (restored.damage, len(restored.reports), restored.was_cut_off) == ("", 1, False)
 
 
 def test_looking_at_a_node_that_never_ran_says_so(tmp_path: Path) -> None:
