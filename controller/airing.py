@@ -20,11 +20,10 @@ from controller.ledger import Ledger
 from controller.notary import CLOCK_TOLERANCE_MS, Notary
 from controller.records import Change, CounterUsed, ReportGap, ReportHead, StandingDocument, StoredReport
 from controller.site import Site
-from protocol.codec import cbor_decode
-from protocol.envelope import open_sealed
 from protocol.errors import Refusal, RefusalReason
 from protocol.identity import node_audience
 from protocol.messages import LOOSE_ACKNOWLEDGED_MAX, LOOSE_FROM, Acknowledgement, Report
+from protocol.opening import OPENER, Opener
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import Now, SharedMs
 
@@ -56,10 +55,13 @@ class _Node:
 class ReportDesk:
     """The reports of all nodes. `on_stored` hears of each new one after it is durable."""
 
-    def __init__(self, *, site: Site, notary: Notary, ledger: Ledger, on_stored: Heard) -> None:
+    def __init__(
+        self, *, site: Site, notary: Notary, ledger: Ledger, on_stored: Heard, opener: Opener = OPENER
+    ) -> None:
         self._site = site
         self._notary = notary
         self._ledger = ledger
+        self._opener = opener
         self._on_stored = on_stored
         self._nodes: dict[str, _Node] = {}
         self._owed: dict[str, dict[int, None]] = {}
@@ -124,14 +126,17 @@ class ReportDesk:
     @property
     def next_at_ms(self) -> SharedMs | None:
         """When something is due."""
-        return min((each for each in (self._gap_at_ms, self._acknowledge_at_ms) if each is not None), default=None)
+        gap_at_ms, acknowledge_at_ms = self._gap_at_ms, self._acknowledge_at_ms
+        if gap_at_ms is None or acknowledge_at_ms is None:
+            return gap_at_ms if acknowledge_at_ms is None else acknowledge_at_ms
+        return min(gap_at_ms, acknowledge_at_ms)
 
     def _verified(self, name: str, payload: bytes) -> Report:
         key = self._key_of(name)
         if key is None:
             raise Refusal(RefusalReason.UNKNOWN_KEY, "the node is not in the configuration")
-        sealed = open_sealed(payload, topic=topic(TopicName.REPORT, node=name))
-        report: Report = cbor_decode(sealed.verify(bytes.fromhex(key)), Report)
+        sealed = self._opener.envelope(payload, topic=topic(TopicName.REPORT, node=name))
+        report = self._opener.report(self._opener.payload(sealed, bytes.fromhex(key)))
         if report.node != name:
             raise Refusal(RefusalReason.WRONG_AUDIENCE, f"a report of {report.node}")
         if report.number < 1:

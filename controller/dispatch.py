@@ -49,6 +49,7 @@ from protocol.codec import json_decode, json_encode
 from protocol.envelope import Signer
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import AiringRecord, ControllerState, NodeState, Plan, Readiness, Telemetry
+from protocol.opening import OPENER, Opener
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
 from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
 
@@ -70,7 +71,9 @@ class Authority:
 class Desk:
     """One controller's decisions. `kept` is what the database held when the process began."""
 
-    def __init__(self, *, site: Site, authority: Authority, kept: Kept, fresh: Fresh, now: Now) -> None:
+    def __init__(
+        self, *, site: Site, authority: Authority, kept: Kept, fresh: Fresh, now: Now, opener: Opener = OPENER
+    ) -> None:
         self._site = site
         self._now = now
         self._epoch = now.shared_ms
@@ -99,27 +102,33 @@ class Desk:
             site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh
         )
         self._fleet = Fleet(site=site, ledger=self._ledger)
-        self._reports = ReportDesk(site=site, notary=self._notary, ledger=self._ledger, on_stored=self._report_stored)
+        self._reports = ReportDesk(
+            site=site, notary=self._notary, ledger=self._ledger, on_stored=self._report_stored, opener=opener
+        )
         self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
         self._relays.restore(kept.relays)
         self._fleet.restore(kept.nodes)
         self._reports.restore(kept.heads, kept.reports_beyond_heads, now.shared_ms)
+        self._due_ms = self._deadline_ms()
 
     def handle(self, event: Event, now: Now) -> Sequence[Effect]:
         """Take in one event and say what to do about it, in order."""
         self._now = now
         effects = list(self._take(event, now))
         is_quick = isinstance(event, MessageReceived | Committed) and self._standing.version == self._seen_version
-        if not is_quick or now.shared_ms >= self._deadline_ms():
+        due_ms = self._deadline_ms() if is_quick else now.shared_ms
+        if now.shared_ms >= due_ms:
             effects += self._look(now)
             self._seen_version = self._standing.version
+            due_ms = self._deadline_ms()
+        self._due_ms = due_ms
         if not self._broker.is_connected:
             effects = [each for each in effects if not isinstance(each, Publish)]
         return effects
 
     def next_deadline(self) -> MonotonicNs | None:
         """When to wake the desk at the latest."""
-        at_ms = min(self._deadline_ms(), SharedMs(self._now.shared_ms + WAKE_MS_MAX))
+        at_ms = min(self._due_ms, SharedMs(self._now.shared_ms + WAKE_MS_MAX))
         return self._now.monotonic_at(ns_of_ms(at_ms))
 
     def status(self, now: Now) -> StatusView:
@@ -226,7 +235,7 @@ class Desk:
             self._fleet.next_at_ms,
             self._reports.next_at_ms,
         ]
-        return min((each for each in times if each is not None), default=SharedMs(now_ms + WAKE_MS_MAX))
+        return min([each for each in times if each is not None], default=SharedMs(now_ms + WAKE_MS_MAX))
 
     def _message(self, event: MessageReceived, now: Now) -> Sequence[Effect]:
         try:

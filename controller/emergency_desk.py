@@ -97,6 +97,8 @@ class EmergencyDesk:
     @property
     def next_at_ms(self) -> SharedMs | None:
         """When something is due: a repetition, or the end of one's time."""
+        if not self._cases:
+            return None
         times = [case.repeat_at_ms for case in self._cases.values() if case.repeat_at_ms is not None]
         times += [SharedMs(case.record.sounds_until_ms) for case in self._cases.values() if is_standing(case.record)]
         return min(times) if times else None

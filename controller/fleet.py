@@ -141,7 +141,10 @@ class Fleet:
     @property
     def next_at_ms(self) -> SharedMs | None:
         """When something is due: a node turns lost, or what was seen is kept."""
-        return min((each for each in (self._silent_at_ms, self._keep_at_ms) if each is not None), default=None)
+        silent_at_ms, keep_at_ms = self._silent_at_ms, self._keep_at_ms
+        if silent_at_ms is None or keep_at_ms is None:
+            return silent_at_ms if keep_at_ms is None else keep_at_ms
+        return min(silent_at_ms, keep_at_ms)
 
     def _lose_silent(self, now: Now) -> list[Effect]:
         """Who has been silent too long is lost; nobody else can be before the earliest of the rest."""

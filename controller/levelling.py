@@ -45,6 +45,7 @@ LOOKAHEAD_MS: Final = 5
 LOOKAHEAD_SAMPLES: Final = LOOKAHEAD_MS * SAMPLES_PER_MS
 LIMITER_RELEASE_MS: Final = 80.0
 _FRAME_S: Final = FRAME_SAMPLES / SAMPLE_RATE_HZ
+_PLACES: Final = np.arange(FRAME_SAMPLES, dtype=np.float64)
 
 
 def level_dbfs(samples: Samples) -> float:
@@ -86,22 +87,28 @@ class Limiter:
     """
 
     def __init__(self, ceiling_dbfs: float = CEILING_DBFS) -> None:
-        self._ceiling = 10.0 ** (ceiling_dbfs / 20.0)
+        self._ceiling = np.float32(10.0 ** (ceiling_dbfs / 20.0))
         self._delayed: Samples = np.zeros(LOOKAHEAD_SAMPLES, np.float32)
         self._needed = np.ones(LOOKAHEAD_MS, np.float32)
         self._released = np.ones(LOOKAHEAD_MS, np.float32)
         self._keep = math.exp(-1.0 / LIMITER_RELEASE_MS)
+        self._is_open = True
 
     def process(self, samples: Samples) -> Samples:
         """The next block, a whole number of milliseconds, as it was LOOKAHEAD_SAMPLES ago and limited."""
         joined = np.concatenate((self._delayed, samples))
         self._delayed = joined[len(samples) :]
-        peaks = np.abs(samples).reshape(-1, SAMPLES_PER_MS).max(axis=1)
+        heights = np.abs(samples)
+        if self._is_open and heights.max() <= self._ceiling:
+            return joined[: len(samples)]  # nothing to turn down, nothing still turned down: as nearly always
+        peaks = heights.reshape(-1, SAMPLES_PER_MS).max(axis=1)
         needed = np.concatenate((self._needed, np.minimum(1.0, self._ceiling / np.maximum(peaks, 1e-9))))
         held = sliding_window_view(needed, LOOKAHEAD_MS + 1).min(axis=1)
         self._needed = needed[-LOOKAHEAD_MS:]
         if held.min() >= 1.0 and self._released.min() >= 1.0:
+            self._is_open = bool(self._needed.min() >= 1.0)
             return joined[: len(samples)]
+        self._is_open = False
         released = np.concatenate((self._released, self._release(held)))
         self._released = released[-LOOKAHEAD_MS:]
         nodes = sliding_window_view(released, LOOKAHEAD_MS).mean(axis=1)
@@ -155,13 +162,14 @@ class Leveller:
         self._measure(float(np.dot(samples, samples)) / len(samples))
         if before == self._gain_db == 0.0:
             return self._limiter.process(samples)
-        gain = np.linspace(_factor(before), _factor(self._gain_db), len(samples), endpoint=False, dtype=np.float32)
-        return self._limiter.process(samples * gain)
+        from_factor, to_factor = _factor(before), _factor(self._gain_db)
+        gain = _PLACES[: len(samples)] * ((to_factor - from_factor) / len(samples)) + from_factor
+        return self._limiter.process(samples * gain.astype(np.float32))
 
     def _measure(self, power: float) -> None:
-        gate = _power(GATE_DBFS)
+        gate = _GATE_POWER
         if self._power is not None:
-            gate = max(gate, self._power * _power(-GATE_BELOW_DB))
+            gate = max(gate, self._power * _BELOW_POWER)
         if power <= gate:
             self._paused_s += _FRAME_S
             if self._paused_s > HOLD_S and self._gain_db > 0.0:
@@ -190,4 +198,9 @@ def _factor(decibels: float) -> float:
 
 
 def _decibels(power: float) -> float:
-    return 10.0 * math.log10(power) if power > _power(SILENT_DBFS) else SILENT_DBFS
+    return 10.0 * math.log10(power) if power > _SILENT_POWER else SILENT_DBFS
+
+
+_GATE_POWER: Final = _power(GATE_DBFS)
+_BELOW_POWER: Final = _power(-GATE_BELOW_DB)
+_SILENT_POWER: Final = _power(SILENT_DBFS)

@@ -103,7 +103,7 @@ class RelayDesk:
 
     def next_at_ms(self, now_ms: SharedMs) -> SharedMs | None:
         """When something is due: an end, a beginning, a new attempt."""
-        times = [SharedMs(relay.ends_at_ms) for relay in self.running]
+        times = [SharedMs(relay.ends_at_ms) for relay in self.running] if self._relays else []
         times += [at_ms for at_ms, _ in self._reopen.values()]
         planned = self._planned()
         known = self._known_occurrences() if planned else set()

@@ -44,6 +44,7 @@ from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
 from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Telemetry
+from protocol.opening import OPENER, Opener
 from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
@@ -78,12 +79,13 @@ class Agent:
         signer: Signer,
         workshop: Workshop,
         open_packet: OpenPacket = unpack_audio,
+        opener: Opener = OPENER,
     ) -> None:
         node = settings.node
         self.media: Final = MediaNeed(node=node)
         self.outbox: Final = Outbox(node=node, signer=signer)
         self._settings = settings
-        self._guard = Guard(place=nowhere(node), root=settings.root)
+        self._guard = Guard(place=nowhere(node), root=settings.root, opener=opener)
         self._documents = Documents(self._guard)
         self._repertoire = Repertoire(
             guard=self._guard, documents=self._documents, workshop=workshop, open_packet=open_packet
@@ -374,7 +376,7 @@ class Agent:
             _before_slewing(self._studio.next_deadline(now), now),
             _before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )
-        return min((wait for wait in waits if wait is not None), default=None)
+        return min([wait for wait in waits if wait is not None], default=None)
 
 
 def _before_slewing(due_at: MonotonicNs | None, now: Now) -> MonotonicNs | None:

@@ -64,6 +64,7 @@ class Documents:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._in_force: dict[str, Accepted] = {}
+        self._shown: tuple[Accepted, ...] | None = ()
         self._pending: dict[tuple[str, bytes], tuple[Accepted, LastCounter | None]] = {}
         self._parked: dict[str, StoredDocument] = {}
         self._taken_away: tuple[AnyDocument, ...] = ()
@@ -75,8 +76,10 @@ class Documents:
 
     @property
     def in_force(self) -> tuple[Accepted, ...]:
-        """Every document that is obeyed now."""
-        return tuple(self._in_force.values())
+        """Every document that is obeyed now; the same value as long as nothing has changed."""
+        if self._shown is None:
+            self._shown = tuple(self._in_force.values())
+        return self._shown
 
     def restore(self, stored: Iterable[StoredDocument], counters: Iterable[LastCounter], now: Now) -> Outcome:
         """Take in what the store holds; what cannot be judged yet is kept aside and judged again later."""
@@ -161,17 +164,18 @@ class Documents:
         """Forget streams that are over and expired: their documents would be refused without any counter."""
         over = [
             accepted.topic
-            for accepted in self._in_force.values()
+            for accepted in self.in_force
             if isinstance(accepted.document, (StreamStart, StreamEnd))
             and now.shared_ms > max(accepted.document.expires_at_ms, accepted.document.ends_at_ms)
         ]
         for topic in over:
-            del self._in_force[topic]
+            self._drop(topic)
             self._guard.forget_topic(topic)
         return (ForgetDocuments(topics=tuple(over), with_counters=True),) if over else ()
 
     def _enforce(self, accepted: Accepted, now: Now) -> Outcome:
         self._in_force[accepted.topic] = accepted
+        self._shown = None
         self._parked.pop(accepted.topic, None)
         effects: list[Effect] = [_accepted_log(accepted)]
         came: list[AnyDocument] = [accepted.document]
@@ -197,7 +201,7 @@ class Documents:
             try:
                 self._guard.reopen(topic, accepted.payload, now)
             except Refusal as refusal:
-                del self._in_force[topic]
+                self._drop(topic)
                 dropped.append(topic)
                 if refusal.reason in _NOT_ALLOWED:
                     taken_away.append(accepted.document)
@@ -206,6 +210,10 @@ class Documents:
             effects.append(ForgetDocuments(topics=tuple(dropped), with_counters=False))
         self._taken_away = tuple(taken_away)
         return effects
+
+    def _drop(self, topic: str) -> None:
+        del self._in_force[topic]
+        self._shown = None
 
     def _refuse_excess(self, accepted: Accepted) -> None:
         if len(self._pending) >= PENDING_MAX:

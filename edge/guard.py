@@ -29,8 +29,6 @@ from edge.assignment import Place
 from edge.events import LastCounter
 from edge.player.arbiter import Reason
 from edge.player.program import Candidate
-from protocol.codec import cbor_decode
-from protocol.envelope import open_sealed
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, RootKeys, open_keyset
 from protocol.messages import (
@@ -48,6 +46,7 @@ from protocol.messages import (
     StreamEnd,
     StreamStart,
 )
+from protocol.opening import OPENER, Opener
 from protocol.quiet import is_quiet, next_quiet_change_ms, time_zone_of
 from protocol.root_chain import continues, follow_chain, open_chain
 from protocol.topics import ParsedTopic, TopicName, parse_topic
@@ -87,11 +86,12 @@ class Accepted:
 class Guard:
     """One node's guard; `place` and `keyring` are replaced as assignments and keysets are accepted."""
 
-    def __init__(self, *, place: Place, root: RootKeys) -> None:
+    def __init__(self, *, place: Place, root: RootKeys, opener: Opener = OPENER) -> None:
         self.place = place
         self.keyring = Keyring.empty()
         self.refused: dict[str, int] = {}
         self._roots: tuple[RootKeys, ...] = (root,)
+        self._opener = opener
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._next_change: tuple[Place, SharedMs, SharedMs | None] = (place, SharedMs(0), None)
 
@@ -207,8 +207,8 @@ class Guard:
             return open_chain(payload)[-1], ROOT
         if parsed.name is TopicName.KEYSET:
             return self._keyset(topic, payload, now, is_new=is_new)
-        sealed = open_sealed(payload, topic=topic)
-        document: AnyDocument = cbor_decode(self.keyring.verify(sealed), AnyDocument)
+        sealed = self._opener.envelope(payload, topic=topic)
+        document = self._opener.document(self._opener.payload(sealed, self.keyring.public_key(sealed.key_id)))
         if not isinstance(document, _ALLOWED[parsed.name]):
             raise Refusal(RefusalReason.UNEXPECTED_TYPE, f"a {type(document).__name__} on {topic}")
         try:
@@ -233,7 +233,7 @@ class Guard:
         """A keyset and whose it is; one that was accepted before may be an earlier root's."""
         earlier = () if is_new else self._roots[:-1]
         try:
-            keyset, root = open_keyset(payload, topic=topic, root=self.root), self.root
+            keyset, root = self._opener.keyset(payload, topic=topic, root=self.root), self.root
         except Refusal:
             found = next(_keysets_of(earlier, topic, payload), None)
             if found is None:

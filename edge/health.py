@@ -36,6 +36,8 @@ class Health:
 
     def cleared(self, fault: Fault, now: Now) -> list[Effect]:
         """Something is right again; nothing follows if it was not wrong."""
+        if not self.faults.is_active(fault):
+            return []
         return self._report(self.faults.clear(fault, "right again", now.shared_ms))
 
     def cut_off(self, last_number: int, now: Now) -> list[Effect]:

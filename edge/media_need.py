@@ -51,7 +51,7 @@ class MediaNeed:
     @property
     def missing(self) -> int:
         """Needed files that are not on the disk."""
-        return sum(reference.sha256 not in self._present for reference in self._needed)
+        return sum([reference.sha256 not in self._present for reference in self._needed])
 
     @property
     def troubled(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ class MediaNeed:
 
     def next_deadline(self) -> MonotonicNs | None:
         """When a failed file is tried again; None while one is under way."""
-        if self._fetching is not None:
+        if self._fetching is not None or not self._troubles:
             return None
         return min((trouble.again_at for trouble in self._troubles.values()), default=None)
 

@@ -6,10 +6,11 @@ it says which media all of this needs, the most urgent first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from edge.documents import Documents
-from edge.guard import Guard
+from edge.guard import Accepted, Guard
 from edge.player.arbiter import Reason
 from edge.player.program import Candidate, Program, emergency_candidate
 from edge.ports import Workshop
@@ -26,16 +27,15 @@ class Repertoire:
         self.program: Final = Program()
         self._guard = guard
         self._documents = documents
+        self._sorted: _Sorted = _sorted_out(())
 
     def renew_streams(self, now_ms: SharedMs) -> None:
         """Make the live streams those of the documents in force, and forget those that are over."""
-        live = [each for each in self._in_force() if isinstance(each, (StreamStart, StreamEnd))]
-        self.streams.update(live, self._guard.place, now_ms)
+        self.streams.update(self._in_force().live, self._guard.place, now_ms)
 
     def renew_program(self, now_ms: SharedMs) -> tuple[MediaReference, ...]:
         """Make the program that of the plans in force; returns the media that are needed, most urgent first."""
-        plans = [each for each in self._in_force() if isinstance(each, Plan)]
-        self.program.replace(plans, self._guard.place, now_ms)
+        self.program.replace(self._in_force().plans, self._guard.place, now_ms)
         standing = tuple(document.clip for document in self._standing(now_ms))
         planned = tuple(each.media for each in self.program.coming if each.media is not None)
         return (*standing, *self._guard.place.prepared_clips, *planned)
@@ -56,27 +56,50 @@ class Repertoire:
             return Reason.REVOKED
         if candidate.stream is not None:
             return self.streams.why_gone(candidate)
-        for document in self._in_force():
-            if isinstance(document, AllClear) and document.emergency == candidate.source_id:
+        for document in self._in_force().all_clears:
+            if document.emergency == candidate.source_id:
                 return Reason.CORRECTION if document.correction else Reason.ALL_CLEAR
         return Reason.STOPPED
 
     def next_deadline(self, now: Now, horizon_ms: int) -> MonotonicNs | None:
         """When `candidates` will answer differently if nothing happens."""
-        changes: list[SharedMs] = []
+        change_ms = self.streams.next_change_ms(now.shared_ms)
         start_ms = self.program.next_start_ms(now.shared_ms + horizon_ms)
-        if start_ms is not None:
-            changes.append(SharedMs(start_ms - horizon_ms))
-        stream_ms = self.streams.next_change_ms(now.shared_ms)
-        if stream_ms is not None:
-            changes.append(stream_ms)
-        return min((now.monotonic_at(SharedNs(change * NS_PER_MS)) for change in changes), default=None)
+        if start_ms is not None and (change_ms is None or start_ms - horizon_ms < change_ms):
+            change_ms = SharedMs(start_ms - horizon_ms)
+        return None if change_ms is None else now.monotonic_at(SharedNs(change_ms * NS_PER_MS))
 
     def _standing(self, now_ms: SharedMs) -> list[Emergency]:
-        return [each for each in self._in_force() if isinstance(each, Emergency) and each.sounds_until_ms > now_ms]
+        emergencies = self._in_force().emergencies
+        return [each for each in emergencies if each.sounds_until_ms > now_ms] if emergencies else []
 
-    def _in_force(self) -> list[AnyDocument]:
-        return [accepted.document for accepted in self._documents.in_force]
+    def _in_force(self) -> _Sorted:
+        """Sorted out anew only when something has changed: this is asked at every event."""
+        if self._sorted.accepted is not self._documents.in_force:
+            self._sorted = _sorted_out(self._documents.in_force)
+        return self._sorted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sorted:
+    """The documents in force by what they are, each kind in the order in which they came."""
+
+    accepted: tuple[Accepted, ...]
+    plans: tuple[Plan, ...]
+    emergencies: tuple[Emergency, ...]
+    all_clears: tuple[AllClear, ...]
+    live: tuple[StreamStart | StreamEnd, ...]
+
+
+def _sorted_out(accepted: tuple[Accepted, ...]) -> _Sorted:
+    documents = [each.document for each in accepted]
+    return _Sorted(
+        accepted=accepted,
+        plans=tuple(each for each in documents if isinstance(each, Plan)),
+        emergencies=tuple(each for each in documents if isinstance(each, Emergency)),
+        all_clears=tuple(each for each in documents if isinstance(each, AllClear)),
+        live=tuple(each for each in documents if isinstance(each, (StreamStart, StreamEnd))),
+    )
 
 
 def _ordered(document: AnyDocument, candidate: Candidate) -> bool:

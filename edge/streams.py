@@ -13,7 +13,7 @@ Rules kept:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -70,8 +70,10 @@ class Streams:
         self._open_packet = open_packet
         self._streams: dict[str, LiveStream] = {}
 
-    def update(self, documents: Iterable[StreamStart | StreamEnd], place: Place, now_ms: SharedMs) -> None:
+    def update(self, documents: Sequence[StreamStart | StreamEnd], place: Place, now_ms: SharedMs) -> None:
         """Make the known streams those of the documents in force. May raise DecoderError."""
+        if not documents and not self._streams:
+            return
         named: set[str] = set()
         for document in documents:
             named.add(document.stream)
@@ -136,12 +138,16 @@ class Streams:
 
     def next_change_ms(self, now_ms: SharedMs) -> SharedMs | None:
         """When a stream stalls or is forgotten if nothing comes."""
+        if not self._streams:
+            return None
         changes = [live.stalls_at_ms for live in self._streams.values() if live.first_at_ms is not None]
         changes += [SharedMs(live.ends_at_ms + AFTERTASTE_MS) for live in self._streams.values()]
         return min((change for change in changes if change > now_ms), default=None)
 
     def lateness_ms(self) -> tuple[float, float] | None:
         """Median and 99th percentile of arrival minus play time, of the stream that has the least to spare."""
+        if not self._streams:
+            return None
         known = [
             (live.source.lateness_ms(0.5), live.source.lateness_ms(0.99))
             for live in self._streams.values()

@@ -70,6 +70,8 @@ class Studio:
         self._guard = guard
         self._voices = voices
         self._settings = settings
+        self.horizon_ms: Final = max(CARD_LEAD_MS, settings.warm_up_ms + POWER_SLACK_MS) + STOP_AHEAD_MS
+        """How far ahead candidates must be given to `settle`."""
         self._has_media = has_media
         self._arbiter = Arbiter()
         self._proof = Proof()
@@ -77,11 +79,6 @@ class Studio:
         self._is_card_running = False
         self._card_waits_since: MonotonicNs | None = None
         self._change_ms: SharedMs | None = None
-
-    @property
-    def horizon_ms(self) -> int:
-        """How far ahead candidates must be given to `settle`."""
-        return max(CARD_LEAD_MS, self._settings.warm_up_ms + POWER_SLACK_MS) + STOP_AHEAD_MS
 
     @property
     def on_air(self) -> tuple[Candidate, SharedMs] | None:
@@ -129,7 +126,7 @@ class Studio:
             waits.append(now.monotonic_at(SharedNs(self._change_ms * NS_PER_MS)))
         if self._card_waits_since is not None:
             waits.append(MonotonicNs(self._card_waits_since + CARD_PATIENCE_MS * NS_PER_MS))
-        return min((wait for wait in waits if wait is not None and wait > now.monotonic_ns), default=None)
+        return min([wait for wait in waits if wait is not None and wait > now.monotonic_ns], default=None)
 
     def settle(self, candidates: Sequence[Candidate], now: Now, *, gone: Callable[[Candidate], Reason]) -> Outcome:
         """Make what sounds follow from what is due now."""
@@ -137,6 +134,11 @@ class Studio:
         now_ms = now.shared_ms
         quiet_change_ms = self._guard.next_change_ms(now_ms)
         changes_ms = () if quiet_change_ms is None else (quiet_change_ms,)
+        if not candidates and self._is_idle:
+            for record in self._proof.overdue(now):
+                self._record(outcome, record)
+            self._change_ms = self._next_change_ms(candidates, changes_ms, now_ms)
+            return outcome
         wanted = slots_of(
             candidates,
             blocked=self._content_blocked,
@@ -173,6 +175,13 @@ class Studio:
         """Power and card off for good, whatever state they are in."""
         self.amplifier.fail(now)
         return (PowerAmplifier(on=False), StopCard())
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing sounds, is about to, or has just ceased: as a pole is for most of its life."""
+        amplifier = self.amplifier
+        is_off = not (self._is_card_wanted or amplifier.is_powered or amplifier.is_blocked)
+        return is_off and not self._arbiter.has_sessions and not len(self._voices)
 
     def _blocked(self, candidate: Candidate, at_ms: SharedMs, now: Now) -> Reason | None:
         return self._content_blocked(candidate, at_ms) or self._hardware_blocked(now)
@@ -259,14 +268,16 @@ class Studio:
         self, candidates: Sequence[Candidate], changes_ms: tuple[SharedMs, ...], now_ms: SharedMs
     ) -> SharedMs | None:
         ahead_ms = self._settings.warm_up_ms + POWER_SLACK_MS
+        horizon_ms = self.horizon_ms
         instants: list[int] = [*changes_ms]
         for candidate in candidates:
             starts_ms, ends_ms = candidate.starts_at_ms, candidate.ends_at_ms
             instants += [starts_ms, starts_ms - ahead_ms, ends_ms, ends_ms - STOP_AHEAD_MS]
-            instants += [starts_ms - self.horizon_ms, starts_ms - STOP_AHEAD_MS]
+            instants += [starts_ms - horizon_ms, starts_ms - STOP_AHEAD_MS]
         instants += [change - STOP_AHEAD_MS for change in changes_ms]
         instants += [begins_ms for begins_ms in self._voices.begins_ms() if begins_ms > now_ms]
         overdue_ms = self._proof.next_change_ms()
         if overdue_ms is not None:
             instants.append(overdue_ms)
-        return min((SharedMs(instant) for instant in instants if instant > now_ms), default=None)
+        change_ms = min([instant for instant in instants if instant > now_ms], default=None)
+        return None if change_ms is None else SharedMs(change_ms)

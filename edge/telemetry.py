@@ -41,6 +41,7 @@ class StatusReporter:
 
     def __init__(self, *, node: str, version: str, session_epoch: int, settings: TelemetrySettings) -> None:
         self._node = node
+        self._topic = topic(TopicName.TELEMETRY, node=node)
         self._version = version
         self._settings = settings
         self._is_connected = False
@@ -98,7 +99,7 @@ class StatusReporter:
         self._earliest_at = MonotonicNs(now.monotonic_ns + AT_ONCE_GAP_MS * NS_PER_MS)
         return (
             Publish(
-                topic=topic(TopicName.TELEMETRY, node=self._node),
+                topic=self._topic,
                 payload=json_encode(make()),
                 qos=TOPICS[TopicName.TELEMETRY].qos,
             ),

@@ -54,6 +54,8 @@ class Voices:
     @property
     def heard(self) -> VoiceStatistics:
         """What has come of all voices since the process began."""
+        if not self._voices:
+            return self._past
         return _sum((self._past, *(self.playout.statistics(voice.name) for voice in self._voices.values())))
 
     def failure(self, key: str) -> str | None:
@@ -139,12 +141,12 @@ class Voices:
 
 def _is_same_sound(one: Candidate, other: Candidate) -> bool:
     """Whether two candidates of one key differ at most in when they end."""
-    return replace(one, ends_at_ms=other.ends_at_ms) == other
+    return one is other or replace(one, ends_at_ms=other.ends_at_ms) == other
 
 
 def _sum(parts: tuple[VoiceStatistics, ...]) -> VoiceStatistics:
     return VoiceStatistics(
-        audible_ms=sum(part.audible_ms for part in parts),
-        concealed_ms=sum(part.concealed_ms for part in parts),
-        silent_ms=sum(part.silent_ms for part in parts),
+        audible_ms=sum([part.audible_ms for part in parts]),
+        concealed_ms=sum([part.concealed_ms for part in parts]),
+        silent_ms=sum([part.silent_ms for part in parts]),
     )

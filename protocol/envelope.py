@@ -24,6 +24,8 @@ from protocol.errors import Refusal, RefusalReason
 
 Sign = Callable[[bytes], bytes]
 """Signs bytes with one key that stays where it is: a file today, a hardware module tomorrow."""
+Verify = Callable[[bytes, bytes, bytes], None]
+"""Returns if a public key made a signature over data, as `verify_signature`."""
 
 SIGNATURE_BYTES: Final = 64
 PUBLIC_KEY_BYTES: Final = 32
@@ -190,6 +192,7 @@ def _to_be_signed_by_many(key_id: str, topic: str, payload: bytes) -> bytes:
     return _to_be_signed(["Signature", b"", _protected(key_id), topic.encode(), payload])
 
 
+@lru_cache(maxsize=KEY_IDS_REMEMBERED)
 def _protected(key_id: str) -> bytes:
     return cbor2.dumps({_HEADER_ALGORITHM: _ALGORITHM_EDDSA, _HEADER_KEY_ID: key_id.encode()}, canonical=True)
 

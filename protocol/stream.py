@@ -25,7 +25,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.envelope import SIGNATURE_BYTES, Sign, verify_signature
+from protocol.envelope import SIGNATURE_BYTES, Sign, Verify, verify_signature
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
 from protocol.identity import STREAM_PATTERN
 from protocol.units import SharedNs
@@ -76,7 +76,9 @@ def pack_audio(packet: AudioPacket, *, sign: Sign, topic: str) -> bytes:
     return body + sign(_to_be_signed(topic, body))
 
 
-def unpack_audio(data: bytes, *, public_key: bytes, topic: str, stream: str) -> AudioPacket:
+def unpack_audio(
+    data: bytes, *, public_key: bytes, topic: str, stream: str, verify: Verify = verify_signature
+) -> AudioPacket:
     """Verify and parse a packet received on `topic` for `stream`.
 
     The signature is checked before any field is believed. Raises Refusal: TOO_LARGE, MALFORMED,
@@ -87,7 +89,7 @@ def unpack_audio(data: bytes, *, public_key: bytes, topic: str, stream: str) -> 
     if len(data) < _HEADER.size + _LENGTH.size + SIGNATURE_BYTES:
         raise Refusal(RefusalReason.MALFORMED, f"{len(data)} bytes are no audio packet")
     body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
-    verify_signature(public_key, signature, _to_be_signed(topic, body))
+    verify(public_key, signature, _to_be_signed(topic, body))
     magic, version, count, stream_bytes, epoch, sequence, first_sample, play_at_ns = _HEADER.unpack_from(body)
     if magic != _MAGIC or version != _VERSION or not 1 <= count <= FRAMES_MAX:
         raise Refusal(RefusalReason.MALFORMED, "not an audio packet of this version")

@@ -201,7 +201,7 @@ def topic(name: TopicName, **fields: str) -> str:
 
 def parse_topic(received: str) -> ParsedTopic:
     """Which row a received topic belongs to; raises Refusal(UNKNOWN_TOPIC)."""
-    for name, pattern in _PATTERNS.items():
+    for name, pattern in _PATTERNS_BY_WORD.get(_word_of(received), ()):
         match = pattern.match(received)
         if match:
             fields = match.groupdict()
@@ -245,4 +245,17 @@ def _pattern_of(row: Topic) -> re.Pattern[str]:
     return re.compile(rf"^{ROOT}/{expression}\Z")
 
 
-_PATTERNS: Final = {name: _pattern_of(row) for name, row in TOPICS.items()}
+def _word_of(path: str) -> str:
+    """The first level below the root, which is a word in every row."""
+    return path[len(ROOT) + 1 :].partition("/")[0]
+
+
+def _patterns_by_word() -> dict[str, list[tuple[TopicName, re.Pattern[str]]]]:
+    found: dict[str, list[tuple[TopicName, re.Pattern[str]]]] = {}
+    for name, row in TOPICS.items():
+        found.setdefault(_word_of(f"{ROOT}/{row.path}"), []).append((name, _pattern_of(row)))
+    return found
+
+
+_PATTERNS_BY_WORD: Final = _patterns_by_word()
+"""Topics are read for each message: only the rows of its first word are tried."""

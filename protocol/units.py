@@ -9,8 +9,9 @@ that all of them play the same sample at the same instant without adding up roun
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final, NewType
+
+from msgspec import Struct
 
 SharedNs = NewType("SharedNs", int)
 SharedMs = NewType("SharedMs", int)
@@ -33,8 +34,7 @@ class TimeSource(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Now:
+class Now(Struct, frozen=True, kw_only=True):
     """One reading of both clocks.
 
     `shared_ns` is meaningful only while `source` is not UNKNOWN; `error_ns` bounds its error then.

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.adapters.development_pki import REALITY_OF_KEY, ROOT_KEYS, ROOT_THRESHOLD, SCOPE_TYPES
 from controller.dispatch import Authority
 from protocol.codec import cbor_decode
-from protocol.envelope import Signer, open_sealed_by_many, seal_by_many, signer_from_private_key
+from protocol.envelope import Signer, open_sealed_by_many, seal_by_many
 from protocol.identity import EVERYONE
 from protocol.keyring import Keyring, RootKeys
 from protocol.messages import BroadcastClass, KeyScope, Keyset, OperationalKey, Reality
 from protocol.topics import TopicName, topic
 from simulator.chance import Chance
+from simulator.remembering import RememberingOpener
 
 _STREAM_ID_BYTES: Final = 8
 _EMERGENCY_ID_BYTES: Final = 5
@@ -30,9 +31,11 @@ YEAR_MS: Final = 365 * 24 * 3600 * 1000
 class SimulatedAuthority:
     """The keys of one province; valid from a year before `start_ms` to ten years after."""
 
-    def __init__(self, *, seed: int, start_ms: int) -> None:
+    def __init__(self, *, seed: int, start_ms: int, opener: RememberingOpener | None = None) -> None:
+        """`opener` is who opens in this province what is signed with these keys."""
         self._seed = seed
         self._start_ms = start_ms
+        self._opener = opener or RememberingOpener()
 
     def key(self, name: str) -> Ed25519PrivateKey:
         """The private key of a name."""
@@ -41,7 +44,7 @@ class SimulatedAuthority:
 
     def signer(self, name: str) -> Signer:
         """The same, as documents are signed."""
-        return signer_from_private_key(name, self.key(name))
+        return self._opener.signer(name, self.key(name))
 
     def public_hex(self, name: str) -> str:
         """The public half, as configurations name it."""

@@ -29,7 +29,7 @@ class RetainedMessages:
                 self._remembered.clear()
             return
         if message.topic not in self._messages:
-            self._remembered.clear()
+            self._remember_new(message.topic)
         self._messages[message.topic] = message
 
     def get(self, topic: str, now_ns: int) -> Message | None:
@@ -59,6 +59,13 @@ class RetainedMessages:
         copied = RetainedMessages()
         copied._messages = dict(self._messages)
         return copied
+
+    def _remember_new(self, topic: str) -> None:
+        """A topic that was not there comes last in every filter that matches it."""
+        levels = topic.split("/")
+        for topic_filter, topics in self._remembered.items():
+            if matches(tuple(topic_filter.split("/")), levels):
+                self._remembered[topic_filter] = (*topics, topic)
 
     def _find(self, topic_filter: str) -> tuple[str, ...]:
         pattern = tuple(topic_filter.split("/"))

@@ -31,6 +31,7 @@ from simulator.microphone import Microphone
 from simulator.network import Network
 from simulator.node import NodeTrust, Pole, PoleSettings, Surroundings
 from simulator.pattern import Tags
+from simulator.remembering import RememberingOpener
 from simulator.world import DEFAULT_START_NS, World
 
 BROKER: Final = "broker"
@@ -68,7 +69,8 @@ class Province:
         self.settings: Final = settings
         self.world: Final = World(seed=seed, start_ns=settings.start_ns, sink=sink)
         self.network: Final = Network(self.world)
-        self.authority: Final = SimulatedAuthority(seed=seed, start_ms=settings.start_ns // NS_PER_MS)
+        opener = RememberingOpener()
+        self.authority: Final = SimulatedAuthority(seed=seed, start_ms=settings.start_ns // NS_PER_MS, opener=opener)
         self.media_server: Final = MediaServer(self.world)
         self.tags: Final = Tags()
         self.config: Final = self._with_keys(settings.controller)
@@ -79,6 +81,7 @@ class Province:
             media_server=self.media_server,
             recordings={each.sha256: each for each in media.values()},
             tags=self.tags,
+            opener=opener,
         )
         self.broker: Final = Broker(self.world, self.network, BROKER, self._broker_settings())
         self.controller: Final = SimulatedController(

@@ -182,6 +182,7 @@ class SimulatedController:
             kept=self.database.load(),
             fresh=self._secrets,
             now=now,
+            opener=self._surroundings.opener,
         )
         driver: Driver[Event, Effect] = Driver(
             node=desk, read_clock=self.clock.read_now, execute=self._execute, arm=self._arm, wake_event=Woken()
@@ -319,7 +320,7 @@ class SimulatedController:
             ends_at_ms=relay.ends_at_ms,
             publish=lambda at, payload: process.link.publish(at, payload, row.qos, row.retain, row.expiry_s),
             on_event=lambda news: self._relay_news(process, relay.stream, news),
-            signing_key=self._secrets.take_key(relay.stream),
+            sign=self._surroundings.opener.sign(self._secrets.take_key(relay.stream)),
             tag=self._surroundings.tags.tag(f"stream:{relay.stream}"),
             encode=None if new_encoder is None else new_encoder(self.config.relay.bitrate_bps),
         )

@@ -79,6 +79,11 @@ class Disk:
         file = self._names.get(name)
         return b"" if file is None else bytes(file.data)
 
+    def size(self, name: str) -> int:
+        """How many bytes `read` would give."""
+        file = self._names.get(name)
+        return 0 if file is None else len(file.data)
+
     def append(self, name: str, data: bytes, *, fold: int = 1) -> None:
         """Add to a file, which is made if need be; raises DiskError, and then nothing was added."""
         self._require_writable()

@@ -81,7 +81,7 @@ class Ear:
         samples = render(PROBE_FRAMES, at_ns)[_COVERED:, 0]
         now_ns = self._world.now_ns
         at_true_ns = now_ns + _duration_ns(_COVERED)
-        amplitude = int(np.abs(samples.astype(np.int32)).max())
+        amplitude = _amplitude(samples)
         if not amplitude:
             self.cease()
             return None
@@ -109,11 +109,13 @@ class Ear:
             tell(current)
 
     def _take(self, at_ns: int, samples: NDArray[np.int16]) -> None:
-        sounding = np.flatnonzero(samples)
-        if not sounding.size:
-            self.cease()
-            return
-        first, last = int(sounding[0]), int(sounding[-1])
+        first, last = 0, len(samples) - 1
+        if not len(samples) or not (samples[0] and samples[-1]):  # else it sounds from end to end
+            sounding = np.flatnonzero(samples)
+            if not sounding.size:
+                self.cease()
+                return
+            first, last = int(sounding[0]), int(sounding[-1])
         begins_ns, ends_ns = at_ns + _duration_ns(first), at_ns + _duration_ns(last + 1)
         if first:
             self.cease()
@@ -123,7 +125,7 @@ class Ear:
             if reading is not None:
                 break
         source, origin_ns = self._understood(reading, at_ns)
-        amplitude = int(np.abs(samples.astype(np.int32)).max())
+        amplitude = _amplitude(samples)
         is_powered = self._relay.is_heard_at(begins_ns)
         for change_ns, level in self._relay.contact.changes(begins_ns + 1):
             if change_ns >= ends_ns:
@@ -183,6 +185,11 @@ def _goes_on(
         return False
     before_ns = current.origin_last_ns
     return origin_ns is None or before_ns is None or abs(origin_ns - before_ns) <= JOIN_NS
+
+
+def _amplitude(samples: NDArray[np.int16]) -> int:
+    """The largest size of a sample; that of -32768 is no int16."""
+    return max(int(samples.max()), -int(samples.min()))
 
 
 def _duration_ns(samples: int) -> int:

@@ -13,13 +13,13 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from controller.config import FeedConfig, RelayConfig
 from controller.feed_watch import AlarmKind, CloseFeed, OpenFeed, TakeProbe
 from controller.levelling import Samples
 from controller.relay import PROBE_FRAMES, Relay, RelayEvent, RelayStep, SoundGauge
+from protocol.envelope import Sign
 from protocol.stream import AudioPacket, pack_audio
 from protocol.topics import TopicName, topic
 from protocol.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, sample_of_shared_ns
@@ -112,7 +112,7 @@ class SimulatedRelayWorker:
         ends_at_ms: int,
         publish: Callable[[str, bytes], None],
         on_event: Callable[[RelayEvent], None],
-        signing_key: Ed25519PrivateKey,
+        sign: Sign,
         tag: int,
         encode: Callable[[Samples], bytes] | None = None,
     ) -> None:
@@ -122,7 +122,7 @@ class SimulatedRelayWorker:
         self._topic: Final = topic(TopicName.AUDIO, stream=stream)
         self._publish = publish
         self._on_event = on_event
-        self._sign = signing_key.sign
+        self._sign = sign
         self._tag = tag
         self._is_synthetic = encode is None
         chance = world.chance(f"relay/{stream}")

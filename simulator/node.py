@@ -33,6 +33,7 @@ from simulator.microphone import Place
 from simulator.network import Network
 from simulator.node_process import NodeProcess, ProbeSettings, SoundMode
 from simulator.pattern import Tags
+from simulator.remembering import RememberingOpener
 from simulator.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.workshop import SyntheticDecoder
 from simulator.world import Timer, World
@@ -100,6 +101,7 @@ class Surroundings:
     media_server: MediaServer
     recordings: Mapping[str, Recording]
     tags: Tags = field(default_factory=Tags)
+    opener: RememberingOpener = field(default_factory=RememberingOpener)
 
 
 class Pole:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from edge.adapters.executor import Executor, Ports
@@ -34,7 +33,6 @@ from protocol.adapters.mqtt_link import Will
 from protocol.codec import json_encode
 from protocol.driver import Driver
 from protocol.messages import Readiness
-from protocol.stream import AudioPacket, unpack_audio
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs
 from simulator.clock import ClockTimer
@@ -58,10 +56,6 @@ PROBE_AFTER_NS: Final = 150 * NS_PER_MS
 """After a decision of the studio: the fades are over, and a warm amplifier is on."""
 
 
-PACKETS_REMEMBERED: Final = 512
-"""Packets that reach a province within some seconds; 0.5 MB."""
-
-
 class SoundMode(StrEnum):
     """`full` renders and reads every sample; `silent` renders none and asks now and then."""
 
@@ -75,12 +69,6 @@ class ProbeSettings:
 
     is_after_decisions: bool = True
     every_ns: int = 60 * NS_PER_S
-
-
-@lru_cache(maxsize=PACKETS_REMEMBERED)
-def _open_once(data: bytes, *, public_key: bytes, topic: str, stream: str) -> AudioPacket:
-    """A pure function of bytes: what one pole has verified need not be worked out again for its neighbours."""
-    return unpack_audio(data, public_key=public_key, topic=topic, stream=stream)
 
 
 class NodeProcess:
@@ -124,7 +112,8 @@ class NodeProcess:
                 recordings=pole.surroundings.recordings,
                 new_decoder=pole.settings.new_decoder,
             ),
-            open_packet=_open_once,
+            open_packet=pole.surroundings.opener.open_packet,
+            opener=pole.surroundings.opener,
         )
         self.card: Final = self._make_card()
         ports = Ports(link=self.link, store=self.store, media=self.media, card=self.card, pin=pole.relay, log=self)

@@ -205,7 +205,7 @@ class Witness:
         self._gauge(pole.name, "documents", sizes["documents"], DOCUMENTS_MAX)
         self._gauge(pole.name, "voices", sizes["voices"], VOICES_MAX)
         self._gauge(pole.name, "queue", process.link.waiting, QUEUE_MAX)
-        self._gauge(pole.name, "journal", len(pole.disk.read("node.journal")), 16 * JOURNAL_BYTES_MAX)
+        self._gauge(pole.name, "journal", pole.disk.size("node.journal"), 16 * JOURNAL_BYTES_MAX)
 
     def _gauge(self, subject: str, name: str, value: int, value_max: int) -> None:
         """Only a new greatest value is worth a line."""

@@ -121,8 +121,15 @@ class Arbiter:
         self._sessions: dict[str, Session] = {}
 
     @property
+    def has_sessions(self) -> bool:
+        """Whether anything is granted."""
+        return bool(self._sessions)
+
+    @property
     def sessions(self) -> tuple[Session, ...]:
         """The granted sessions, the one that sounds or will sound first before the others."""
+        if len(self._sessions) < 2:  # noqa: PLR2004 - nothing to put in order, as nearly always
+            return tuple(self._sessions.values())
         return tuple(sorted(self._sessions.values(), key=lambda session: session.slot.from_ms))
 
     def decide(
@@ -180,6 +187,8 @@ def slots_of(
 
     `changes_ms` are further instants at which `blocked` may answer differently (quiet hours begin or end).
     """
+    if not candidates:
+        return ()
     end_ms = now_ms + horizon_ms
     instants = {now_ms}
     for candidate in candidates:

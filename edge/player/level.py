@@ -58,8 +58,8 @@ class LevelMeter:
     @property
     def recent_dbfs(self) -> float:
         """Level of the last WINDOW_BLOCKS blocks."""
-        samples = sum(count for _, count in self._recent)
-        return dbfs_of_power(sum(energy for energy, _ in self._recent) / samples) if samples else SILENCE_DBFS
+        samples = sum([count for _, count in self._recent])
+        return dbfs_of_power(sum([energy for energy, _ in self._recent]) / samples) if samples else SILENCE_DBFS
 
     @property
     def audible_dbfs(self) -> float | None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -21,6 +23,10 @@ from edge.assignment import Place
 from protocol.messages import BroadcastClass, Emergency, MediaReference, Plan, Reality, SourceKind
 from protocol.schedule import Scheduled, merge
 from protocol.units import SharedMs
+
+MERGED_KEPT: Final = 64
+"""Merged plans that are kept: a node asks again for the same few whenever a file or a document has come, and a process
+of many nodes (a fleet, a simulated province) has some for each village; 50 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +99,8 @@ class Program:
 
     def replace(self, plans: Iterable[Plan], place: Place, now_ms: SharedMs) -> None:
         """Take in the plans that hold now; they replace all that was known."""
-        bounded = [
-            msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms))
-            for plan in plans
-        ]
-        schedule = merge(bounded, areas=place.areas)
-        self._coming = [_planned(item) for item in schedule.items if item.ends_at_ms > now_ms]
-        self._until_ms = schedule.until_ms
+        planned, self._until_ms = _merged(tuple(plans), place.areas)
+        self._coming = [candidate for candidate in planned if candidate.ends_at_ms > now_ms]
 
     def window(self, now_ms: SharedMs, horizon_ms: int) -> tuple[Candidate, ...]:
         """What touches the time from now to `horizon_ms` ahead; drops what is over."""
@@ -122,6 +123,16 @@ class Program:
             if candidate.starts_at_ms > after_ms:
                 return candidate.starts_at_ms
         return None
+
+
+@lru_cache(maxsize=MERGED_KEPT)
+def _merged(plans: tuple[Plan, ...], areas: tuple[str, ...]) -> tuple[tuple[Candidate, ...], SharedMs | None]:
+    """All that plans bring to a place of `areas`, by its start, and until when they reach."""
+    bounded = [
+        msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms)) for plan in plans
+    ]
+    schedule = merge(bounded, areas=areas)
+    return tuple(_planned(item) for item in schedule.items), schedule.until_ms
 
 
 def _planned(item: Scheduled) -> Candidate:

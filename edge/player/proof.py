@@ -76,6 +76,8 @@ class Proof:
 
     def overdue(self, now: Now) -> tuple[AiringRecord, ...]:
         """What waited until its end and never sounded."""
+        if not self._waiting and not self._settled:
+            return ()
         over = [each for each in self._waiting.values() if each[0].ends_at_ms <= now.shared_ms]
         for candidate, _ in over:
             self._settle(candidate)

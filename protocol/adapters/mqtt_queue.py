@@ -12,15 +12,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 LATEST_MAX: Final = 64
 """QoS 0 messages waiting for a slow socket: 64 audio packets of 100 ms are far past their expiry of 2 s."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, kw_only=True):
     """One message on its way out."""
 
     topic: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import yaml
 
 from controller.config import Config, parse_config
@@ -294,7 +294,7 @@ class DeskWorld:
 
     def _set(self, monotonic_ns: int) -> None:
         passed_ns = monotonic_ns - self.now.monotonic_ns
-        self.now = replace(
+        self.now = msgspec.structs.replace(
             self.now, monotonic_ns=MonotonicNs(monotonic_ns), shared_ns=SharedNs(self.now.shared_ns + passed_ns)
         )
 
