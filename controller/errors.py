@@ -18,12 +18,20 @@ class ConfigError(ControllerError):
     """The configuration, or a file that it names, cannot be used."""
 
 
+class KeyFileError(ControllerError):
+    """A key file, a passphrase or a step of a ceremony that cannot be used; nothing was written."""
+
+
 class SigningError(ControllerError):
     """No configured key may sign what was asked."""
 
 
 class DatabaseError(ControllerError):
     """The database could not be opened, upgraded, read or written."""
+
+
+class ConflictError(DatabaseError):
+    """Something that may be used once was used before, or has changed meanwhile; nothing was kept."""
 
 
 class MediaError(ControllerError):
@@ -49,6 +57,10 @@ class RequestCode(StrEnum):
     TOO_MANY = "too_many"
     BAD_REQUEST = "bad_request"
     NOT_ALLOWED = "not_allowed"
+    FORBIDDEN = "forbidden"
+    STEP_UP_NEEDED = "step_up_needed"
+    TRY_LATER = "try_later"
+    CONFLICT = "conflict"
     NOT_FOUND = "not_found"
     NOT_STORED = "not_stored"
     KEY_MISSING = "key_missing"

@@ -16,11 +16,12 @@ AIRINGS_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiringQuestion:
-    """Which records are wanted: the newest first, below `before` (a row number) when paging."""
+    """Which records are wanted: the newest first, below `before` (a row number) when paging, of some nodes."""
 
     limit: int = 50
     node: str | None = None
     before: int | None = None
+    nodes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from controller.audit import Act
 from protocol.messages import AiringRecord, BroadcastClass, FaultRecord, MediaReference, Readiness, Reality
 
 
@@ -145,7 +146,7 @@ class NodeSeen:
     session_epoch: int
 
 
-Change = (
+Row = (
     StandingDocument
     | CounterUsed
     | WithdrawnDocument
@@ -156,6 +157,9 @@ Change = (
     | ReportHead
     | NodeSeen
 )
+"""What replaces what was saved under its key."""
+Change = Row | Act
+"""What a commit keeps; an act is put at the end of the audit log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from controller.adapters import database_tables as tables
+from controller.adapters.audit_store import append
 from controller.adapters.database_upgrade import upgrade
+from controller.audit import Act
 from controller.errors import DatabaseError
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
 from controller.records import (
@@ -35,6 +37,7 @@ from controller.records import (
     RelayState,
     ReportGap,
     ReportHead,
+    Row,
     StandingDocument,
     StoredReport,
     WithdrawnDocument,
@@ -66,7 +69,7 @@ class SqlDatabase:
 
     async def load(self) -> Kept:
         """Everything that the desk begins with."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             heads = [ReportHead(**row) for row in await _rows(connection, sa.select(tables.HEADS))]
             emergencies = await self._latest(connection, tables.EMERGENCIES, EmergencyRecord, "raised_at_ms")
             return Kept(
@@ -89,8 +92,11 @@ class SqlDatabase:
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Keep all changes or none."""
-        async with self._connection() as connection, connection.begin():
+        async with self.connection() as connection, connection.begin():
             for change in changes:
+                if isinstance(change, Act):
+                    await append(connection, change)
+                    continue
                 for statement in self._statements(change):
                     await connection.execute(statement)
 
@@ -100,16 +106,18 @@ class SqlDatabase:
         wanted = sa.select(tables.REPORTS).where(columns.is_airing.is_(True)).order_by(columns.row.desc())
         if question.node is not None:
             wanted = wanted.where(columns.node == question.node)
+        if question.nodes is not None:
+            wanted = wanted.where(columns.node.in_(question.nodes))
         if question.before is not None:
             wanted = wanted.where(columns.row < question.before)
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             rows = await _rows(connection, wanted.limit(max(1, min(question.limit, AIRINGS_MAX))))
             return [AiringRow(row=row["row"], report=_report(row)) for row in rows]
 
     async def gaps(self) -> list[ReportGap]:
         """What is known of reports that never came or contradict one another, the latest first."""
         wanted = sa.select(tables.GAPS).order_by(tables.GAPS.c.noticed_at_ms.desc()).limit(AIRINGS_MAX)
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             return [ReportGap(**row) for row in await _rows(connection, wanted)]
 
     async def close(self) -> None:
@@ -117,14 +125,15 @@ class SqlDatabase:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one question or one transaction, also for another store on this database."""
         try:
             async with self._engine.connect() as connection:
                 yield connection
         except FOREIGN as error:
             raise DatabaseError(f"the database {self._name}: {_plain(error)}") from error
 
-    def _statements(self, change: Change) -> list[sa.Executable]:
+    def _statements(self, change: Row) -> list[sa.Executable]:
         match change:
             case StandingDocument():
                 return [

@@ -1,11 +1,11 @@
 """The API: JSON over HTTP under `/api/v1`, with a bearer token.
 
-The bodies are `requests`' structs, the answers `views`' structs; what may be done is the desk's decision.
+The bodies are `requests`' structs, the answers `views`' structs; who may ask was settled by `access`, what may be
+done is the desk's decision. A token sees the places in which it may see.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -17,11 +17,13 @@ from controller.errors import RequestCode, RequestError
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
 from controller.records import EmergencyRecord, RelayRecord
 from controller.requests import EndEmergency, RaiseEmergency, StartRelay, StopRelay
-from controller.web.console import CONSOLE, TOKEN
+from controller.sight import seen_areas, status_for
+from controller.views import StatusView
+from controller.web.parts import CONSOLE, VISITOR
+from controller.web.rules import API
 from protocol.adapters.system_clock import read_now
 from protocol.messages import AiringRecord
 
-API: Final = "/api/v1"
 AIRINGS_DEFAULT: Final = 50
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -54,92 +56,79 @@ def add_api(application: web.Application) -> None:
         application.router.add_route(method, API + path, handler)
 
 
-def _require_token(request: web.Request) -> None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    is_right = hmac.compare_digest(given.strip().encode(), request.app[TOKEN].encode())
-    if scheme.lower() != "bearer" or not is_right:
-        what = "send the header Authorization: Bearer TOKEN, with the token from http.console.token_file"
-        raise RequestError(RequestCode.NOT_ALLOWED, what)
+def _seen(request: web.Request) -> StatusView:
+    console = request.app[CONSOLE]
+    return status_for(request[VISITOR].principal, console.status(), console.desk.site.tree)
 
 
 async def _status(request: web.Request) -> web.Response:
-    _require_token(request)
-    return _json(request.app[CONSOLE].status())
+    return _json(_seen(request))
 
 
 async def _nodes(request: web.Request) -> web.Response:
-    _require_token(request)
-    status = request.app[CONSOLE].status()
+    status = _seen(request)
     return _json({"nodes": status.nodes, "broker": status.broker, "strangers": status.strangers})
 
 
 async def _airings(request: web.Request) -> web.Response:
-    _require_token(request)
     question = AiringQuestion(
         limit=_whole(request.query, "limit", AIRINGS_DEFAULT) or AIRINGS_DEFAULT,
         node=request.query.get("node"),
         before=_whole(request.query, "before", None),
+        nodes=_seen_nodes(request),
     )
     rows = await request.app[CONSOLE].airings(question)
     return _json({"airings": [airing_of(row) for row in rows]})
 
 
 async def _emergencies(request: web.Request) -> web.Response:
-    _require_token(request)
-    return _json({"emergencies": request.app[CONSOLE].status().emergencies})
+    return _json({"emergencies": _seen(request).emergencies})
 
 
 async def _relays(request: web.Request) -> web.Response:
-    _require_token(request)
-    return _json({"relays": request.app[CONSOLE].status().relays})
+    return _json({"relays": _seen(request).relays})
 
 
 async def _raise_emergency(request: web.Request) -> web.Response:
-    _require_token(request)
     return await _asked(request, await _body(request, RaiseEmergency), created=201)
 
 
 async def _end_emergency(request: web.Request) -> web.Response:
-    _require_token(request)
     body = await _body(request, AllClearBody)
     wanted = EndEmergency(emergency=request.match_info["id"][:64], reason=body.reason[:200], correction=body.correction)
     return await _asked(request, wanted, created=200)
 
 
 async def _start_relay(request: web.Request) -> web.Response:
-    _require_token(request)
     return await _asked(request, await _body(request, StartRelay), created=201)
 
 
 async def _stop_relay(request: web.Request) -> web.Response:
-    _require_token(request)
     return await _asked(request, StopRelay(stream=request.match_info["stream"][:16]), created=200)
 
 
 async def _areas(request: web.Request) -> web.Response:
-    _require_token(request)
     tree = request.app[CONSOLE].desk.site.tree
+    seen = seen_areas(request[VISITOR].principal, tree)
     areas = [
         {"id": area.id, "title": area.title, "level": area.level, "parent": area.parent, "depth": tree.depth(area.id)}
         for area in tree.areas
+        if seen is None or area.id in seen
     ]
     return _json({"areas": areas})
 
 
 async def _feeds(request: web.Request) -> web.Response:
-    _require_token(request)
     feeds = request.app[CONSOLE].desk.site.feeds.values()
     return _json({"feeds": [{"id": feed.id, "title": feed.title, "urls": feed.urls} for feed in feeds]})
 
 
 async def _clips(request: web.Request) -> web.Response:
-    _require_token(request)
     clips = request.app[CONSOLE].desk.site.clips.values()
     return _json({"clips": [{"id": clip.id, "title": clip.title, "reality": clip.reality} for clip in clips]})
 
 
 async def _plan(request: web.Request) -> web.Response:
-    _require_token(request)
     area = request.match_info["area"]
     plan = request.app[CONSOLE].desk.plan(area)
     if plan is None:
@@ -152,7 +141,7 @@ async def _asked(
     request: web.Request, wanted: RaiseEmergency | EndEmergency | StartRelay | StopRelay, *, created: int
 ) -> web.Response:
     console = request.app[CONSOLE]
-    answer: Answer = await console.ask(wanted)
+    answer: Answer = await console.ask(wanted, by=request[VISITOR].actor)
     view: Mapping[str, Any]
     match answer.result:
         case EmergencyRecord() as record:
@@ -173,6 +162,13 @@ async def _body(request: web.Request, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         fields = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
         raise RequestError(RequestCode.BAD_REQUEST, f"{error}; the body is JSON with {fields}") from error
+
+
+def _seen_nodes(request: web.Request) -> tuple[str, ...] | None:
+    """The nodes whose records may be seen; None is all, those that are no longer configured among them."""
+    if seen_areas(request[VISITOR].principal, request.app[CONSOLE].desk.site.tree) is None:
+        return None
+    return tuple(node.id for node in _seen(request).nodes)
 
 
 def airing_of(row: AiringRow) -> dict[str, Any]:

@@ -1,100 +1,62 @@
-"""The console's listener: what page and API share.
+"""The console's listener: the rules that page and API share.
 
-Rules kept: it answers only under this machine's own names while it is bound to loopback, so that no web page from
-elsewhere can reach it by a name of its own; every answer forbids foreign scripts and frames; errors are JSON for
-programs, each with a stable code and what to do; bodies are small.
+Rules kept: it answers only under its own names, so that no web page from elsewhere can reach it by a name of its own;
+every answer forbids foreign scripts and frames; errors are JSON for programs and a page for people, each with what to
+do; bodies are small. Who may do what is `access` with its table.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from controller.config import ConsoleListenerConfig
-from controller.dispatch import Desk
-from controller.effects import Answer
-from controller.errors import DatabaseError, RequestCode, RequestError
-from controller.ports import AiringQuestion, AiringRow
-from controller.requests import Request
-from controller.views import StatusView
-
-log = logging.getLogger(__name__)
+from controller.errors import ConflictError, DatabaseError, RequestCode, RequestError
+from controller.web.access import access, host_of
+from controller.web.listeners import is_loopback
+from controller.web.parts import ACCOUNT, CONSOLE, GATE, OFFICE, RECORDER, SETTINGS, STORE, Console, ConsoleSettings
+from controller.web.people_parts import PeopleParts
+from controller.web.render import add_templates, error_page
+from controller.web.rules import API
+from controller.web.status_codes import STATUS_OF
 
 BODY_BYTES_MAX: Final = 16 * 1024
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": (
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-get=(self), "
+        "publickey-credentials-create=(self)"
+    ),
 }
-STATUS_OF: Final = {
-    RequestCode.UNKNOWN_AREA: 404,
-    RequestCode.UNKNOWN_CLIP: 404,
-    RequestCode.UNKNOWN_FEED: 404,
-    RequestCode.UNKNOWN_EMERGENCY: 404,
-    RequestCode.UNKNOWN_STREAM: 404,
-    RequestCode.NOT_FOUND: 404,
-    RequestCode.CLIP_NOT_READY: 409,
-    RequestCode.WRONG_REALITY: 409,
-    RequestCode.ALREADY_OVER: 409,
-    RequestCode.REAL_STANDS: 409,
-    RequestCode.TOO_MANY: 429,
-    RequestCode.BAD_REQUEST: 400,
-    RequestCode.NOT_ALLOWED: 401,
-    RequestCode.NOT_STORED: 503,
-    RequestCode.NOT_READY: 503,
-    RequestCode.KEY_MISSING: 500,
-}
+TRANSPORT_SECURITY: Final = "max-age=31536000"
 _LOOPBACK_NAMES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
-class Console(Protocol):
-    """What page and API need of the running controller."""
-
-    @property
-    def desk(self) -> Desk:
-        """The desk, to be looked at."""
-
-    def status(self) -> StatusView:
-        """Everything at one instant."""
-
-    async def ask(self, request: Request) -> Answer:
-        """Put a request before the desk; raises RequestError."""
-
-    async def airings(self, question: AiringQuestion) -> list[AiringRow]:
-        """Stored records; raises DatabaseError."""
-
-
-CONSOLE: Final = web.AppKey("console", Console)
-TOKEN: Final = web.AppKey("token", str)
-LISTENER: Final = web.AppKey("listener", ConsoleListenerConfig)
-
-
-def console_application(console: Console, *, token: str, listener: ConsoleListenerConfig) -> web.Application:
+def console_application(console: Console, *, settings: ConsoleSettings, people: PeopleParts) -> web.Application:
     """An application with the shared rules; page and API add their routes."""
-    application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_guarded])
+    application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_guarded, access])
     application[CONSOLE] = console
-    application[TOKEN] = token
-    application[LISTENER] = listener
+    application[SETTINGS] = settings
+    application[GATE] = people.gate
+    application[ACCOUNT] = people.account
+    application[OFFICE] = people.office
+    application[STORE] = people.store
+    application[RECORDER] = people.recorder
+    add_templates(application)
     return application
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listener's host is this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def error_answer(code: RequestCode, message: str) -> web.Response:
@@ -108,6 +70,8 @@ def error_answer(code: RequestCode, message: str) -> web.Response:
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     answer = await _answered(request, handler)
     answer.headers.update(SECURITY_HEADERS)
+    if request.secure:
+        answer.headers["Strict-Transport-Security"] = TRANSPORT_SECURITY
     answer.headers.setdefault("Cache-Control", "no-store")
     return answer
 
@@ -115,22 +79,40 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    if is_loopback(request.app[LISTENER].host) and _name_of(request.host) not in _LOOPBACK_NAMES:
-        what = "this address answers only on the machine itself, as http://localhost"
+    listener = request.app[SETTINGS].listener
+    names = _names_of(listener)
+    if _name_of(request.host) not in names:
+        what = f"this address answers only under its own names: {', '.join(sorted(names))}"
         return error_answer(RequestCode.NOT_FOUND, what)
     try:
         return await handler(request)
     except RequestError as error:
-        return error_answer(error.code, error.message)
+        return _error(request, error.code, error.message)
+    except ConflictError as error:
+        return _error(request, RequestCode.CONFLICT, str(error))
     except DatabaseError as error:
-        return error_answer(RequestCode.NOT_READY, str(error))
+        return _error(request, RequestCode.NOT_READY, str(error))
     except web.HTTPRequestEntityTooLarge:
-        return error_answer(RequestCode.BAD_REQUEST, f"the body is larger than {BODY_BYTES_MAX} bytes")
+        return _error(request, RequestCode.BAD_REQUEST, f"the body is larger than {BODY_BYTES_MAX} bytes")
     except web.HTTPMethodNotAllowed as error:
         what = f"{request.method} is not allowed here; allowed: {', '.join(sorted(error.allowed_methods))}"
-        return error_answer(RequestCode.BAD_REQUEST, what)
+        return _error(request, RequestCode.BAD_REQUEST, what)
     except web.HTTPNotFound:
-        return error_answer(RequestCode.NOT_FOUND, f"there is nothing at {request.path[:200]}")
+        return _error(request, RequestCode.NOT_FOUND, f"there is nothing at {request.path[:200]}")
+
+
+def _error(request: web.Request, code: RequestCode, message: str) -> web.Response:
+    """A page where a browser asked for one, JSON for everybody else."""
+    wants_page = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(API)
+    if wants_page:
+        return error_page(request, message, STATUS_OF[code])
+    return error_answer(code, message)
+
+
+def _names_of(listener: ConsoleListenerConfig) -> frozenset[str]:
+    """The names under which the console answers."""
+    own = {host_of(listener)} if listener.origin else set()
+    return frozenset(own | (_LOOPBACK_NAMES if is_loopback(listener.host) else set()))
 
 
 def _name_of(host: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from typing import Final
 
 from aiohttp import web
 
-from controller.config import NodesListenerConfig, TrustConfig
+from controller.config import ConsoleListenerConfig, NodesListenerConfig, TrustConfig
 from controller.errors import ConfigError
 
 SHUTDOWN_S_MAX: Final = 2.0
@@ -35,18 +36,46 @@ async def open_listener(
     return runner
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a listener's host is this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def console_tls(listener: ConsoleListenerConfig) -> ssl.SSLContext | None:
+    """TLS for browsers, old telephones among them; None where no certificate is configured. Raises ConfigError."""
+    if listener.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(listener.certificate, listener.private_key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"http.console: {listener.certificate} with {listener.private_key} cannot be used: {error}"
+        raise ConfigError(message) from error
+    return context
+
+
 def mutual_tls(listener: NodesListenerConfig, trust: TrustConfig) -> ssl.SSLContext:
     """TLS 1.3 with a certificate of our authority from both sides; raises ConfigError."""
+    context = server_tls(listener)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(trust.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"trust.ca: {trust.ca} cannot be used: {error}") from error
+    return context
+
+
+def server_tls(listener: NodesListenerConfig) -> ssl.SSLContext:
+    """TLS 1.3 with our certificate alone; raises ConfigError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
     try:
         context.load_cert_chain(listener.certificate, listener.private_key)
     except (OSError, ssl.SSLError) as error:
         message = f"http.nodes: {listener.certificate} with {listener.private_key} cannot be used: {error}"
         raise ConfigError(message) from error
-    try:
-        context.load_verify_locations(trust.ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"trust.ca: {trust.ca} cannot be used: {error}") from error
     return context

@@ -1,31 +1,46 @@
-"""The real console application over a desk in a small world, on a free port of loopback."""
+"""The real console application over a desk in a small world, with a database for its people, on a free port."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from controller.adapters.database import SqlDatabase
+from controller.adapters.database import SqlDatabase, open_database
+from controller.adapters.passwords import PasswordCost, Passwords
+from controller.audit import Act, Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk
 from controller.effects import Answer
+from controller.people import SessionLimits
 from controller.ports import AiringQuestion, AiringRow
 from controller.records import StoredReport
 from controller.requests import Request
+from controller.rights import Grant, Principal, Role
 from controller.views import StatusView
-from controller.web.api import add_api
-from controller.web.console import console_application
+from controller.web.console_start import full_console
 from controller.web.listeners import open_listener
-from controller.web.page import add_page
+from controller.web.parts import ConsoleSettings
+from controller.web.people_parts import PeopleParts, clock, people_parts
 from protocol.messages import AiringRecord
 from simulator.demo.broker import free_port
 from tests.support.controller_desk import DeskWorld
 
 TOKEN = "a-token-for-tests-only"
+CHEAP = PasswordCost(memory_kib=8, passes=1, lanes=1)
+"""A hash costs nothing here; what it costs in earnest has its own test."""
+LIMITS = SessionLimits(idle_ms=3_600_000, absolute_ms=12 * 3_600_000)
+FILE_TOKEN = Principal(
+    name="service/file",
+    grants=frozenset({Grant(role=Role.OPERATOR), Grant(role=Role.TECHNICIAN)}),
+    acts_alone=True,
+)
 
 
 class WorldConsole:
-    """`web.console.Console` over a `DeskWorld`; airing records come from its memory, or from a database."""
+    """`web.parts.Console` over a `DeskWorld`; airing records come from its memory, or from a database."""
 
     def __init__(self, world: DeskWorld, database: SqlDatabase | None = None) -> None:
         self.world = world
@@ -38,8 +53,8 @@ class WorldConsole:
     def status(self) -> StatusView:
         return self.world.desk.status(self.world.now)
 
-    async def ask(self, request: Request) -> Answer:
-        return self.world.ask(request)
+    async def ask(self, request: Request, *, by: Actor) -> Answer:
+        return self.world.ask(request, by=by)
 
     async def airings(self, question: AiringQuestion) -> list[AiringRow]:
         if self._database is not None:
@@ -48,19 +63,64 @@ class WorldConsole:
         reports = [each for each in stored if isinstance(each.record, AiringRecord)]
         rows = [AiringRow(row=len(reports) - index, report=each) for index, each in enumerate(reports)]
         wanted = [row for row in rows if question.node in {None, row.report.node}]
+        wanted = [row for row in wanted if question.nodes is None or row.report.node in question.nodes]
         return [row for row in wanted if question.before is None or row.row < question.before][: question.limit]
+
+
+class MovedClock:
+    """The present, moved on by hand."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        return clock() + self.ahead_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A console that is served, and what lies behind it."""
+
+    address: str
+    people: PeopleParts
+    world: DeskWorld
+    clock: MovedClock
+
+    @property
+    def acts(self) -> list[Act]:
+        """What the desk put on record."""
+        return self.world.memory.acts
+
+
+@asynccontextmanager
+async def served_place(
+    console: WorldConsole,
+    *,
+    host: str = "127.0.0.1",
+    origin: str = "",
+    cost: PasswordCost = CHEAP,
+    limits: SessionLimits = LIMITS,
+) -> AsyncIterator[Place]:
+    """The console while the block runs; browsers reach it as http://localhost, for passkeys know no addresses."""
+    port, now = free_port(), MovedClock()
+    listener = ConsoleListenerConfig(token_file="unused", host=host, port=port, origin=origin)
+    with tempfile.TemporaryDirectory() as folder:
+        database = await open_database(f"sqlite:///{Path(folder) / 'people.sqlite'}")
+        people = people_parts(
+            database, listener=listener, key=bytes(32), limits=limits, passwords=Passwords(cost), now=now
+        )
+        settings = ConsoleSettings(listener=listener, token=TOKEN, file_token=FILE_TOKEN, step_up_ms=600_000)
+        application = full_console(console, settings=settings, people=people)
+        runner = await open_listener(application, host=host, port=port, key="http.console")
+        try:
+            yield Place(address=f"http://localhost:{port}", people=people, world=console.world, clock=now)
+        finally:
+            await runner.cleanup()
+            await database.close()
 
 
 @asynccontextmanager
 async def served(console: WorldConsole, *, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """The console's address while the block runs."""
-    port = free_port()
-    listener = ConsoleListenerConfig(token_file="unused", host=host, port=port)
-    application = console_application(console, token=TOKEN, listener=listener)
-    add_api(application)
-    add_page(application)
-    runner = await open_listener(application, host=host, port=port, key="http.console")
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    async with served_place(console, host=host) as place:
+        yield place.address.replace("localhost", host)

@@ -23,7 +23,11 @@ function exchange(fresh) {
 
 async function refresh() {
   try {
-    const answer = await fetch("/now", { cache: "no-store", signal: AbortSignal.timeout(WAIT_MS_MAX) });
+    const answer = await fetch(now.dataset.from, { cache: "no-store", signal: AbortSignal.timeout(WAIT_MS_MAX) });
+    if (answer.redirected) {
+      window.location.reload(); // logged out meanwhile
+      return;
+    }
     if (!answer.ok) {
       throw new Error(String(answer.status));
     }

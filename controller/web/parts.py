@@ -1,0 +1,92 @@
+"""What the console's rooms share: the running controller, the people, and who is calling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import jinja2
+from aiohttp import web
+
+from controller.adapters.audit_recorder import AuditRecorder
+from controller.adapters.gate import Gate, Visit
+from controller.adapters.own_account import OwnAccount
+from controller.adapters.people_office import PeopleOffice
+from controller.adapters.people_store import PeopleStore
+from controller.audit import Actor
+from controller.config import ConsoleListenerConfig
+from controller.dispatch import Desk
+from controller.effects import Answer
+from controller.people import PersonView, Session
+from controller.ports import AiringQuestion, AiringRow
+from controller.requests import Request
+from controller.rights import Principal
+from controller.views import StatusView
+
+
+class Console(Protocol):
+    """What page and API need of the running controller."""
+
+    @property
+    def desk(self) -> Desk:
+        """The desk, to be looked at."""
+
+    def status(self) -> StatusView:
+        """Everything at one instant."""
+
+    async def ask(self, request: Request, *, by: Actor) -> Answer:
+        """Put a request before the desk; raises RequestError."""
+
+    async def airings(self, question: AiringQuestion) -> list[AiringRow]:
+        """Stored records; raises DatabaseError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Who calls, as far as it is known, and from where; `form_token` is what their forms must carry."""
+
+    principal: Principal
+    visit: Visit
+    form_token: str = ""
+    session: Session | None = None
+    view: PersonView | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit log says it."""
+        return Actor(who=self.principal.name, address=self.visit.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """What the console is told by the configuration."""
+
+    listener: ConsoleListenerConfig
+    file_token: Principal
+    token: str
+    step_up_ms: int
+
+
+CONSOLE: Final = web.AppKey("console", Console)
+SETTINGS: Final = web.AppKey("settings", ConsoleSettings)
+GATE: Final = web.AppKey("gate", Gate)
+ACCOUNT: Final = web.AppKey("account", OwnAccount)
+OFFICE: Final = web.AppKey("office", PeopleOffice)
+STORE: Final = web.AppKey("store", PeopleStore)
+RECORDER: Final = web.AppKey("recorder", AuditRecorder)
+ENVIRONMENT: Final = web.AppKey("environment", jinja2.Environment)
+VISITOR: Final = web.RequestKey("visitor", Visitor)
+
+
+def held(request: web.Request) -> tuple[Session, PersonView]:
+    """The session and its person, where the rules have let only a holder of one through."""
+    visitor = request[VISITOR]
+    if visitor.session is None or visitor.view is None:
+        raise AssertionError("a route of people was opened to somebody without a session")
+    return visitor.session, visitor.view
+
+
+async def form_of(request: web.Request) -> Mapping[str, str]:
+    """A form's plain fields."""
+    return {name: str(value) for name, value in (await request.post()).items()}
