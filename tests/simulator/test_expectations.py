@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from simulator.runner import Performance, perform
@@ -33,6 +35,7 @@ WRONG = """
 """
 
 
+@cache
 def played(expected: str, **agents: type[Echo]) -> Performance:
     return perform("expectations", parse_scenario(HEAD + expected, name="expectations.yaml"), seed=2, agents=agents)
 

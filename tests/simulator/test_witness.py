@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from simulator.runner import Performance, perform
@@ -22,6 +24,7 @@ steps:
 """
 
 
+@cache
 def played(battery_wh: int) -> Performance:
     return perform("troubles", parse_scenario(TEXT.format(battery_wh=battery_wh), name="troubles.yaml"), seed=1)
 
