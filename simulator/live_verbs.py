@@ -21,6 +21,8 @@ SECONDS_MIN: Final = 1.0
 LOAD_NODES_DEFAULT: Final = 200
 STATUS_EVERY_S_DEFAULT: Final = 30.0
 """As a node's `telemetry.idle_interval_s`."""
+TIME_EVERY_S_DEFAULT: Final = 30.0
+"""A crystal that is 20 ppm off moves 0.6 ms in it."""
 
 Commands = Any
 """What `argparse` gives for adding verbs; its class is private."""
@@ -67,8 +69,8 @@ def number_between(low: float, high: float, kind: type[int | float] = int) -> Ca
 def _add_load(commands: Commands) -> None:
     load = commands.add_parser(
         "load",
-        help="thousands of light nodes on a real broker: stream, status, orders, restart",
-        description="TLS connections with a certificate each; what arrives is counted, nothing is decoded. Starts its "
+        help="thousands of light nodes on a real broker: stream, status, time, orders, restart",
+        description="TLS connections with a certificate each; what arrives is counted, no sound is decoded. Starts its "
         "own broker and controller on this machine (--own, the default), or uses those that run here "
         "(--controller CONFIG). Other machines are refused.",
     )
@@ -91,6 +93,14 @@ def _add_load(commands: Commands) -> None:
         const=STATUS_EVERY_S_DEFAULT,
         metavar="S",
         help="every node says how it is each S seconds (30)",
+    )
+    load.add_argument(
+        "--time",
+        nargs="?",
+        type=number_between(1, 600, float),
+        const=TIME_EVERY_S_DEFAULT,
+        metavar="S",
+        help="every node asks for the time each S seconds (30) and verifies the answer",
     )
     load.add_argument(
         "--orders", type=number_between(0, 20), default=0, metavar="N", help="press N emergencies, count receptions"
@@ -129,6 +139,7 @@ def _load(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         has_stream=options.stream,
         status_every_s=options.status,
+        time_every_s=options.time,
         orders=options.orders,
         has_restart=options.restart,
         processes=options.processes,

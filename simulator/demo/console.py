@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 ANSWER_S_MAX: Final = 5.0
-ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Ten thousand nodes with all that is known of them are 5 MiB."""
 AIRINGS_MAX: Final = 500
 """As many records as the API gives at once."""
 

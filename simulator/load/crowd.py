@@ -1,9 +1,9 @@
 """A crowd of light nodes: TLS connections on one epoll, counting what comes.
 
 Each node makes a real TLS 1.3 handshake with a client certificate and a real MQTT 5 session, and reads every byte
-that the broker sends it. It decodes no audio and verifies no signature: what is measured is the broker and whoever
-publishes. First connections are opened at a bounded rate, as a fleet's in its herd window; lost ones come back by
-the rule of every node.
+that the broker sends it. It decodes no audio and verifies no signature but the time's: what is measured is the broker
+and whoever publishes. First connections are opened at a bounded rate, as a fleet's in its herd window; lost ones come
+back by the rule of every node.
 
 Speed is a duty of `_read`: it is run for each message, and has some 15 us for it. One read for each readiness: epoll
 tells again what is left, and a TLS record (16 KiB at most) never stays behind in the library.
@@ -25,11 +25,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.load import mqtt_bytes
+from simulator.load.identities import client_context
 from simulator.load.light_node import LightEvent, LightNode, LightSettings, LightState
 from simulator.load.mqtt_bytes import Packet, PacketType
 from simulator.load.tally import Order, Tally, margin_key
+from simulator.load.time_exchange import KEYSET, TimeExchange
 
 READ_BYTES: Final = 32 * 1024
 PING_EVERY_S: Final = 25.0
@@ -45,6 +48,7 @@ _AUDIO_TOPIC_BYTES: Final = len("loaxa/1/stream/0123456789abcdef/opus")
 _PLAIN_PUBLISH: Final = 0x30
 _VARIABLE_BIT: Final = 0x80
 _EMERGENCY: Final = "/emergency"
+_TIME: Final = "/time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class CrowdSettings:
     ca_path: str
     nodes: Sequence[LightSettings]
     audio_topics: tuple[str, ...] = ()
+    root_keys_path: str = ""
+    """The pinned root, for the answers of the time service; without it none is believed."""
     connections_per_s: float = 300.0
     herd_window_s: float = 5.0
 
@@ -76,6 +82,8 @@ class Crowd:
         self._timers: list[tuple[float, int, Callable[[LightNode], None], LightNode]] = []
         self._order = itertools.count()
         self._lost_before: set[str] = set()
+        self._time = TimeExchange(settings.root_keys_path)
+        self._time_round = 0
         now_s = time.monotonic()
         for index, node in enumerate(self._nodes):
             self._at(now_s + index / settings.connections_per_s, self._open, node)
@@ -108,6 +116,17 @@ class Crowd:
         for node in self._nodes:
             if node.state is LightState.READY:
                 self._send(node, request)
+
+    def ask_time(self, every_s: float | None) -> None:
+        """Have each node ask for the time at this interval, counted anew; None ends it."""
+        self._time_round += 1
+        if every_s is None:
+            return
+        self._time.begin()
+        self.counts.time = self._time.tally
+        begin_s, this = time.monotonic(), self._time_round
+        for node in self._nodes:
+            self._at(begin_s + random.random() * every_s, lambda due: self._ask_time(due, this, every_s), node)
 
     def take_orders(self) -> dict[int, Order]:
         """The orders received since the last call."""
@@ -153,14 +172,6 @@ class Crowd:
             return
         self._at(time.monotonic() + ATTEMPT_S_MAX, lambda late: self._give_up(late, attempt), node)
 
-    def _context(self, node: LightNode) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_verify_locations(self.settings.ca_path)
-        identity = node.settings.identity
-        context.load_cert_chain(identity.certificate_path, identity.key_path or None)
-        return context
-
     def _give_up(self, node: LightNode, attempt: int) -> None:
         if node.attempt == attempt and node.state not in {LightState.READY, LightState.WAITING}:
             self._lose(node, f"not taken in within {ATTEMPT_S_MAX:.0f} s ({node.state})")
@@ -187,7 +198,8 @@ class Crowd:
         if error:
             raise OSError(error, f"cannot connect: {errno.errorcode.get(error, error)}")
         node.plain = None
-        node.stream = self._context(node).wrap_socket(plain, server_hostname="localhost", do_handshake_on_connect=False)
+        context = client_context(node.settings.identity, self.settings.ca_path)
+        node.stream = context.wrap_socket(plain, server_hostname="localhost", do_handshake_on_connect=False)
         node.move(LightEvent.REACHED)
         self._poll.modify(node.descriptor, select.EPOLLIN)
 
@@ -258,21 +270,25 @@ class Crowd:
     def _published(self, node: LightNode, packet: Packet, answers: list[bytes]) -> None:
         self.counts.messages += 1
         self.counts.message_bytes += len(packet.body)
-        topic, payload = packet.topic, packet.payload()
+        at, payload = packet.topic, packet.payload()
         if packet.packet_id is not None:
             answers.append(mqtt_bytes.acknowledge(packet.packet_id))
-        if len(topic) == _AUDIO_TOPIC_BYTES and len(payload) > _AUDIO.size:
+        if len(at) == _AUDIO_TOPIC_BYTES and len(payload) > _AUDIO.size:
             self._count_audio(node, payload, 0)
-        elif topic.endswith(_EMERGENCY):
-            self._ordered(node, topic, bytes(payload))
+        elif at.endswith(_TIME):
+            self._time.answered(node.name, at, bytes(payload))
+        elif at == KEYSET:
+            self._time.trust(bytes(payload))
+        elif at.endswith(_EMERGENCY):
+            self._ordered(node, at, bytes(payload))
         payload.release()
 
-    def _ordered(self, node: LightNode, topic: str, payload: bytes) -> None:
+    def _ordered(self, node: LightNode, at: str, payload: bytes) -> None:
         key = hash(payload)
         if key in node.orders:
             return
         node.orders.add(key)
-        order = self.counts.orders.setdefault(key, Order(topic=topic, payload=payload))
+        order = self.counts.orders.setdefault(key, Order(topic=at, payload=payload))
         order.arrivals_ns.append(time.time_ns())
 
     def _subscribed(self, node: LightNode) -> None:
@@ -297,6 +313,13 @@ class Crowd:
             self._send(node, node.status(time.time_ns() // NS_PER_MS))
             self.counts.statuses += 1
             self._at(time.monotonic() + every_s, lambda due: self._tell(due, attempt, every_s), node)
+
+    def _ask_time(self, node: LightNode, this: int, every_s: float) -> None:
+        if self._time_round == this:
+            if node.state is LightState.READY:
+                asked = topic(TopicName.TIME_REQUEST, node=node.name)
+                self._send(node, mqtt_bytes.publish(asked, self._time.ask(node.name)))
+            self._at(time.monotonic() + every_s, lambda due: self._ask_time(due, this, every_s), node)
 
     def _ping(self, node: LightNode, attempt: int) -> None:
         if node.attempt == attempt and node.state is LightState.READY:

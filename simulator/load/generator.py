@@ -77,6 +77,10 @@ class Generator:
         """Have everybody subscribe to streams."""
         self._ask("listen", tuple(audio_topics))
 
+    def ask_time(self, every_s: float | None) -> None:
+        """Have every node ask for the time at this interval, counted anew; None ends it."""
+        self._ask("ask_time", every_s)
+
     def forget_audio(self) -> None:
         """Begin to count audio anew."""
         self._ask("forget_audio")
@@ -148,6 +152,8 @@ def _do(crowd: Crowd, what: str, arguments: list[Any]) -> object:
             return crowd.counts
         case "listen":
             crowd.listen(*arguments)
+        case "ask_time":
+            crowd.ask_time(*arguments)
         case "forget_audio":
             crowd.forget_audio()
         case "take_orders":

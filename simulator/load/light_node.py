@@ -1,8 +1,8 @@
 """A light node: the life of one connection as a table, and what it says of itself.
 
 It is to the broker and the controller what a node is: its own certificate, a will, a birth, the subscriptions of its
-place, a status at its interval, reconnects in the herd window. It is no node otherwise: it verifies nothing, decodes
-nothing, answers no order. When it does what is the crowd's business (`crowd`).
+place, a status at its interval, reconnects in the herd window. It is no node otherwise: it verifies nothing but the
+time (`time_exchange`), decodes nothing, answers no order. When it does what is the crowd's business (`crowd`).
 """
 
 from __future__ import annotations
@@ -150,9 +150,10 @@ class LightNode:
         return json_encode(NodeState(node=self.name, state=readiness, session_epoch=session_epoch, version=VERSION))
 
     def _document_topics(self) -> list[str]:
-        """What a node that is assigned to its place subscribes to (`edge.subscriptions`)."""
+        """What a node that is assigned to its place subscribes to (`edge.subscriptions`), and the time."""
         topics = [topic(TopicName.KEYSET)]
-        topics += [topic(name, node=self.name) for name in (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT)]
+        own = (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.TIME_REPLY)
+        topics += [topic(name, node=self.name) for name in own]
         for area in self.settings.areas:
             topics += [topic(name, area=area) for name in (TopicName.PLAN, TopicName.EMERGENCY)]
             topics.append(topic(TopicName.STREAM, area=area, stream="+"))

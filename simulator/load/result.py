@@ -26,6 +26,24 @@ class StreamFound(msgspec.Struct, frozen=True, kw_only=True):
     """Least time between an arrival and its play time; negative was too late to sound."""
 
 
+class TimeFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Exchanges of time: each question ended as answered, refused or lost."""
+
+    every_s: float
+    asked: int
+    answered: int
+    refused: dict[str, int]
+    lost: int
+    beyond_bound: int
+    """Answers that were wrong by more than half their round trip."""
+    error_ms_p50: float | None
+    error_ms_p99: float | None
+    error_ms_max: float | None
+    round_trip_ms_p50: float | None
+    round_trip_ms_p99: float | None
+    round_trip_ms_max: float | None
+
+
 class OrdersFound(msgspec.Struct, frozen=True, kw_only=True):
     """From the press of an emergency to its reception, over all nodes and presses."""
 
@@ -59,6 +77,9 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     first_failure: str
     statuses_per_s: float | None = None
     known_to_controller: int | None = None
+    known_s: float | None = None
+    """From when the last node was ready until the controller's view held all of them as ready."""
+    time: TimeFound | None = None
     stream: StreamFound | None = None
     orders: OrdersFound | None = None
     restart: RestartFound | None = None
@@ -84,9 +105,12 @@ def table_of(result: LoadResult) -> Table:
 def _rows(result: LoadResult) -> Sequence[tuple[str, str]]:
     rows = [("connected", f"{result.ready} in {result.connect_s:.1f} s"), ("lost meanwhile", str(result.lost))]
     if result.known_to_controller is not None:
-        rows.append(("ready in the controller's view", str(result.known_to_controller)))
+        took = "" if result.known_s is None else f", {result.known_s:.1f} s after the last had connected"
+        rows.append(("ready in the controller's view", f"{result.known_to_controller}{took}"))
     if result.statuses_per_s is not None:
         rows.append(("statuses a second", f"{result.statuses_per_s:.0f}"))
+    if (exchanged := result.time) is not None:
+        rows += _time_rows(exchanged)
     if (stream := result.stream) is not None:
         rows += [
             (f"stream: received in {stream.seconds:.0f} s", f"{stream.received} of {stream.expected}"),
@@ -117,5 +141,17 @@ def _rows(result: LoadResult) -> Sequence[tuple[str, str]]:
     return rows
 
 
-def _slashed(*values: float | None) -> str:
-    return " / ".join("-" if value is None else f"{value:.0f}" for value in values)
+def _time_rows(found: TimeFound) -> Sequence[tuple[str, str]]:
+    refused = ", ".join(f"{reason} {count}" for reason, count in found.refused.items())
+    errors = (found.error_ms_p50, found.error_ms_p99, found.error_ms_max)
+    round_trips = (found.round_trip_ms_p50, found.round_trip_ms_p99, found.round_trip_ms_max)
+    return [
+        (f"time, each {found.every_s:g} s: answered and verified", f"{found.answered} of {found.asked}"),
+        ("time: refused / lost / wrong beyond their bound", f"{refused or 0} / {found.lost} / {found.beyond_bound}"),
+        ("time: offset error, p50 / p99 / max ms", _slashed(*errors, digits=2)),
+        ("time: round trip, p50 / p99 / max ms", _slashed(*round_trips, digits=2)),
+    ]
+
+
+def _slashed(*values: float | None, digits: int = 0) -> str:
+    return " / ".join("-" if value is None else f"{value:.{digits}f}" for value in values)

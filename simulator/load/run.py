@@ -8,7 +8,6 @@ contains whatever stands between the controller's encoder and a node, the genera
 from __future__ import annotations
 
 import contextlib
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +27,10 @@ from simulator.demo.processes import Children
 from simulator.demo.station import Station
 from simulator.load.crowd import CrowdSettings
 from simulator.load.generator import Generator
-from simulator.load.result import LoadResult, OrdersFound, RestartFound, StreamFound
+from simulator.load.result import LoadResult, OrdersFound, RestartFound, StreamFound, TimeFound
 from simulator.load.tally import Order, Tally, late_ms, margins_between
-from simulator.load.target import Target, TargetError, own_target, running_target
+from simulator.load.target import Target, TargetError, allow_descriptors, own_target, running_target
+from simulator.load.time_exchange import quantile_ms
 from simulator.load.usage import CpuWatch, Usage
 
 NODES_MAX: Final = 12_000
@@ -39,12 +39,15 @@ ORDERS_MAX: Final = 20
 CONNECT_S_SPARE: Final = 60.0
 """Beyond what the pace of connecting takes."""
 BACK_S_MAX: Final = 90.0
+KNOWN_S_MAX: Final = 60.0
+"""A status tells the controller of a node at the latest, and comes each 30 s."""
+KNOWN_LOOK_S: Final = 1.0
+"""The view of ten thousand nodes costs the controller a part of a second."""
 SETTLE_S: Final = 3.0
 DRAIN_S: Final = 3.0
-"""Longer than the expiry of a message (2 s)."""
+"""Longer than the expiry of a message (2 s), and than an answer is on its way."""
 ORDER_S_MAX: Final = 8.0
 BETWEEN_ORDERS_S: Final = 2.0
-_DESCRIPTORS_SPARE: Final = 200
 _POLL_S: Final = 0.25
 
 Say = Callable[[str], None]
@@ -58,6 +61,8 @@ class LoadOptions:
     seconds: float = 20.0
     has_stream: bool = False
     status_every_s: float | None = None
+    time_every_s: float | None = None
+    """How often each node asks for the time, in the same phase as the status."""
     orders: int = 0
     has_restart: bool = False
     processes: int | None = None
@@ -68,7 +73,7 @@ class LoadOptions:
 
 def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
     """Start broker, controller and station, and make the load; nothing is left running."""
-    _allow_descriptors(options.nodes)
+    allow_descriptors(options.nodes)
     with tempfile.TemporaryDirectory(prefix="loaxa-load-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with contextlib.ExitStack() as stack:
@@ -87,7 +92,7 @@ def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
 
 def run_against(options: LoadOptions, configuration: Path, *, say: Say) -> LoadResult:
     """Make the load on the broker and controller that run on this machine with a configuration."""
-    _allow_descriptors(options.nodes)
+    allow_descriptors(options.nodes)
     if options.has_restart:
         raise TargetError("--restart ends the broker, and is only for one that the run has started itself (--own)")
     with tempfile.TemporaryDirectory(prefix="loaxa-load-") as folder:
@@ -113,12 +118,15 @@ class _Run:
             port=target.broker_port,
             ca_path=str(target.ca_path),
             nodes=target.nodes,
+            root_keys_path=str(target.root_keys_path),
             connections_per_s=options.connections_per_s,
             herd_window_s=options.herd_window_s or target.herd_window_s,
         )
         with Generator(settings, processes=options.processes) as crowd:
             connect_s = self._connect(crowd)
-            statuses_per_s, known = self._idle(crowd) if options.status_every_s is not None else (None, None)
+            known, known_s = self._await_known()
+            is_idle = options.status_every_s is not None or options.time_every_s is not None
+            statuses_per_s, exchanged = self._idle(crowd) if is_idle else (None, None)
             relay = self._start_stream(crowd) if options.has_stream else None
             try:
                 stream = self._listen(crowd) if relay else None
@@ -138,6 +146,8 @@ class _Run:
                 first_failure=at_end.first_failure,
                 statuses_per_s=statuses_per_s,
                 known_to_controller=known,
+                known_s=known_s,
+                time=exchanged,
                 stream=stream,
                 orders=orders,
                 restart=restart,
@@ -178,16 +188,51 @@ class _Run:
             time.sleep(_POLL_S)
         return True
 
-    def _idle(self, crowd: Generator) -> tuple[float, int | None]:
-        """Connected, with status and nothing else."""
-        before, since_s = crowd.look().statuses, time.monotonic()
-        with self._measured("status", crowd):
-            time.sleep(self._options.seconds)
-            told = crowd.look().statuses - before
+    def _await_known(self) -> tuple[int | None, float | None]:
+        """How many are ready in the controller's view, and how soon after the last had connected all of them were."""
+        names, begin_s = {node.identity.name for node in self._target.nodes}, time.monotonic()
         known: int | None = None
-        with contextlib.suppress(ConsoleError):
-            known = sum(node.get("state") == "ready" for node in self._target.console.nodes())
-        return round(told / (time.monotonic() - since_s), 1), known
+        while time.monotonic() - begin_s < KNOWN_S_MAX:
+            with contextlib.suppress(ConsoleError):
+                seen = self._target.console.nodes()
+                known = sum(node.get("state") == "ready" and node.get("id") in names for node in seen)
+            took_s = time.monotonic() - begin_s
+            if known == len(names):
+                self._say(f"the controller knows of all of them {took_s:.1f} s after the last had connected")
+                return known, round(took_s, 1)
+            time.sleep(KNOWN_LOOK_S)
+        return known, None
+
+    def _idle(self, crowd: Generator) -> tuple[float | None, TimeFound | None]:
+        """Connected, with status and the time and nothing else."""
+        options = self._options
+        if options.time_every_s is not None:
+            crowd.ask_time(options.time_every_s)
+        before, since_s = crowd.look().statuses, time.monotonic()
+        with self._measured("status and time" if options.time_every_s is not None else "status", crowd):
+            time.sleep(options.seconds)
+            told = crowd.look().statuses - before
+        statuses_per_s = round(told / (time.monotonic() - since_s), 1) if options.status_every_s is not None else None
+        return statuses_per_s, None if options.time_every_s is None else self._exchanged(crowd, options.time_every_s)
+
+    def _exchanged(self, crowd: Generator, every_s: float) -> TimeFound:
+        crowd.ask_time(None)
+        time.sleep(DRAIN_S)
+        found = crowd.collect().time
+        return TimeFound(
+            every_s=every_s,
+            asked=found.asked,
+            answered=found.answered,
+            refused=dict(found.refused),
+            lost=found.lost + found.under_way,
+            beyond_bound=found.beyond_bound,
+            error_ms_p50=quantile_ms(found.errors, 0.5),
+            error_ms_p99=quantile_ms(found.errors, 0.99),
+            error_ms_max=quantile_ms(found.errors, 1.0),
+            round_trip_ms_p50=quantile_ms(found.round_trips, 0.5),
+            round_trip_ms_p99=quantile_ms(found.round_trips, 0.99),
+            round_trip_ms_max=quantile_ms(found.round_trips, 1.0),
+        )
 
     def _start_stream(self, crowd: Generator) -> str:
         target = self._target
@@ -312,13 +357,3 @@ def _emergency_of(order: Order) -> str | None:
 def _quantile(values: list[float], share: float) -> float | None:
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
-
-
-def _allow_descriptors(nodes: int) -> None:
-    """As many open files as the broker needs, which inherits the bound; raises TargetError."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = nodes + _DESCRIPTORS_SPARE
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise TargetError(f"{nodes} connections need {wanted} open files, this machine allows {hard} (ulimit -Hn)")
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

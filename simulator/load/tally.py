@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from simulator.load.time_exchange import TimeTally
+
 MARGIN_MS_MAX: Final = 32_000
 """Margins beyond this either way are counted at the bound: a stream is given up long before."""
 _MARGIN_SPAN: Final = 65_536
@@ -52,6 +54,8 @@ class Tally:
     orders: dict[int, Order] = field(default_factory=dict)
     returned_at_s: list[float] = field(default_factory=list)
     """When each node was ready again after a loss (Unix time)."""
+    time: TimeTally = field(default_factory=TimeTally)
+    """The exchanges of time since asking began."""
 
     def add(self, other: Tally) -> None:
         """Add another crowd's counts."""
@@ -64,6 +68,7 @@ class Tally:
         self.audio.update(other.audio)
         self.margins.update(other.margins)
         self.returned_at_s += other.returned_at_s
+        self.time.add(other.time)
         for order in other.orders.values():
             key = hash(order.payload)
             known = self.orders.setdefault(key, Order(topic=order.topic, payload=order.payload))

@@ -8,10 +8,12 @@ A load generator aimed at another machine is an attack on it, so every address m
 from __future__ import annotations
 
 import ipaddress
+import resource
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from controller.adapters.config_file import read_config
 from controller.adapters.development_pki import make_development_pki
@@ -21,6 +23,8 @@ from simulator.bench_site import CLIP, CONTROLLER, FEED, LOOPBACK, BenchSite, Si
 from simulator.demo.console import Console
 from simulator.load.identities import load_authority, make_identities, new_report_key_hex
 from simulator.load.light_node import LightSettings
+
+_DESCRIPTORS_SPARE: Final = 200
 
 
 class TargetError(Exception):
@@ -34,6 +38,7 @@ class Target:
     broker_host: str
     broker_port: int
     ca_path: Path
+    root_keys_path: Path
     nodes: Sequence[LightSettings]
     console: Console
     area: str
@@ -83,6 +88,7 @@ def own_target(folder: Path, *, count: int, feed_url: str | None, status_every_s
         broker_host=LOOPBACK,
         broker_port=site.broker.port,
         ca_path=folder / "pki" / "ca.pem",
+        root_keys_path=folder / "pki" / "root_keys.json",
         nodes=nodes,
         console=site.console,
         area=site.area,
@@ -107,6 +113,7 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
         broker_host=require_loopback(config.broker.host),
         broker_port=config.broker.port if config.broker.server is None else config.broker.server.nodes.port,
         ca_path=ca_path,
+        root_keys_path=Path(config.trust.root_keys),
         nodes=[
             LightSettings(identity=each, areas=tree.chain(node.area), status_every_s=status_every_s)
             for each, node in zip(identities, wanted, strict=True)
@@ -116,3 +123,13 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
         feed=config.feeds[0].id if config.feeds else None,
         clip=next((clip.id for clip in config.clips if clip.reality == "real"), None),
     )
+
+
+def allow_descriptors(nodes: int) -> None:
+    """As many open files as the broker needs, which inherits the bound; raises TargetError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = nodes + _DESCRIPTORS_SPARE
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise TargetError(f"{nodes} connections need {wanted} open files, this machine allows {hard} (ulimit -Hn)")
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

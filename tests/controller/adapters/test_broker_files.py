@@ -38,7 +38,7 @@ def written(path: Path, plain: dict[str, Any]) -> Path:
 def test_write_then_check_then_a_change_by_hand(
     tmp_path: Path, pki: DevelopmentKeys, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broker = {"server": server_section(tmp_path / "made", pki)}
+    broker = {"port": 8884, "server": server_section(tmp_path / "made", pki)}
     config = str(written(tmp_path / "controller.yaml", plain_config(pki, broker=broker)))
     assert main(["broker", "check", config]) == 1
     assert main(["broker", "write", config]) == 0

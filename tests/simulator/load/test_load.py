@@ -20,10 +20,19 @@ from simulator.load.run import LoadOptions, run_own
 from simulator.load.target import TargetError, require_loopback
 
 
-def test_fifty_nodes_say_how_they_are_and_receive_an_order() -> None:
-    result = run_own(LoadOptions(nodes=50, seconds=2, status_every_s=1, orders=1), say=lambda _: None)
+def test_fifty_nodes_say_how_they_are_learn_the_time_and_receive_an_order() -> None:
+    result = run_own(LoadOptions(nodes=50, seconds=2, status_every_s=1, time_every_s=2, orders=1), say=lambda _: None)
     assert result.ok, result
     assert (result.ready, result.lost, result.known_to_controller) == (50, 0, 50)
+    assert result.known_s is not None
+    assert result.known_s < 10
+    assert set(result.usage) == {"connecting", "status and time", "orders"}
+    assert all(set(programs) == {"broker", "controller", "generator"} for programs in result.usage.values())
+    assert result.time is not None
+    assert (result.time.refused, result.time.lost, result.time.beyond_bound) == ({}, 0, 0)
+    assert result.time.asked == result.time.answered >= 40
+    assert result.time.error_ms_p50 is not None
+    assert result.time.error_ms_p50 < 50
     assert result.statuses_per_s is not None
     assert 25 < result.statuses_per_s < 75
     assert result.orders is not None
