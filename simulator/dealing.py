@@ -19,8 +19,8 @@ FLOOR_PER_THOUSAND: Final = 3
 """Of a thousand runs each scenario has so many whatever it costs: an hour of chance is not one history."""
 CHEAPEST_MS: Final = 100
 """What costs less is no better for it."""
-UNDRAWN_SHARE: Final = Fraction(1, 4)
-"""Without drawn faults a seed varies networks, clocks and crystals only: less to find, seed by seed."""
+FAULTS_COUNTED_MAX: Final = 8
+"""Each fault that a seed may draw is one more thing to find; of more than these one hides the other."""
 _SILENT_MS: Final = 1
 _FULL_MS: Final = 40
 """A minute of one pole, where a scenario says nothing of its cost: as the library's were measured."""
@@ -34,9 +34,9 @@ def cost_ms(scenario: Scenario) -> int:
     return max(1, int(scenario.minutes * len(scenario.config.nodes) * each_ms))
 
 
-def draws(scenario: Scenario) -> bool:
-    """Whether a seed draws faults, too."""
-    return scenario.faults is not None
+def weight(scenario: Scenario) -> int:
+    """What a seed varies: without drawn faults networks, clocks and crystals only, else each fault besides."""
+    return 1 if scenario.faults is None else 1 + min(scenario.faults.count_max, FAULTS_COUNTED_MAX)
 
 
 def deal(scenarios: Mapping[str, Scenario], runs: int) -> dict[str, int]:
@@ -47,7 +47,7 @@ def deal(scenarios: Mapping[str, Scenario], runs: int) -> dict[str, int]:
     if left <= 0:
         return counts
     shares = {
-        name: (1 if draws(scenario) else UNDRAWN_SHARE) / Fraction(max(CHEAPEST_MS, cost_ms(scenario)))
+        name: Fraction(weight(scenario), max(CHEAPEST_MS, cost_ms(scenario)))
         for name, scenario in scenarios.items()
     }
     whole = sum(shares.values())

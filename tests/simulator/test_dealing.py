@@ -9,7 +9,7 @@ from simulator.dealing import cost_ms, deal, in_turn
 from simulator.scenario import Scenario, parse_scenario
 
 USUAL = "title: T\ntitle_vi: T\nstart: 2026-03-04 05:00\nminutes: 10\ncommune: {poles: 4}\n"
-DRAWN = "faults: {count_max: 1, minutes: 5, kinds: [node_restart]}\n"
+DRAWN = "faults: {count_max: 3, minutes: 5, kinds: [node_restart]}\n"
 
 
 def scenario(text: str = "") -> Scenario:
