@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from protocol.adapters.mqtt_settings import IN_FLIGHT_MAX, MqttSettings, Will
+from protocol.clock_sync import TimeReply, TimeRequest
 from protocol.errors import RefusalReason
 from protocol.keyring import CLOCK_TOLERANCE_MS
 from protocol.messages import DOCUMENT_BYTES_MAX, AnyDocument, ControllerState, Document, NodeState, Report
@@ -61,7 +62,7 @@ def test_the_documents_have_the_fields_that_are_told() -> None:
     documented = {ticked(row[0])[0]: ticked(row[3]) for row in table("Messages") if ticked(row[0])}
     real = {
         str(kind.__struct_config__.tag): [name for name in kind.__struct_fields__ if name not in header]
-        for kind in (*get_args(AnyDocument), Report)
+        for kind in (*get_args(AnyDocument), Report, TimeReply)
     }
     assert not differences(documented, real)
 
@@ -70,6 +71,7 @@ def test_the_status_messages_have_the_fields_that_are_told() -> None:
     documented = {row[0]: ticked(row[3]) for row in table("Messages")}
     assert documented["node state"] == list(NodeState.__struct_fields__)
     assert documented["controller state"] == list(ControllerState.__struct_fields__)
+    assert documented["time request"] == list(TimeRequest.__struct_fields__)
 
 
 def test_every_message_travels_on_a_topic_of_the_table() -> None:
