@@ -45,6 +45,11 @@ class RememberingOpener(Opener):
         self._envelope = lru_cache(maxsize=MESSAGES_REMEMBERED)(self._open_envelope)
         self._document = lru_cache(maxsize=MESSAGES_REMEMBERED)(super().document)
 
+    @property
+    def signatures(self) -> int:
+        """How many are remembered, for whoever watches that nothing grows."""
+        return len(self._good)
+
     def sign(self, private_key: Ed25519PrivateKey) -> Sign:
         """The act of signing with a key of this province; what it signs is known to be good."""
         return partial(self._sign, private_key.sign, private_key.public_key().public_bytes_raw())
