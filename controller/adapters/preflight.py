@@ -15,9 +15,11 @@ import av.error
 
 from controller.adapters.signing import load_authority
 from controller.config import Config
-from controller.errors import ConfigError
+from controller.errors import ConfigError, SigningError
 from controller.site import site_of
-from controller.web.listeners import mutual_tls
+from controller.time_service import time_signer
+from controller.web.listeners import console_tls, mutual_tls
+from protocol.adapters.system_clock import read_now
 
 
 def faults_found(config: Config) -> Iterator[str]:
@@ -30,11 +32,25 @@ def faults_found(config: Config) -> Iterator[str]:
         mutual_tls(config.http.nodes, config.trust)
     except ConfigError as error:
         yield str(error)
+    try:
+        console_tls(config.http.console)
+    except ConfigError as error:
+        yield str(error)
     yield from _client_certificate(config)
     for path in site_of(config).media_paths:
         fault = _sound_fault(Path(path))
         if fault:
             yield f"{path}: {fault}"
+
+
+def warnings_found(config: Config) -> Iterator[str]:
+    """One sentence for each thing that will not be done while all else is; of a configuration without faults."""
+    if config.time_service.enabled:
+        authority = load_authority(config.trust)
+        try:
+            time_signer(authority.signers, authority.scopes, read_now().shared_ms)
+        except SigningError as error:
+            yield str(error)
 
 
 def _client_certificate(config: Config) -> Iterator[str]:
