@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from controller.adapters.preflight import faults_found  # noqa: PLC0415 - as in `_run`
+    from controller.adapters.preflight import faults_found, warnings_found  # noqa: PLC0415 - as in `_run`
 
     config = read_config(options.config)
     faults = list(faults_found(config))
@@ -74,6 +74,8 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{options.config}: {fault}", file=sys.stderr)
     if faults:
         return WRONG
+    for warning in warnings_found(config):
+        print(f"{options.config}: warning: {warning}", file=sys.stderr)
     print(
         f"{options.config}: good. {len(config.areas)} areas, {len(config.nodes)} nodes, {len(config.feeds)} feeds, "
         f"{len(config.clips)} clips, {len(config.programmes)} programmes"
