@@ -7,8 +7,10 @@ when each of its files is prepared or refused, so that its items do not move whi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from controller.areas import Area, AreaTree
 from controller.config import (
@@ -86,6 +88,13 @@ def site_of(config: Config) -> Site:
         emergency=config.emergency,
         relay=config.relay,
     )
+
+
+def with_report_keys(site: Site, keys: Mapping[str, str]) -> Site:
+    """The site with other report keys for some of its nodes."""
+    known = {node: key for node, key in keys.items() if node in site.nodes}
+    changed = {node: msgspec.structs.replace(site.nodes[node], report_key=key) for node, key in known.items()}
+    return replace(site, nodes={**site.nodes, **changed}) if changed else site
 
 
 def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, feeds: Mapping[str, FeedConfig]) -> Programme:

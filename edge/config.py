@@ -98,10 +98,18 @@ class RecorderConfig(_Part, frozen=True, kw_only=True):
     bytes_a_day_max: Annotated[int, Meta(ge=64 * 1024, le=1024**3)] = 2 * 1024**2
 
 
-class EdgeConfig(_Part, frozen=True, kw_only=True):
-    """The whole file."""
+class EnrolmentConfig(_Part, frozen=True, kw_only=True):
+    """Where the technician's file lies, for a unit that enrols, and what tells this box from another."""
 
-    node: NodeId
+    file: FilePath | None = None
+    hardware: FilePath | None = None
+
+
+class EdgeConfig(_Part, frozen=True, kw_only=True):
+    """The whole file. An empty `node` comes from enrolment."""
+
+    node: NodeId = ""
+    enrolment: EnrolmentConfig = EnrolmentConfig()
     broker: BrokerConfig = BrokerConfig()
     media: MediaConfig = MediaConfig()
     trust: TrustConfig = TrustConfig()
@@ -137,6 +145,8 @@ def _problems(config: EdgeConfig) -> list[str]:
             f"media.url: {config.media.url!r} is not an address; write https://HOST:PORT (media need the node's "
             "certificate, so plain http is not possible)"
         )
+    if not config.node and config.enrolment.file is None:
+        problems.append("node: write the node's name, or enrolment.file: the unit then gets its name by enrolment")
     if 0 < config.recorder.bytes_max < RECORDER_BYTES_MIN:
         problems.append(
             f"recorder.bytes_max: {config.recorder.bytes_max} is too little for a recording to replay; write "
@@ -152,5 +162,8 @@ def _absolute(config: EdgeConfig, folder: Path) -> EdgeConfig:
         config,
         trust=TrustConfig(**trust),
         state_dir=str(folder / config.state_dir),
+        enrolment=EnrolmentConfig(
+            **{field: path and str(folder / path) for field, path in msgspec.structs.asdict(config.enrolment).items()}
+        ),
         amplifier=msgspec.structs.replace(config.amplifier, trace=None if trace is None else str(folder / trace)),
     )

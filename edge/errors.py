@@ -25,6 +25,10 @@ class ConfigurationError(EdgeError):
         self.problems: Final = tuple(problems)
 
 
+class EnrolmentError(EdgeError):
+    """The unit cannot be enrolled now; the text says why, for a technician."""
+
+
 class StoreError(EdgeError):
     """The node's database cannot be read or written."""
 

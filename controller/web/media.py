@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from controller.ports import MediaFiles
+from protocol.enrolment import REQUEST_BYTES_MAX
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 FILES: Final = web.AppKey("files", MediaFiles)
@@ -17,7 +18,7 @@ FILES: Final = web.AppKey("files", MediaFiles)
 
 def media_application(files: MediaFiles) -> web.Application:
     """The nodes' listener."""
-    application = web.Application(client_max_size=1024)
+    application = web.Application(client_max_size=REQUEST_BYTES_MAX)
     application[FILES] = files
     application.router.add_get("/media/sha256/{sha256}", _media)
     return application

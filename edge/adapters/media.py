@@ -57,6 +57,7 @@ class HttpsMediaStore:
 
     def __init__(self, settings: MediaSettings, *, post: Callable[[Event], None]) -> None:
         self._settings = settings
+        self._context = settings.context
         self._post = post
         self._requests: queue.Queue[FetchMedia | None] = queue.Queue(REQUESTS_MAX)
         self._is_closing = threading.Event()
@@ -64,6 +65,10 @@ class HttpsMediaStore:
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._work, name="media", daemon=True)
         self._thread.start()
+
+    def use_context(self, context: ssl.SSLContext) -> None:
+        """From the next connection on, show another certificate."""
+        self._context = context
 
     def path(self, sha256: str) -> Path:
         """Where a file of this hash stands when it is whole."""
@@ -143,7 +148,7 @@ class HttpsMediaStore:
     def _download(self, reference: MediaReference, part: PartFile) -> None:
         parts = urlsplit(self._settings.url)
         self._connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=SILENCE_S_MAX, context=self._settings.context
+            parts.hostname or "", parts.port, timeout=SILENCE_S_MAX, context=self._context
         )
         path = f"{parts.path.rstrip('/')}/media/sha256/{reference.sha256}"
         headers = {"Range": f"bytes={part.length}-"} if part.length else {}

@@ -19,8 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge.adapters.config_file import read_bounded, read_config
+from edge.adapters.hardware import read_hardware
+from edge.adapters.identity_files import FolderFiles, IdentityFiles
 from edge.config import EdgeConfig
 from edge.errors import ConfigurationError
+from edge.identity import identity_folder, with_identity
 from protocol.envelope import Signer, signer_from_private_key
 from protocol.errors import LocalProtocolError
 from protocol.keyring import RootKeys, parse_root_keys
@@ -51,7 +54,7 @@ class Prepared:
 
 def prepare(path: Path) -> Prepared:
     """Read a configuration and all that it names; raises ConfigurationError with every problem."""
-    config = read_config(path)
+    config = as_enrolled(read_config(path))
     findings = Findings()
     root = _root(config, findings)
     signer = _report_signer(config, findings)
@@ -60,6 +63,20 @@ def prepare(path: Path) -> Prepared:
     if findings.problems or root is None or signer is None or tls is None:
         raise ConfigurationError(str(path), findings.problems)
     return Prepared(config=config, root=root, report_signer=signer, tls=tls, warnings=tuple(findings.warnings))
+
+
+def as_enrolled(config: EdgeConfig) -> EdgeConfig:
+    """The configuration with what enrolment gave; raises ConfigurationError for a unit that is not enrolled yet."""
+    if config.enrolment.file is None:
+        return config
+    hardware = read_hardware(config.enrolment.hardware)
+    folder = identity_folder(config.state_dir, hardware)
+    boot = Path(config.enrolment.file)
+    identity = IdentityFiles(FolderFiles(folder), FolderFiles(boot.parent), boot.name).identity()
+    if identity is None:
+        what = "chưa đăng ký · this unit is not enrolled yet: loaxa-edge enrol CONFIG does it, and so does run"
+        raise ConfigurationError("enrolment", [what])
+    return with_identity(config, identity, folder)
 
 
 def _root(config: EdgeConfig, findings: Findings) -> RootKeys | None:

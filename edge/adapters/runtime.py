@@ -8,9 +8,9 @@ it otherwise, systemd runs `loaxa-edge silence`. A bug in the agent ends the pro
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from edge.adapters.config_file import read_config
+from edge.adapters.enrolment_run import NodeEnrolment
+from edge.adapters.enrolment_watch import enrol_first, keep_certificate
 from edge.adapters.executor import Executor, Ports
 from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
 from edge.adapters.gpio_lines import GpioAmplifier, pin_settings
@@ -33,7 +35,7 @@ from edge.agent import Agent, AgentSettings
 from edge.config import EdgeConfig
 from edge.effects import Effect, LogDecision, LogLevel
 from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
-from edge.gpio.amplifier import AmplifierSettings
+from edge.gpio.amplifier import AmplifierSettings, AmplifierState
 from edge.telemetry import TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings, Will
@@ -43,24 +45,45 @@ from protocol.messages import Readiness
 from protocol.topics import TopicName, topic
 
 NS_PER_MS: Final = 1_000_000
+NAMELESS: Final = "new"
+"""What a unit is called in its log before it has a name."""
+SILENCE_LOOK_S: Final = 1.0
+"""How often a node that holds a new certificate looks whether it is silent."""
+RENEWAL_WAITS_MS_MAX: Final = 6 * 3600 * 1000
+"""No programme lasts longer; a renewal comes 30 days before the end of the certificate."""
 
 
 def run(path: Path) -> None:
     """Run the node that a configuration describes until it is told to end; raises EdgeError."""
     config = read_config(path)
-    set_up_logging(node=config.node, level=config.log.level)
+    set_up_logging(node=config.node or NAMELESS, level=config.log.level)
     pin = GpioAmplifier(pin_settings(config.amplifier), read_now=read_now)
     try:
-        asyncio.run(_run(prepare(path), pin))
+        asyncio.run(_enrol_and_run(path, config, pin))
     finally:
         pin.close()
 
 
-async def _run(prepared: Prepared, pin: GpioAmplifier) -> None:
+async def _enrol_and_run(path: Path, config: EdgeConfig, pin: GpioAmplifier) -> None:
+    """A unit without an identity enrols first, and then goes on in the same process."""
+    enrolment: NodeEnrolment | None = None
+    if config.enrolment.file is not None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        enrolment = NodeEnrolment(config)
+        if not await enrol_first(enrolment, supervisor=SystemdNotifier(), stop=stop):
+            return
+    prepared = prepare(path)
+    set_up_logging(node=prepared.config.node, level=config.log.level)
+    await _run(prepared, pin, enrolment)
+
+
+async def _run(prepared: Prepared, pin: GpioAmplifier, enrolment: NodeEnrolment | None) -> None:
     log = LoggedDecisions()
     for warning in prepared.warnings:
         log.write(LogDecision(decision="warning", fields=(("about", warning),), level=LogLevel.WARNING))
-    process = _Process(prepared, pin, log)
+    process = _Process(prepared, pin, log, enrolment)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.ask_to_stop)
@@ -73,8 +96,11 @@ async def _run(prepared: Prepared, pin: GpioAmplifier) -> None:
 class _Process:
     """The ports of one running node."""
 
-    def __init__(self, prepared: Prepared, pin: GpioAmplifier, log: LoggedDecisions) -> None:
+    def __init__(
+        self, prepared: Prepared, pin: GpioAmplifier, log: LoggedDecisions, enrolment: NodeEnrolment | None
+    ) -> None:
         config = prepared.config
+        self._prepared, self._enrolment = prepared, enrolment
         folder = Path(config.state_dir)
         self._supervisor = SystemdNotifier()
         self._stop = asyncio.Event()
@@ -86,7 +112,7 @@ class _Process:
         workshop = NotingWorkshop(LibraryWorkshop(self._media.path), openings)
         workshop.new_decoder()
         settings = _agent_settings(prepared, session_epoch)
-        agent = Agent(
+        self._agent = agent = Agent(
             settings=settings,
             signer=prepared.report_signer,
             workshop=workshop,
@@ -117,20 +143,63 @@ class _Process:
         """Boot, connect, and work until told to stop; raises what a bug in the agent raised."""
         restored = self._store.load()
         self._post(Booted(restored=replace(restored, media=self._media.present())))
+        self._post_documents()
         self._link.start()
         gc.freeze()  # what was made at the start lives on: the collector need not walk it while sound is rendered
         self._supervisor.ready()
         watchdog = asyncio.create_task(self._give_signs_of_life())
+        renewal = asyncio.create_task(self._keep_certificate())
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait((stopped, self._driver.failure), return_when=asyncio.FIRST_COMPLETED)
-            if self._driver.failure.done():
-                self._driver.failure.result()
+            await asyncio.wait((stopped, renewal, self._driver.failure), return_when=asyncio.FIRST_COMPLETED)
+            for failed in (renewal, self._driver.failure):
+                if failed.done():
+                    failed.result()
         finally:
-            for task in (watchdog, stopped):
+            for task in (watchdog, renewal, stopped):
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(watchdog, stopped)
+            await asyncio.gather(watchdog, renewal, stopped, return_exceptions=True)
+
+    def _post_documents(self) -> None:
+        """What enrolment brought is judged as what the broker brings."""
+        documents = None if self._enrolment is None else self._enrolment.documents
+        if documents is None:
+            return
+        node = self._prepared.config.node
+        for name, payload in (
+            (topic(TopicName.KEYSET), documents.keyset),
+            (topic(TopicName.ASSIGNMENT, node=node), documents.assignment),
+        ):
+            if payload:
+                self._post(MessageReceived(topic=name, payload=payload))
+
+    async def _keep_certificate(self) -> None:
+        if self._enrolment is None:
+            await self._stop.wait()
+        else:
+            await keep_certificate(self._enrolment, on_renewed=self._use_certificate)
+
+    async def _use_certificate(self) -> None:
+        """Show the new certificate when nothing sounds, or at the latest shortly before the old one ends.
+
+        Another name, or another report key, is another node: the process ends, and is started anew as that.
+        """
+        identity = None if self._enrolment is None else self._enrolment.identity
+        if identity is None:
+            return
+        config = self._prepared.config
+        by_ms = read_now().shared_ms + RENEWAL_WAITS_MS_MAX
+        while self._agent.amplifier_state != AmplifierState.OFF.value and read_now().shared_ms < by_ms:  # noqa: ASYNC110 - no event says it
+            await asyncio.sleep(SILENCE_LOOK_S)
+        if identity.node != config.node:
+            self.ask_to_stop()
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(cafile=config.trust.ca)
+        context.load_cert_chain(config.trust.certificate, config.trust.private_key)
+        self._media.use_context(context)
+        self._link.use_certificate(config.trust.certificate, config.trust.private_key)
 
     def close(self) -> None:
         """Take everything down, each in bounded time; what was asked of the disk is done."""

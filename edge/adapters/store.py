@@ -210,6 +210,24 @@ class SqliteStore:
             old.unlink(missing_ok=True)
 
 
+def begin_new_chain(folder: Path) -> None:
+    """A unit with a new report key numbers its reports from 1; those that the old key signed are nobody's now.
+
+    Raises StoreError when the disk refuses; a database that is damaged is `load`'s to set aside.
+    """
+    path = folder / "node.sqlite"
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(_connect(path)) as database, database:
+            database.execute("DELETE FROM reports")
+            database.execute("DELETE FROM chain")
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} cannot be written: {error}; replace the card") from error
+    except (sqlite3.DatabaseError, StoreError):
+        return
+
+
 def _load_unwritable(path: Path) -> Restored:
     """What a database on a disk that cannot be written holds; nothing if it cannot be read.
 

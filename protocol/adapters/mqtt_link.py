@@ -15,6 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from protocol.adapters.mqtt_queue import OutgoingQueue
@@ -171,6 +172,11 @@ class MqttLink:
         self._subscriptions.unwant(topics)
         if self._thread is not None:
             self._thread.wake()
+
+    def use_certificate(self, certificate_path: Path | str, private_key_path: Path | str) -> None:
+        """Connect anew at once, with another certificate; the session at the broker goes on."""
+        if self._thread is not None:
+            self._thread.use_certificate(str(certificate_path), str(private_key_path))
 
     def set_herd_window_s(self, herd_window_s: float) -> None:
         """Spread the first reconnect after a loss over this many seconds; the assignment says how many."""

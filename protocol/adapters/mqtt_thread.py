@@ -96,6 +96,7 @@ class NetworkThread:
         self._incarnation = 0
         self._connected_at_s: float | None = None
         self._reason: str | None = None
+        self._fresh_certificate: tuple[str, str] | None = None
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{settings.client_id}", daemon=True)
 
     def start(self) -> None:
@@ -107,6 +108,11 @@ class NetworkThread:
         with self._wake_lock:
             if self._wake_descriptor >= 0:
                 os.eventfd_write(self._wake_descriptor, 1)
+
+    def use_certificate(self, certificate_path: str, private_key_path: str) -> None:
+        """Take leave, and come back at once with another certificate; from any thread."""
+        self._fresh_certificate = (certificate_path, private_key_path)
+        self.wake()
 
     def stop(self, timeout_s: float) -> None:
         """Flush, say goodbye, end; waits for at most `timeout_s`, after which the thread ends by itself."""
@@ -123,12 +129,15 @@ class NetworkThread:
         backoff = Backoff()
         try:
             while not self._stopping.is_set():
+                self._take_certificate()
                 reason = self._attempt()
                 connected_at_s, self._connected_at_s = self._connected_at_s, None
                 self._queue.close()
                 if self._stopping.is_set():
                     break
-                if connected_at_s is None:
+                if self._fresh_certificate is not None:
+                    reason, wait_s = "the certificate was renewed", 0.0
+                elif connected_at_s is None:
                     self._context.remember(None)
                     backoff, wait_s = backoff.after_failure(self._uniform())
                 else:
@@ -140,6 +149,17 @@ class NetworkThread:
                 self._stopping.wait(wait_s)
         finally:
             self._close_descriptor()
+
+    def _take_certificate(self) -> None:
+        """A session that is resumed would show the old certificate, so none is."""
+        fresh, self._fresh_certificate = self._fresh_certificate, None
+        if fresh is None:
+            return
+        self._context.remember(None)
+        try:
+            self._context.load_cert_chain(*fresh)
+        except (OSError, ValueError) as error:
+            log.error("the renewed certificate %s cannot be used, the old one stays: %s", fresh[0], error)  # noqa: TRY400 - a sentence
 
     def _close_descriptor(self) -> None:
         with self._wake_lock:
@@ -185,6 +205,9 @@ class NetworkThread:
                 if self._connected_at_s is None or now_s > flush_by_s or not (len(self._queue) or self._in_flight):
                     self._say_goodbye()
                     return
+            if self._fresh_certificate is not None and self._connected_at_s is not None:
+                self._say_goodbye(session_expiry_s=self._settings.session_expiry_s)
+                return
             self._send_waiting()
             self._turn(poller, sock, wait_ms=_POLL_MS if flush_by_s is None else _FLUSH_POLL_MS)
 
@@ -230,9 +253,9 @@ class NetworkThread:
         if message.qos > 0:
             self._in_flight[info.mid] = message.topic
 
-    def _say_goodbye(self) -> None:
-        """A DISCONNECT discards the will and ends the session."""
-        properties = properties_of(PacketTypes.DISCONNECT, SessionExpiryInterval=_SESSION_ENDS)
+    def _say_goodbye(self, *, session_expiry_s: int = _SESSION_ENDS) -> None:
+        """A DISCONNECT discards the will, and ends the session unless it is said to stay."""
+        properties = properties_of(PacketTypes.DISCONNECT, SessionExpiryInterval=session_expiry_s)
         self._client.disconnect(properties=properties)
         if self._client.want_write():
             self._client.loop_write()

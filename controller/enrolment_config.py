@@ -1,0 +1,61 @@
+"""The keys of the configuration that enrolment needs, and what they must be to the rest."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from controller.config import Config
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class EnrolmentListenerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where units without a certificate come in: HTTPS with the certificate of `http.nodes`."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - units come from everywhere; claims and approvals guard this door
+    port: Port = 8444
+    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 120
+
+
+class EnrolmentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What nodes' certificates are issued with, and the addresses that nodes are told."""
+
+    issuer_certificate: str
+    issuer_key: str
+    url: Annotated[str, Meta(min_length=1, max_length=1024)]
+    nodes_url: Annotated[str, Meta(min_length=1, max_length=1024)]
+    broker_host: Annotated[str, Meta(min_length=1, max_length=253)]
+    broker_port: Port = 8883
+    issuer_password_file: str = ""
+    certificate_days: Annotated[int, Meta(ge=1, le=397)] = 90
+
+
+def with_absolute_paths(enrolment: EnrolmentConfig | None, folder: Path) -> EnrolmentConfig | None:
+    """Paths begin at the folder of the configuration."""
+    if enrolment is None:
+        return None
+    files = ("issuer_certificate", "issuer_key", "issuer_password_file")
+    absolute = {field: str(folder / getattr(enrolment, field)) for field in files if getattr(enrolment, field)}
+    return msgspec.structs.replace(enrolment, **absolute)
+
+
+def enrolment_faults(config: Config) -> Iterator[str]:
+    """One sentence for each thing that does not fit."""
+    enrolment = config.enrolment
+    if (enrolment is None) != (config.http.enrolment is None):
+        yield "enrolment and http.enrolment: write both, or neither"
+    if enrolment is None:
+        for node in config.nodes:
+            if not node.report_key:
+                yield f"nodes.{node.id}.report_key: needed, for there is no section enrolment that it could come from"
+        return
+    for key in ("url", "nodes_url"):
+        if urllib.parse.urlsplit(getattr(enrolment, key)).scheme != "https":
+            yield f"enrolment.{key}: {getattr(enrolment, key)!r} must begin with https://"
