@@ -28,6 +28,8 @@ from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import Now, SharedMs
 
 ACKNOWLEDGE_EVERY_MS: Final = 1_000
+SIGN_AGAIN_MS: Final = 10_000
+"""When the signer was away; nodes keep their reports meanwhile."""
 GAP_WAIT_MS: Final = 600_000
 """A node that goes unanswered waits up to 240 s before it sends again; what has not come after two such waits is not
 coming. What is passed over is acknowledged, and the node forgets it: too soon, and proof is lost."""
@@ -92,6 +94,13 @@ class ReportDesk:
         self._site = site
         self._nodes = {name: node for name, node in self._nodes.items() if self._key_of(name) == node.report_key}
 
+    def keys_changed(self, site: Site, nodes: Iterable[str]) -> None:
+        """These nodes may report with another key now."""
+        self._site = site
+        for name in nodes:
+            if name in self._nodes and self._key_of(name) != self._nodes[name].report_key:
+                del self._nodes[name]
+
     def received(self, name: str, payload: bytes, now: Now) -> list[Effect]:
         """Bytes on a node's report topic."""
         try:
@@ -134,7 +143,7 @@ class ReportDesk:
     def _verified(self, name: str, payload: bytes) -> Report:
         key = self._key_of(name)
         if key is None:
-            raise Refusal(RefusalReason.UNKNOWN_KEY, "the node is not in the configuration")
+            raise Refusal(RefusalReason.UNKNOWN_KEY, "the node is not known, or no unit is enrolled for it")
         sealed = self._opener.envelope(payload, topic=topic(TopicName.REPORT, node=name))
         report = self._opener.report(self._opener.payload(sealed, bytes.fromhex(key)))
         if report.node != name:
@@ -256,6 +265,8 @@ class ReportDesk:
             try:
                 document = self._sign(name, node.number, tuple(loose)[:LOOSE_ACKNOWLEDGED_MAX], now)
             except SigningError as error:
+                self._owed.update(owed)  # said when a key is there again
+                self._acknowledge_at_ms = SharedMs(now.shared_ms + SIGN_AGAIN_MS)
                 return [Note(level=Level.ERROR, what="not_signed", reason=str(error))]
             used = CounterUsed(key_id=document.key_id, topic=document.topic, counter=document.counter)
             head = ReportHead(node=name, report_key=node.report_key, number=node.number, sha256=node.sha256)
@@ -293,7 +304,7 @@ class ReportDesk:
 
     def _key_of(self, name: str) -> str | None:
         node = self._site.nodes.get(name)
-        return node.report_key if node else None
+        return (node.report_key or None) if node else None
 
     @staticmethod
     def _fact(name: str, node: _Node, first: int, last: int, kind: str, now: Now) -> ReportGap:

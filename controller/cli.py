@@ -19,7 +19,10 @@ from controller.adapters import development_pki
 from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config, read_token
 from controller.broker_cli import add_broker_verbs
+from controller.enrolment_cli import add_enrolment_verbs
 from controller.errors import ConfigError, ControllerError
+from controller.keys.cli import add_keys_verbs, add_signer_verb
+from controller.people_cli import add_people_verbs
 from controller.tables import TABLES, table_of
 
 DONE: Final = 0
@@ -188,7 +191,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--limit", type=_positive, default=50, help="at most so many rows (default 50)")
     _add_emergency(verbs)
     _add_relay(verbs)
+    add_people_verbs(verbs)
     add_broker_verbs(verbs)
+    add_enrolment_verbs(verbs)
+    add_keys_verbs(verbs)
+    add_signer_verb(verbs)
     pki = verbs.add_parser(
         "development-pki",
         help="make keys and certificates for development",

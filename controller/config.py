@@ -14,9 +14,12 @@ from msgspec import Meta, Struct
 
 from controller.broker_rules import BrokerServerConfig
 from controller.config_check import faults_of
+from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig, with_absolute_paths
 from controller.errors import ConfigError
+from controller.keys.key_config import SigningKeyConfig, at_folder
+from controller.rights import Role
 from protocol.configuration import SettingsError, parse_settings
-from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, KeyId, NodeId
+from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
 from protocol.messages import BroadcastClass, Reality
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -41,13 +44,6 @@ class BrokerConfig(_Part, frozen=True, kw_only=True):
     server: BrokerServerConfig | None = None
 
 
-class SigningKeyConfig(_Part, frozen=True, kw_only=True):
-    """One operational key: its id in the keyset and its PEM file (PKCS8, Ed25519)."""
-
-    key_id: KeyId
-    path: str
-
-
 class TrustConfig(_Part, frozen=True, kw_only=True):
     """Certificates, the root-signed keyset, and the keys this controller signs with."""
 
@@ -56,6 +52,7 @@ class TrustConfig(_Part, frozen=True, kw_only=True):
     private_key: str
     keyset: str
     root_keys: str
+    root_chain: str = ""
     signing_keys: Annotated[tuple[SigningKeyConfig, ...], Meta(min_length=1, max_length=16)]
 
 
@@ -69,11 +66,18 @@ class NodesListenerConfig(_Part, frozen=True, kw_only=True):
 
 
 class ConsoleListenerConfig(_Part, frozen=True, kw_only=True):
-    """The page and the API; on this machine only, unless told otherwise."""
+    """The page and the API; on this machine only, unless told otherwise, and then over TLS and for people known here.
+
+    `origin` is the address as browsers see it; passkeys are bound to its name.
+    """
 
     token_file: str
+    token_roles: Annotated[tuple[Role, ...], Meta(max_length=7)] = (Role.OPERATOR, Role.TECHNICIAN)
     host: str = "127.0.0.1"
     port: Port = 8080
+    origin: Annotated[str, Meta(pattern=r"^(https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?)?\Z")] = ""
+    certificate: str | None = None
+    private_key: str | None = None
 
 
 class HttpConfig(_Part, frozen=True, kw_only=True):
@@ -81,6 +85,23 @@ class HttpConfig(_Part, frozen=True, kw_only=True):
 
     nodes: NodesListenerConfig
     console: ConsoleListenerConfig
+    enrolment: EnrolmentListenerConfig | None = None
+
+
+class PeopleConfig(_Part, frozen=True, kw_only=True):
+    """How long people stay logged in, and how fresh a second factor must be."""
+
+    key_file: str | None = None
+    session_idle_minutes: Annotated[int, Meta(ge=5, le=1440)] = 60
+    session_hours: Annotated[int, Meta(ge=1, le=720)] = 12
+    step_up_minutes: Annotated[int, Meta(ge=1, le=120)] = 10
+
+
+class AuditConfig(_Part, frozen=True, kw_only=True):
+    """Which key signs the audit log, and how often."""
+
+    key_file: str | None = None
+    checkpoint_minutes: Annotated[int, Meta(ge=1, le=1440)] = 15
 
 
 class AreaConfig(_Part, frozen=True, kw_only=True):
@@ -105,7 +126,7 @@ class NodeConfig(_Part, frozen=True, kw_only=True):
     id: NodeId
     title: Title
     area: AreaId
-    report_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="Ed25519 public key in hexadecimal")]
+    report_key: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z", description="Ed25519 public key, hexadecimal")] = ""
     gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     emergency_gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     quiet_hours: QuietHoursConfig | Literal["none"] = QuietHoursConfig()
@@ -194,7 +215,10 @@ class Config(_Part, frozen=True, kw_only=True):
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()
+    people: PeopleConfig = PeopleConfig()
+    audit: AuditConfig = AuditConfig()
     time_service: TimeServiceConfig = TimeServiceConfig()
+    enrolment: EnrolmentConfig | None = None
 
 
 def parse_config(text: str, *, folder: Path, name: str) -> Config:
@@ -231,14 +255,24 @@ def _absolute(config: Config, folder: Path) -> Config:
                 field: at(getattr(trust, field))
                 for field in ("ca", "certificate", "private_key", "keyset", "root_keys")
             },
-            signing_keys=tuple(replace(key, path=at(key.path)) for key in trust.signing_keys),
+            root_chain=trust.root_chain and at(trust.root_chain),
+            signing_keys=tuple(at_folder(key, folder) for key in trust.signing_keys),
         ),
         database=database,
         state_dir=at(config.state_dir),
+        people=replace(config.people, key_file=config.people.key_file and at(config.people.key_file)),
+        audit=replace(config.audit, key_file=config.audit.key_file and at(config.audit.key_file)),
         http=HttpConfig(
             nodes=replace(http.nodes, certificate=at(http.nodes.certificate), private_key=at(http.nodes.private_key)),
-            console=replace(http.console, token_file=at(http.console.token_file)),
+            console=replace(
+                http.console,
+                token_file=at(http.console.token_file),
+                certificate=http.console.certificate and at(http.console.certificate),
+                private_key=http.console.private_key and at(http.console.private_key),
+            ),
+            enrolment=http.enrolment,
         ),
+        enrolment=with_absolute_paths(config.enrolment, folder),
         clips=tuple(replace(clip, file=at(clip.file)) for clip in config.clips),
         programmes=tuple(
             replace(

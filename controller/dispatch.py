@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.airing import ReportDesk
+from controller.audit import Deed, act_of
 from controller.effects import Answer, Effect, Level, Note, Publish, Subscribe
 from controller.emergency import count, is_standing
 from controller.emergency_desk import EmergencyDesk
 from controller.errors import RequestCode, RequestError, SigningError
 from controller.events import (
+    AuthorityChanged,
     BrokerConnected,
     BrokerLost,
     CommitFailed,
@@ -29,6 +31,7 @@ from controller.events import (
     MediaRefused,
     MessageReceived,
     RelayNews,
+    ReportKeysChanged,
     RequestReceived,
     SiteChanged,
     Stopping,
@@ -41,11 +44,14 @@ from controller.provision import Provision
 from controller.records import EmergencyRecord, Kept, RelayRecord, StoredReport, WithdrawnDocument
 from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
 from controller.relay_desk import RelayDesk
+from controller.request_audit import on_record
 from controller.requests import EndEmergency, RaiseEmergency, Request, StartRelay, StopRelay
-from controller.site import MediaShelf, Site
+from controller.resigning import Resigning
+from controller.site import MediaShelf, Site, with_report_keys
 from controller.standing import Standing
 from controller.views import BrokerView, EmergencyView, RelayView, StatusView, emergency_view, node_view, relay_view
 from protocol.codec import json_decode, json_encode
+from protocol.enrolment import EnrolmentDocuments
 from protocol.envelope import Signer
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import AiringRecord, ControllerState, NodeState, Plan, Readiness, Telemetry
@@ -66,6 +72,10 @@ class Authority:
     keyset: bytes
     scopes: Scopes
     signers: Sequence[Signer]
+    root_chain: bytes | None = None
+    version: int = 0
+    """The keyset's."""
+    root_version: int = 1
 
 
 class Desk:
@@ -85,7 +95,8 @@ class Desk:
             signers=authority.signers, scopes=authority.scopes, parents=site.tree.chain, counters=counters
         )
         self._ledger = Ledger()
-        self._standing = Standing(keyset=authority.keyset, documents=kept.documents)
+        self._standing = Standing(keyset=authority.keyset, documents=kept.documents, root_chain=authority.root_chain)
+        self._resigning = Resigning(notary=self._notary, standing=self._standing, ledger=self._ledger)
         self._seen_version = -1
         self._provision = Provision(
             site=site, notary=self._notary, ledger=self._ledger, shelf=self._shelf, standing=self._standing
@@ -165,6 +176,11 @@ class Desk:
         """What the desk works for now."""
         return self._site
 
+    def documents_of(self, node: str) -> EnrolmentDocuments:
+        """What stands for a node, for one that has just come and does not want to wait for the broker."""
+        assignment = self._standing.sealed(topic(TopicName.ASSIGNMENT, node=node))
+        return EnrolmentDocuments(keyset=self._standing.keyset, assignment=assignment.payload if assignment else b"")
+
     def plan(self, area: str) -> Plan | None:
         """The plan that stands for an area; raises RequestError for an area that is not known."""
         if area not in self._site.tree:
@@ -181,10 +197,14 @@ class Desk:
                 return self._ledger.committed(number, now)
             case CommitFailed(number=number, reason=reason):
                 return self._ledger.failed(number, reason, now)
-            case RequestReceived(ticket=ticket, request=request):
-                return self._request(ticket, request, now)
+            case RequestReceived(ticket=ticket, request=request, by=by):
+                done = self._request(ticket, request, now)
+                return on_record(done, request, by=by, ledger=self._ledger, at_ms=now.shared_ms)
             case RelayNews(stream=stream, news=news):
                 return self._relay_news(stream, news, now)
+            case AuthorityChanged():
+                self._provision.look_soon()
+                return self._resigning.authority_changed(event, now)
             case _:
                 return self._surroundings(event, now)
 
@@ -193,15 +213,19 @@ class Desk:
         match event:
             case BrokerConnected() | BrokerLost():
                 return self._broker_changed(event, now)
-            case MediaPrepared() | MediaRefused():
-                return self._media(event)
             case ListeningBegan():
                 self._fleet.listening_began(now)
                 return [_subscriptions()]
             case ListeningEnded(reason=reason):
                 return self._fleet.listening_ended(reason)
-            case SiteChanged(site=site):
-                return self._site_changed(site)
+            case MediaPrepared() | MediaRefused():
+                return self._media(event)
+            case SiteChanged():
+                return self._site_changed(event, now)
+            case ReportKeysChanged(keys=keys):
+                self._site = with_report_keys(self._site, keys)
+                self._reports.keys_changed(self._site, keys)
+                return ()
             case Stopping():
                 return [self._own_state(Readiness.DISCONNECTED)]
             case _:
@@ -219,6 +243,7 @@ class Desk:
         reachable = self._fleet.reachable if self._emergencies.is_repeating else frozenset()
         effects += self._emergencies.look(now, reachable=reachable)
         effects += self._standing.next_slice(now.shared_ms)
+        effects += self._resigning.look(now)
         effects += self._provision.look(now, is_connected=connected)
         effects += self._relays.look(now)
         effects += self._fleet.look(now)
@@ -230,6 +255,7 @@ class Desk:
         times = [
             self._standing.next_at_ms if self._broker.is_connected else None,
             self._emergencies.next_at_ms,
+            self._resigning.next_at_ms,
             self._provision.next_at_ms,
             self._relays.next_at_ms(now_ms),
             self._fleet.next_at_ms,
@@ -320,12 +346,14 @@ class Desk:
                 self._shelf.ready.pop(path, None)
                 return [Note(level=Level.ERROR, what="media_refused", reason=reason)]
 
-    def _site_changed(self, site: Site) -> Sequence[Effect]:
-        self._site = site
+    def _site_changed(self, event: SiteChanged, now: Now) -> Sequence[Effect]:
+        self._site = site = event.site
         self._notary.set_parents(site.tree.chain)
         for room in (self._provision, self._emergencies, self._relays, self._fleet, self._reports):
             room.site_changed(site)
-        return [Note(level=Level.INFO, what="configuration_read_again")]
+        acts = [] if event.by is None else [act_of(Deed.CONFIGURATION, by=event.by, at_ms=now.shared_ms)]
+        kept = self._ledger.commit(acts) if acts else []
+        return [Note(level=Level.INFO, what="configuration_read_again"), *kept]
 
     def _own_state(self, state: Readiness) -> Publish:
         controller = self._site.controller

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.audit import Actor
+from controller.notary import Scopes
 from controller.relay import RelayEvent
 from controller.requests import Request
 from controller.site import Site
+from protocol.envelope import Signer
 from protocol.messages import MediaReference
 
 
@@ -85,6 +89,25 @@ class SiteChanged:
     """The configuration was read again; `by` is put on record."""
 
     site: Site
+    by: Actor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportKeysChanged:
+    """Units were enrolled, replaced or revoked: with which key each node reports now; "" for none."""
+
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityChanged:
+    """Another keyset, another root or other signing keys are in force from now on."""
+
+    version: int
+    keyset: bytes
+    root_chain: bytes | None
+    scopes: Scopes
+    signers: tuple[Signer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +116,7 @@ class RequestReceived:
 
     ticket: int
     request: Request
+    by: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +137,16 @@ Event = (
     | Stopping
     | BrokerConnected
     | BrokerLost
+    | ListeningBegan
+    | ListeningEnded
     | MessageReceived
     | Committed
     | CommitFailed
-    | ListeningBegan
-    | ListeningEnded
     | MediaPrepared
     | MediaRefused
     | SiteChanged
+    | ReportKeysChanged
+    | AuthorityChanged
     | RequestReceived
     | RelayNews
 )

@@ -60,6 +60,18 @@ class Notary:
         """The tree of places has changed."""
         self._parents = parents
 
+    def use(self, *, signers: Sequence[Signer], scopes: Scopes) -> None:
+        """Sign with these keys from now on; the counters go on."""
+        self._signers, self._scopes = tuple(signers), scopes
+
+    def refusal(self, key_id: str, document: Document, now_ms: SharedMs) -> Refusal | None:
+        """Why a key may not sign a document now; None when it may."""
+        try:
+            self._scopes.check(key_id, document, now_ms, self._parents)
+        except Refusal as refusal:
+            return refusal
+        return None
+
     def sign(self, topic: str, make: Callable[[int], AnyDocument], now_ms: SharedMs) -> StandingDocument:
         """The document that `make` builds from its counter, sealed; raises SigningError when no key may sign it."""
         refusals = []
@@ -72,16 +84,21 @@ class Notary:
             except Refusal as refusal:
                 refusals.append(f"{signer.key_id}: {refusal.reason.value}")
                 continue
+            try:
+                payload = seal(document, signer=signer, topic=topic)
+            except SigningError as error:
+                refusals.append(f"{signer.key_id}: {error}")
+                continue
             self._counters[used] = counter
             return StandingDocument(
                 topic=topic,
                 key_id=signer.key_id,
                 counter=counter,
-                payload=seal(document, signer=signer, topic=topic),
+                payload=payload,
                 expires_at_ms=document.expires_at_ms,
             )
         message = (
-            f"no key of trust.signing_keys may sign what {topic} needs ({'; '.join(refusals)}); "
+            f"no key of trust.signing_keys may sign what {topic} needs ({'; '.join(refusals) or 'there is none'}); "
             "give the controller a key whose scope in the keyset allows it"
         )
         raise SigningError(message)

@@ -31,10 +31,12 @@ _ORDER: Final = {
 
 
 class Standing:
-    """The documents by topic; the keyset stands beside them as the bytes that the root signed."""
+    """The documents by topic; keyset and root stand beside them as the bytes that the root signed."""
 
-    def __init__(self, *, keyset: bytes, documents: Iterable[StandingDocument]) -> None:
-        self._keyset = keyset
+    def __init__(
+        self, *, keyset: bytes, documents: Iterable[StandingDocument], root_chain: bytes | None = None
+    ) -> None:
+        self._trust = _trust(keyset, root_chain)
         self._documents = {document.topic: document for document in documents}
         self._decoded: dict[str, AnyDocument] = {}
         self._waiting: deque[str] = deque()
@@ -42,6 +44,21 @@ class Standing:
         self._expires_at_ms = min((each.expires_at_ms for each in self._documents.values()), default=None)
         self.version = 0
         """Rises whenever something stands that did not, or stands no longer."""
+
+    @property
+    def keyset(self) -> bytes:
+        """The keyset in force, as the root signed it."""
+        return self._trust[topic(TopicName.KEYSET)]
+
+    @property
+    def topics(self) -> list[str]:
+        """Where documents stand, the most urgent first."""
+        return sorted(self._documents, key=_rank)
+
+    def replace_trust(self, *, keyset: bytes, root_chain: bytes | None) -> list[Publish]:
+        """Another keyset stands from now on, and perhaps another root."""
+        self._trust = _trust(keyset, root_chain)
+        return [_retained(each, payload) for each, payload in self._trust.items()]
 
     def put(self, document: StandingDocument, now_ms: SharedMs) -> Publish:
         """A durable document replaces what stood on its topic."""
@@ -92,7 +109,7 @@ class Standing:
     def connected(self, now_ms: SharedMs) -> None:
         """Begin to publish everything again."""
         self._waiting = deque(sorted(self._documents, key=_rank))
-        self._waiting.appendleft(topic(TopicName.KEYSET))
+        self._waiting.extendleft(reversed(self._trust))
         self._slice_at_ms = now_ms
 
     def disconnected(self) -> None:
@@ -107,8 +124,8 @@ class Standing:
         publications: list[Publish] = []
         while self._waiting and len(publications) < SLICE_DOCUMENTS:
             each = self._waiting.popleft()
-            if each == topic(TopicName.KEYSET):
-                publications.append(Publish(topic=each, payload=self._keyset, qos=1, retain=True))
+            if each in self._trust:
+                publications.append(_retained(each, self._trust[each]))
             elif each in self._documents:
                 publications.append(publication(self._documents[each], now_ms))
         self._slice_at_ms = SharedMs(now_ms + SLICE_EVERY_MS) if self._waiting else None
@@ -132,6 +149,16 @@ def publication(document: StandingDocument, now_ms: SharedMs) -> Publish:
         retain=row.retain,
         expiry_s=min(seconds, 2**32 - 1),
     )
+
+
+def _trust(keyset: bytes, root_chain: bytes | None) -> dict[str, bytes]:
+    """What the root signed, in the order in which a node needs it."""
+    chain = {} if root_chain is None else {topic(TopicName.ROOT): root_chain}
+    return {**chain, topic(TopicName.KEYSET): keyset}
+
+
+def _retained(topic_: str, payload: bytes) -> Publish:
+    return Publish(topic=topic_, payload=payload, qos=1, retain=True)
 
 
 def _rank(topic_: str) -> tuple[int, str]:

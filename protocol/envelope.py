@@ -105,6 +105,27 @@ def open_sealed(data: bytes, *, topic: str) -> SealedDocument:
             raise Refusal(RefusalReason.MALFORMED, "not a COSE_Sign1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToBeSigned:
+    """What one signature is asked for: the key that is named, the topic, the document's bytes."""
+
+    key_id: str
+    topic: str
+    payload: bytes
+
+
+def open_to_be_signed(data: bytes) -> ToBeSigned:
+    """Read the bytes that a `Sign` is given for a COSE_Sign1; raises Refusal(TOO_LARGE or MALFORMED)."""
+    match cbor_decode_plain(data):
+        case ["Signature1", bytes(protected), bytes(topic), bytes(payload)]:
+            try:
+                return ToBeSigned(key_id=_key_id(protected), topic=topic.decode(), payload=payload)
+            except UnicodeDecodeError as error:
+                raise Refusal(RefusalReason.MALFORMED, "the topic is not UTF-8") from error
+        case _:
+            raise Refusal(RefusalReason.MALFORMED, "not the Sig_structure of a COSE_Sign1")
+
+
 def seal_by_many(payload: Struct, *, signers: Sequence[Signer], topic: str) -> bytes:
     """Sign a struct with several keys (COSE_Sign), as the root signs the keyset."""
     return cosign(cosigned(payload), signers=signers, topic=topic).data

@@ -19,9 +19,9 @@ from controller.config import (
     NodeConfig,
     NodesListenerConfig,
     ProgrammeConfig,
-    SigningKeyConfig,
     TrustConfig,
 )
+from controller.keys.key_config import SigningKeyConfig
 from protocol.messages import Reality
 from simulator.media_server import Recording, recording
 

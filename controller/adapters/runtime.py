@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +19,18 @@ from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.relay_pool import RelayPool
 from controller.adapters.signing import FreshSecrets
+from controller.audit import Actor
 from controller.config import Config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
 from controller.errors import MediaError, RequestCode, RequestError
 from controller.events import (
+    AuthorityChanged,
     Event,
     MediaPrepared,
     MediaRefused,
     RelayNews,
+    ReportKeysChanged,
     RequestReceived,
     SiteChanged,
     Stopping,
@@ -36,11 +39,12 @@ from controller.events import (
 from controller.ports import AiringQuestion, AiringRow, Database, ImportMedia
 from controller.relay import RelayEvent
 from controller.requests import Request
-from controller.site import site_of
+from controller.site import Site, site_of, with_report_keys
 from controller.views import StatusView
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import LinkError
 from protocol.adapters.system_clock import read_now
+from protocol.enrolment import EnrolmentDocuments
 from protocol.topics import TOPICS, TopicName
 
 log = logging.getLogger("controller")
@@ -67,6 +71,9 @@ class Runtime:
         self._media_done: set[str] = set()
         self._desk: Desk
         self._driver: LoopDriver[Event, Effect]
+        self._report_keys: dict[str, str] = {}
+        """Of the nodes whose units are enrolled."""
+        self._is_running = False
         self._links: BrokerLinks
         self._relays: RelayPool
         self._writer: CommitWriter
@@ -80,7 +87,7 @@ class Runtime:
         """What the page and the API show."""
         return self._desk.status(read_now())
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, *, by: Actor) -> Answer:
         """Put a request before the desk; raises RequestError when it is refused or not answered in time."""
         if len(self._waiting) >= REQUESTS_MAX:
             raise RequestError(RequestCode.TOO_MANY, "too many requests wait for an answer; try again in a second")
@@ -88,7 +95,7 @@ class Runtime:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         try:
-            self._driver.post(RequestReceived(ticket=ticket, request=request))
+            self._driver.post(RequestReceived(ticket=ticket, request=request, by=by))
             answer = await asyncio.wait_for(future, ANSWER_S_MAX)
         except TimeoutError as error:
             what = (
@@ -109,15 +116,49 @@ class Runtime:
         """Follow another configuration in all that needs no new connection or listener."""
         self._config = config
         self._relays.reconfigure(config.relay)
-        self._driver.post(SiteChanged(site=site_of(config)))
+        self._driver.post(SiteChanged(site=self._site(config), by=Actor(who="system")))
         self._media_wanted.set()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that is followed."""
+        return self._config
+
+    def use_authority(self, authority: Authority) -> None:
+        """Sign and publish by another authority from now on."""
+        self._authority = authority
+        self._driver.post(
+            AuthorityChanged(
+                version=authority.version,
+                keyset=authority.keyset,
+                root_chain=authority.root_chain,
+                scopes=authority.scopes,
+                signers=tuple(authority.signers),
+            )
+        )
+
+    def set_report_keys(self, keys: Mapping[str, str]) -> None:
+        """Units were enrolled, replaced or revoked; before the desk runs, what it begins with."""
+        self._report_keys.update(keys)
+        if self._is_running:
+            taken = {node.id for node in self._config.nodes if not node.report_key}
+            self._driver.post(ReportKeysChanged(keys={node: key for node, key in keys.items() if node in taken}))
+
+    def documents_of(self, node: str) -> EnrolmentDocuments:
+        """What stands for a node that has just come."""
+        return self._desk.documents_of(node)
+
+    def _site(self, config: Config) -> Site:
+        """The configuration's site, with enrolment's report keys where it names none itself."""
+        taken = {node.id: self._report_keys.get(node.id, "") for node in config.nodes if not node.report_key}
+        return with_report_keys(site_of(config), taken)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Future[None]]:
         """Work until left; the future fails when the desk does. Raises DatabaseError, ConfigError."""
         now, config = read_now(), self._config
         kept = await self._database.load()
-        self._desk = Desk(site=site_of(config), authority=self._authority, kept=kept, fresh=self._secrets, now=now)
+        self._desk = Desk(site=self._site(config), authority=self._authority, kept=kept, fresh=self._secrets, now=now)
         self._driver = LoopDriver(node=self._desk, execute=self._execute, wake_event=Woken())
         self._writer = CommitWriter(self._database, self._driver.post)
         self._links = BrokerLinks(
@@ -134,6 +175,7 @@ class Runtime:
         media = asyncio.create_task(self._keep_media(), name="media")
         self._links.start()
         self._driver.post(Woken())
+        self._is_running = True
         try:
             yield self._driver.failure
         finally:

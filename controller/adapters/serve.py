@@ -2,7 +2,8 @@
 
 Opens what it needs in the order in which it can fail with a clear sentence: keys, database, desk, listeners. SIGTERM
 and SIGINT end it in good order, SIGHUP reads the configuration again: places, nodes, feeds, clips and programmes at
-once; addresses, keys and the database need a restart. A configuration that is wrong changes nothing.
+once, and so are the root, the keyset and the signing keys; addresses, certificates and the database need a restart. A
+configuration that is wrong changes nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,26 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from aiohttp import web
+
+from controller.adapters.audit_recorder import AuditRecorder
+from controller.adapters.authority_keeper import AuthorityKeeper
 from controller.adapters.config_file import make_token, read_config
 from controller.adapters.database import open_database
+from controller.adapters.enrolment_service import EnrolmentService
+from controller.adapters.enrolment_start import open_enrolment, open_enrolment_doors, places_of
 from controller.adapters.media_import import ImportSettings, import_media
 from controller.adapters.media_store import MediaStore
+from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
 from controller.adapters.signing import load_authority
 from controller.adapters.time_link import start_time_service
 from controller.config import Config
 from controller.errors import ConfigError, ControllerError
-from controller.web.api import add_api
-from controller.web.console import console_application, is_loopback
+from controller.web.console_start import open_console
+from controller.web.enrolment_api import add_enrolment_api
 from controller.web.listeners import mutual_tls, open_listener
 from controller.web.media import media_application
-from controller.web.page import add_page
 
 log = logging.getLogger("controller")
 
@@ -52,28 +59,37 @@ async def serve(path: Path) -> None:
                 settings=ImportSettings(level_dbfs=config.relay.level_dbfs),
             ),
         )
+        enrolment = await open_enrolment(config, database, on_keys=runtime.set_report_keys)
         failure = await stack.enter_async_context(runtime.running())
-        start_time_service(stack, config, authority)
-        await _open_listeners(stack, config, runtime, store, token)
-        log.info("controller %s runs; page and API at http://%s:%d/", config.controller, *_console(config))
-        await _until_told(failure, on_hangup=lambda: _read_again(path, runtime))
+        tell_time = start_time_service(stack, config, authority)
+        mark = stack.enter_context(running_mark(_state_dir(config)))
+        keeper = AuthorityKeeper(authority, mark=mark, uses=(runtime.use_authority, tell_time))
+        nodes = media_application(store)
+        if enrolment is not None:
+            await open_enrolment_doors(stack, config, enrolment, nodes=nodes, documents=runtime.documents_of)
+        await _open_nodes_listener(stack, config, nodes)
+        add_more = functools.partial(_add_enrolment, config=config, enrolment=enrolment)
+        recorder = await open_console(stack, config, runtime, database, token, add_more=add_more)
+        log.info("controller %s runs", config.controller)
+        hangups = asyncio.Queue[None]()
+        reading = asyncio.create_task(
+            _read_again_each_time(hangups, path, runtime, enrolment, recorder, keeper), name="reading"
+        )
+        stack.push_async_callback(_cancelled, reading)
+        await _until_told(failure, on_hangup=lambda: hangups.put_nowait(None))
     log.info("controller %s has stopped", config.controller)
 
 
-async def _open_listeners(
-    stack: contextlib.AsyncExitStack, config: Config, runtime: Runtime, store: MediaStore, token: str
-) -> None:
-    nodes, console = config.http.nodes, config.http.console
+async def _open_nodes_listener(stack: contextlib.AsyncExitStack, config: Config, application: web.Application) -> None:
+    nodes = config.http.nodes
     tls = mutual_tls(nodes, config.trust)
-    media = await open_listener(media_application(store), host=nodes.host, port=nodes.port, key="http.nodes", tls=tls)
-    stack.push_async_callback(media.cleanup)
-    application = console_application(runtime, token=token, listener=console)
-    add_api(application)
-    add_page(application)
-    page = await open_listener(application, host=console.host, port=console.port, key="http.console")
-    stack.push_async_callback(page.cleanup)
-    if not is_loopback(console.host):
-        log.warning("http.console.host is %s: whoever reaches it can read the page; people come later", console.host)
+    opened = await open_listener(application, host=nodes.host, port=nodes.port, key="http.nodes", tls=tls)
+    stack.push_async_callback(opened.cleanup)
+
+
+def _add_enrolment(application: web.Application, *, config: Config, enrolment: EnrolmentService | None) -> None:
+    if enrolment is not None and config.enrolment is not None:
+        add_enrolment_api(application, enrolment, url=config.enrolment.url)
 
 
 async def _until_told(failure: asyncio.Future[None], *, on_hangup: Callable[[], None]) -> None:
@@ -94,11 +110,37 @@ async def _until_told(failure: asyncio.Future[None], *, on_hangup: Callable[[], 
             loop.remove_signal_handler(number)
 
 
-def _read_again(path: Path, runtime: Runtime) -> None:
+async def _read_again_each_time(
+    hangups: asyncio.Queue[None],
+    path: Path,
+    runtime: Runtime,
+    enrolment: EnrolmentService | None,
+    recorder: AuditRecorder,
+    keeper: AuthorityKeeper,
+) -> None:
+    while True:
+        await hangups.get()
+        reason = _read_again(path, runtime, enrolment) or await keeper.read_again(runtime.config.trust)
+        if reason:
+            await recorder.configuration_refused(reason)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _read_again(path: Path, runtime: Runtime, enrolment: EnrolmentService | None) -> str:
+    """Why the old one stays; an empty text where it was read."""
     try:
-        runtime.reconfigure(read_config(path))
+        config = read_config(path)
+        runtime.reconfigure(config)
+        if enrolment is not None:
+            enrolment.set_places(places_of(config))
     except ControllerError as error:
         log.error("the configuration was not read again, the old one stays: %s", error)  # noqa: TRY400 - a sentence
+        return str(error)
+    return ""
 
 
 def _state_dir(config: Config) -> Path:
@@ -108,7 +150,3 @@ def _state_dir(config: Config) -> Path:
     except OSError as error:
         raise ConfigError(f"state_dir: {folder} cannot be made: {error.strerror or error}") from error
     return folder
-
-
-def _console(config: Config) -> tuple[str, int]:
-    return config.http.console.host, config.http.console.port

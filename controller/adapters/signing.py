@@ -6,43 +6,74 @@ names; a private key that others can read is refused; a stream's key lives only 
 
 from __future__ import annotations
 
+import logging
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from controller.config import SigningKeyConfig, TrustConfig
+from controller.adapters.signing_keys import open_signer
+from controller.config import TrustConfig
 from controller.dispatch import Authority
-from controller.errors import ConfigError
-from protocol.envelope import Signer, signer_from_private_key
-from protocol.errors import ProtocolError, Refusal
-from protocol.keyring import Keyring, open_keyset, parse_root_keys
+from controller.errors import ConfigError, KeyFileError
+from controller.keys.key_config import SigningKeyConfig
+from protocol.envelope import Signer
+from protocol.errors import ProtocolError, Refusal, RefusalReason
+from protocol.keyring import Keyring, RootKeys, open_keyset, parse_root_keys
 from protocol.messages import DOCUMENT_BYTES_MAX
+from protocol.root_chain import follow_chain
 from protocol.topics import TopicName, topic
+
+log = logging.getLogger("controller.signing")
 
 _EMERGENCY_ID_BYTES: Final = 5
 _STREAM_ID_BYTES: Final = 8
 
 
 def load_authority(trust: TrustConfig) -> Authority:
-    """Everything to sign with, checked against one another; raises ConfigError."""
-    keyset = read_file(trust.keyset, "trust.keyset", bytes_max=DOCUMENT_BYTES_MAX)
+    """Everything to sign with, checked against one another; raises ConfigError.
+
+    A key that the keyset revokes is left out, or a controller could not publish the revocation of its own key.
+    """
+    keyset, chain, version, keyring = load_public(trust)
+    root_version = load_root(trust)[1].version
+    signers = [
+        signer for signer in (_signer(key, keyring, trust.keyset) for key in trust.signing_keys) if signer is not None
+    ]
+    return Authority(
+        keyset=keyset, scopes=keyring, signers=signers, root_chain=chain, version=version, root_version=root_version
+    )
+
+
+def load_public(trust: TrustConfig) -> tuple[bytes, bytes | None, int, Keyring]:
+    """What the root signed: the keyset and its chain as they travel, its version, its keyring; raises ConfigError."""
+    data = read_file(trust.keyset, "trust.keyset", bytes_max=DOCUMENT_BYTES_MAX)
+    chain, root = load_root(trust)
     try:
-        root = parse_root_keys(read_file(trust.root_keys, "trust.root_keys", bytes_max=DOCUMENT_BYTES_MAX))
-        keyring = Keyring.from_keyset(open_keyset(keyset, topic=topic(TopicName.KEYSET), root=root))
+        keyset = open_keyset(data, topic=topic(TopicName.KEYSET), root=root)
+        return data, chain, keyset.counter, Keyring.from_keyset(keyset)
     except Refusal as error:
         message = (
             f"trust.keyset: {trust.keyset} is not a keyset that the root in {trust.root_keys} signed: {error.detail}"
         )
         raise ConfigError(message) from error
+
+
+def load_root(trust: TrustConfig) -> tuple[bytes | None, RootKeys]:
+    """The chain as it travels, if the root was ever changed, and the root in force; raises ConfigError."""
+    try:
+        root = parse_root_keys(read_file(trust.root_keys, "trust.root_keys", bytes_max=DOCUMENT_BYTES_MAX))
     except ProtocolError as error:
         raise ConfigError(f"trust.root_keys: {trust.root_keys}: {error}") from error
-    signers = [_signer(key, keyring, trust.keyset) for key in trust.signing_keys]
-    return Authority(keyset=keyset, scopes=keyring, signers=signers)
+    if not trust.root_chain or not Path(trust.root_chain).exists():
+        return None, root
+    chain = read_file(trust.root_chain, "trust.root_chain", bytes_max=DOCUMENT_BYTES_MAX)
+    try:
+        return chain, follow_chain(chain, topic=topic(TopicName.ROOT), pinned=root)[-1]
+    except Refusal as error:
+        message = f"trust.root_chain: {trust.root_chain} does not follow from {trust.root_keys}: {error.detail}"
+        raise ConfigError(message) from error
 
 
 def read_file(path: str, key: str, *, bytes_max: int) -> bytes:
@@ -57,24 +88,17 @@ def read_file(path: str, key: str, *, bytes_max: int) -> bytes:
     return data
 
 
-def _signer(key: SigningKeyConfig, keyring: Keyring, keyset_path: str) -> Signer:
+def _signer(key: SigningKeyConfig, keyring: Keyring, keyset_path: str) -> Signer | None:
     name = f"trust.signing_keys {key.key_id}"
-    data = read_file(key.path, name, bytes_max=DOCUMENT_BYTES_MAX)
-    if Path(key.path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"{name}: others may read {key.path}; chmod 600 it, and replace the key if they might have")
     try:
-        private_key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{name}: {key.path} is no PEM private key without a password") from error
-    if not isinstance(private_key, Ed25519PrivateKey):
-        raise ConfigError(f"{name}: {key.path} is no Ed25519 key")
-    try:
-        named = keyring.public_key(key.key_id)
+        return open_signer(key, keyring.public_key(key.key_id))[0]
     except Refusal as error:
+        if error.reason is RefusalReason.REVOKED_KEY:
+            log.warning("%s is left out: %s", name, error.detail)
+            return None
         raise ConfigError(f"{name}: {error.detail} ({keyset_path})") from error
-    if named != private_key.public_key().public_bytes_raw():
-        raise ConfigError(f"{name}: {key.path} is another key than the keyset {keyset_path} names {key.key_id}")
-    return signer_from_private_key(key.key_id, private_key)
+    except KeyFileError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 class FreshSecrets:

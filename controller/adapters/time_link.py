@@ -88,9 +88,8 @@ class TimeLink:
 
     def message(self, topic: str, payload: bytes) -> None:
         """Answer one request, on the network's thread (`Receiver`)."""
-        received = self._read_clock()
         try:
-            self._answer(topic, payload, received)
+            self._answer(topic, payload, self._read_clock())
         except Exception:
             log.exception("a request for the time on %s was not answered; the service goes on", topic)
         for reason in self._service.unanswered.keys() - self._logged:
@@ -111,17 +110,30 @@ class TimeLink:
             self._queue.put(question.reply_topic, reply, qos=row.qos, retain=row.retain, expiry_s=row.expiry_s)
 
 
-def start_time_service(stack: contextlib.AsyncExitStack, config: Config, authority: Authority) -> None:
-    """Answer nodes until the stack is left; without a key that may, say so and go on. Raises ConfigError."""
+def start_time_service(
+    stack: contextlib.AsyncExitStack, config: Config, authority: Authority
+) -> Callable[[Authority], None]:
+    """Answer nodes until the stack is left; without a key that may, say so and go on. Raises ConfigError.
+
+    Returns what is to be told when other keys are in force.
+    """
     if not config.time_service.enabled:
         log.info("nodes are not told the time: time_service.enabled is false")
-        return
+        return lambda _: None
     try:
         signer = time_signer(authority.signers, authority.scopes, read_now().shared_ms)
     except SigningError as error:
         log.warning("%s", error)
-        return
+        return lambda _: None
     service = TimeService(signer=signer, requests_a_minute_max=config.time_service.requests_a_minute_max)
     link = TimeLink(controller=config.controller, broker=config.broker, trust=config.trust, service=service)
     link.start()
     stack.push_async_callback(asyncio.to_thread, link.stop)
+
+    def use(changed: Authority) -> None:
+        try:
+            service.use(time_signer(changed.signers, changed.scopes, read_now().shared_ms))
+        except SigningError as error:
+            log.warning("%s", error)
+
+    return use
