@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -11,15 +12,16 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from controller.adapters.time_link import start_time_service
+from controller.adapters.time_link import TimeLink, start_time_service
 from controller.config import BrokerConfig, Config, TimeServiceConfig
 from controller.dispatch import Authority
-from controller.time_service import AT_ONCE_MAX
+from controller.time_service import AT_ONCE_MAX, TimeService
 from protocol.adapters.mqtt_link import MqttLink
+from protocol.adapters.system_clock import read_now
 from protocol.clock_sync import TimeQuestion, ask, open_reply
 from protocol.keyring import Keyring
 from protocol.topics import TopicName, topic
-from protocol.units import MonotonicNs
+from protocol.units import MonotonicNs, Now
 from tests.controller.adapters.test_broker_links import trust
 from tests.support.broker import RealBroker
 from tests.support.controller_desk import plain_config
@@ -112,6 +114,38 @@ async def test_nonsense_and_too_many_requests_stop_nothing(
     assert "was not answered (malformed), the first of its kind" in caplog.text
     assert "Traceback" not in caplog.text
     assert f"{len(node.answers)} answered" in caplog.records[-1].getMessage()
+
+
+async def test_a_bug_in_an_answer_costs_that_answer_only(
+    broker: RealBroker, pki: DevelopmentKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    readings: list[Now] = []
+
+    def read_clock() -> Now:
+        readings.append(read_now())
+        if len(readings) == 2:
+            raise RuntimeError("the clock is broken")
+        return readings[-1]
+
+    config = config_for(pki, broker)
+    link = TimeLink(
+        controller=config.controller,
+        broker=config.broker,
+        trust=config.trust,
+        service=TimeService(signer=pki.signer("operations-1"), requests_a_minute_max=60),
+        read_clock=read_clock,
+    )
+    node = Asking(pki, broker.port)
+    link.start()
+    node.link.start()
+    try:
+        await until(lambda: node.connections == 1, what="the node is let in")
+        await node.ask_until_answered()
+    finally:
+        node.link.stop()
+        await asyncio.to_thread(link.stop)
+    assert "was not answered; the service goes on" in caplog.text
+    assert "nodes are not told the time" not in caplog.text, "the connection stood all the while"
 
 
 async def test_a_keyset_of_before_is_a_warning_and_no_end(
