@@ -6,6 +6,7 @@ controller say of themselves is believed only where a test is about exactly that
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -22,15 +23,17 @@ from simulator.demo.town import BROKER
 from simulator.demo.town import CONTROLLER as CONTROLLER_PROCESS
 from tests.support.commune import NODE_NAMES, Commune, later, milliseconds, now_ns
 
+_LOG = logging.getLogger(__name__)
 pytestmark = pytest.mark.slow
 
 SPREAD_MS_MAX = 5.0
 """Three processes on one clock; neighbours on a wire are to be within 1 ms, a busy test machine gets five."""
 ALIKE = 0.7
 RECOVERY_S_MAX = 25.0
-INTERVALS_MAX = 5
+REJECTED_MAX = 3
+"""Intervals whose gaps the machine explains; on a machine that spoils more of them nothing can be shown."""
 BUSY_GAP_MS_MAX = 120
-"""Starting three Pythons on two cores may hold a neighbour up; losing it would be seconds."""
+"""What a machine may do to the neighbours on which a Python is started meanwhile; losing one would be seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +74,21 @@ def heard_whole(
 ) -> tuple[SharedNs, SharedNs]:
     """An interval of `seconds` in which no node had a gap, `meanwhile` done at its beginning.
 
-    A machine that is busy with something else spoils some intervals; a fault of ours spoils every one.
+    Every gap fails at once, but for one that came while the kernel held up a process on the way of that sound (as
+    measured beside them): then the interval is rejected and another one heard.
     """
-    found: list[object] = []
-    for _ in range(INTERVALS_MAX):
+    rejected: list[str] = []
+    while len(rejected) <= REJECTED_MAX:
         begin_ns = now_ns()
         meanwhile()
         commune.during(seconds)
         end_ns = now_ns()
-        gaps = {
-            name: evidence.gaps(commune.town.listener.capture(name), begin_ns=begin_ns, end_ns=end_ns)
-            for name in NODE_NAMES
-        }
-        if not any(gaps.values()):
+        held_up = commune.assert_unbroken(*NODE_NAMES, begin_ns=begin_ns, end_ns=end_ns)
+        if not held_up:
             return begin_ns, end_ns
-        found.append(gaps)
-    pytest.fail(f"gaps in each of {INTERVALS_MAX} intervals: {found}")
+        rejected.append(held_up)
+        _LOG.warning("interval %d rejected: %s", len(rejected), held_up)
+    pytest.fail(f"this machine is too busy to show anything, {len(rejected)} intervals rejected: {rejected}")
 
 
 def clip_at(commune: Commune, node: str, file: str, *, after_ns: SharedNs, before_ns: SharedNs) -> SharedNs:
@@ -191,7 +193,9 @@ def test_a_killed_node_comes_back_into_the_relay_while_its_neighbours_do_not_not
         commune.during(2)
         end_ns = now_ns()
         assert_together(commune, at_ns=later(end_ns, -1.8))
-    for name in ("N002", "N003"):
+    neighbours = ("N002", "N003")
+    commune.assert_unbroken(*neighbours, begin_ns=begin_ns, end_ns=end_ns)
+    for name in neighbours:
         broken = evidence.gaps(commune.town.listener.capture(name), begin_ns=begin_ns, end_ns=end_ns)
         assert max((gap.length_ms for gap in broken), default=0) <= BUSY_GAP_MS_MAX
 

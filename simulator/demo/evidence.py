@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs
 from simulator.demo.capture import Capture, Segment
+from simulator.demo.disturbance import Disturbance, undisturbed
 
 SOUND_PEAK: Final = 33
 """-60 dBFS of int16."""
@@ -104,6 +105,14 @@ def gaps(capture: Capture, *, begin_ns: SharedNs, end_ns: SharedNs) -> list[Gap]
         for begin, end in silences
         if end - begin >= GAP_MS_MIN * NS_PER_MS
     ]
+
+
+def gaps_undisturbed(
+    capture: Capture, *, begin_ns: SharedNs, end_ns: SharedNs, disturbances: Iterable[Disturbance]
+) -> list[Gap]:
+    """As `gaps`, in those parts of an interval in which the machine cannot have been the cause."""
+    stretches = undisturbed(begin_ns, end_ns, disturbances)
+    return [gap for begin, end in stretches for gap in gaps(capture, begin_ns=begin, end_ns=end)]
 
 
 def find_clip(capture: Capture, clip: NDArray[np.int16], *, after_ns: SharedNs, before_ns: SharedNs) -> Match | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs
 from simulator.demo import evidence
 from simulator.demo.capture import Capture
+from simulator.demo.disturbance import Disturbance
 from simulator.demo.evidence import PinChange
 from simulator.demo.timeline import PLAYLIST_S, Act
 from simulator.demo.verdict import RETURNING_STAGE, NodeFindings, SpreadFindings, spread_of
@@ -74,6 +75,7 @@ def findings_on(
     expected: Expected,
     concealed_frames: int | None,
     until_ns: SharedNs,
+    disturbances: Sequence[Disturbance],
 ) -> NodeFindings:
     """All that is known of one node."""
     begin_ns = stages[0].begin_ns if stages else SharedNs(0)
@@ -83,7 +85,13 @@ def findings_on(
         heard_ms, likeness[stage.name] = _stage(capture, stage, expected.programme)
         if stage.name != RETURNING_STAGE:
             first_sound[stage.name] = heard_ms
-    broken = [gap for stage in stages for gap in _gaps(capture, stage, first_sound.get(stage.name))]
+    unbroken = [span for stage in stages if (span := _unbroken(stage, first_sound.get(stage.name))) is not None]
+    broken = [gap for begin, end in unbroken for gap in evidence.gaps(capture, begin_ns=begin, end_ns=end)]
+    ours = [
+        gap
+        for begin, end in unbroken
+        for gap in evidence.gaps_undisturbed(capture, begin_ns=begin, end_ns=end, disturbances=disturbances)
+    ]
     unpowered = None
     if trace is not None:
         trace = [change for change in trace if change.at_ns >= begin_ns]
@@ -95,6 +103,7 @@ def findings_on(
         likeness=likeness,
         seconds_sounded=evidence.sounding_ms(capture, begin_ns=begin_ns, end_ns=until_ns) / 1000,
         gaps=len(broken),
+        gaps_undisturbed=len(ours),
         gap_longest_ms=max((gap.length_ms for gap in broken), default=0),
         concealed_frames=concealed_frames,
         level_dbfs=evidence.level_dbfs(capture, begin_ns=begin_ns, end_ns=until_ns),
@@ -145,18 +154,18 @@ def _stage(capture: Capture, stage: Stage, programme: NDArray[np.int16]) -> tupl
     return _ms(sounded_ns - stage.begin_ns), likeness
 
 
-def _gaps(capture: Capture, stage: Stage, first_sound_ms: float | None) -> list[evidence.Gap]:
-    """Gaps where sound should be unbroken: a relay from its first sound on, the playlist's length.
+def _unbroken(stage: Stage, first_sound_ms: float | None) -> tuple[SharedNs, SharedNs] | None:
+    """Where sound should be unbroken: a relay from its first sound on, the playlist's length.
 
     An emergency pauses between its repetitions; what it lacks shows in its likeness.
     """
     if first_sound_ms is None or stage.name == "emergency":
-        return []
+        return None
     begin_ns = SharedNs(stage.begin_ns + int(first_sound_ms * NS_PER_MS))
     end_ns = stage.end_ns
     if stage.name == "playlist":
         end_ns = SharedNs(begin_ns + int(PLAYLIST_S * NS_PER_S))
-    return evidence.gaps(capture, begin_ns=begin_ns, end_ns=end_ns)
+    return begin_ns, end_ns
 
 
 def _ms(nanoseconds: int) -> float:

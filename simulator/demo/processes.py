@@ -97,6 +97,11 @@ class Children:
     def __getitem__(self, name: str) -> Child:
         return self._children[name]
 
+    def pids(self) -> dict[str, int]:
+        """The process ids of those that run."""
+        running = {child.name: child.pid for child in self._children.values()}
+        return {name: pid for name, pid in running.items() if pid is not None}
+
     def restarts(self) -> dict[str, int]:
         """How often each child had to be started again, without those that never had."""
         return {child.name: child.restarts for child in self._children.values() if child.restarts}

@@ -18,6 +18,7 @@ import numpy as np
 from protocol.units import NS_PER_S, SharedNs
 from simulator.demo.clips import make_clips, read_wav
 from simulator.demo.console import ConsoleError
+from simulator.demo.disturbance import heard_at, in_words
 from simulator.demo.findings import Expected, findings_on, spread_over, stages_of
 from simulator.demo.listener import read_pin_trace
 from simulator.demo.site import COMMUNE, CONSOLE_PORT, VILLAGES, PlannedPlaylist, next_whole_second
@@ -220,6 +221,7 @@ class Show:
         stages = stages_of(this.presses, expected)
         captures = town.listener.captures()
         concealed = self._concealed_frames(this)
+        disturbances = town.machine.between(this.begin_ns, until_ns)
         found = [
             findings_on(
                 node=node.name,
@@ -230,6 +232,7 @@ class Show:
                 expected=expected,
                 concealed_frames=concealed.get(node.name),
                 until_ns=until_ns,
+                disturbances=heard_at(node.name, disturbances),
             )
             for node in town.site.nodes
         ]
@@ -239,6 +242,7 @@ class Show:
             seconds=self._length_s,
             restarts=town.children.restarts(),
             troubles=self._troubles,
+            disturbed=in_words(disturbances),
         )
 
     def _concealed_frames(self, this: Round) -> dict[str, int]:

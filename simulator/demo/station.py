@@ -183,6 +183,11 @@ class Station:
             self._start_source(MOUNTS[name])
         return [*(["icecast"] if has_icecast_ended else []), *ended]
 
+    def pids(self) -> dict[str, int]:
+        """The process ids of what is on air."""
+        icecast = {} if self._icecast is None else {"icecast": self._icecast.pid}
+        return {**icecast, **{name: source.pid for name, source in self._sources.items()}}
+
     def requests_of(self, name: str) -> int:
         """How many HTTP requests an HLS mount has seen."""
         return self._pages.requests_of(name) if self._pages is not None else 0

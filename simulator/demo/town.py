@@ -19,7 +19,9 @@ from controller.adapters.development_pki import DevelopmentPki
 from simulator.demo.broker import await_broker
 from simulator.demo.clips import make_clips
 from simulator.demo.console import Console, ConsoleError
+from simulator.demo.disturbance import Part
 from simulator.demo.listener import Listener
+from simulator.demo.machine_watch import MachineWatch
 from simulator.demo.processes import ChildEnded, Children, last_lines
 from simulator.demo.site import (
     DemoSite,
@@ -59,6 +61,7 @@ class Town:
         self.listener: Final = Listener(
             {node.name: self.site.fifo(node.name) for node in self.site.nodes}, keep_s=keep_s
         )
+        self.machine: Final = MachineWatch(keep_s=keep_s)
         self.console = Console(port=0, token_file=self.site.token_file)
         self._console_port = console_port
         self._say = say
@@ -74,6 +77,7 @@ class Town:
         self._say("Station on air: music and speech by Icecast and HLS")
         self.station.start()
         self.listener.start()
+        self.machine.start()
 
     def start(self, playlists: Sequence[PlannedPlaylist]) -> None:
         """Start broker, controller and nodes; `prepare` came first. Ports are chosen now, so that they are free."""
@@ -124,6 +128,12 @@ class Town:
     def watch(self) -> list[ChildEnded]:
         """Start again what ended; who did. Raises ChildError for one that keeps ending."""
         ended = self.children.watch()
+        nodes = {node.name for node in self.site.nodes}
+        followed = {
+            name: (pid, Part.NODE if name in nodes else Part.SERVER) for name, pid in self.children.pids().items()
+        }
+        followed |= {f"station {name}": (pid, Part.SERVER) for name, pid in self.station.pids().items()}
+        self.machine.follow(followed)
         return ended + [ChildEnded(name=f"station {name}", how="ended") for name in self.station.restart_ended()]
 
     def nodes(self) -> dict[str, dict[str, Any]]:
@@ -137,6 +147,7 @@ class Town:
         self.children.stop()
         self.station.stop()
         self.listener.stop()
+        self.machine.stop()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

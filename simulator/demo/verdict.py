@@ -17,6 +17,8 @@ LIKENESS_MIN: Final = 0.5
 """Below it what sounded was not what should have sounded."""
 RETURNING_STAGE: Final = "relay_after"
 """The relay that goes on after the all-clear: it has no first sound, for sound never ceased."""
+EXCUSED_GAPS_MAX: Final = 5
+"""More gaps of one node than these are no pass, however busy the machine was: nothing is proved then."""
 FIRST_STAGES: Final = ("relay", "playlist", "relay_hls", "emergency")
 STAGES: Final = (*FIRST_STAGES, RETURNING_STAGE)
 """What every node must have sounded, in order."""
@@ -26,7 +28,7 @@ class NodeFindings(Struct, frozen=True, kw_only=True):
     """What was found of one node; None is what could not be found out.
 
     `first_sound_ms` counts from the press (of a playlist: from the planned instant); `likeness` (0 to 1)
-    tells how much what sounded is what should have.
+    tells how much what sounded is what should have. `gaps_undisturbed` are those gaps that the machine cannot excuse.
     """
 
     node: str
@@ -35,6 +37,7 @@ class NodeFindings(Struct, frozen=True, kw_only=True):
     likeness: dict[str, float | None]
     seconds_sounded: float
     gaps: int
+    gaps_undisturbed: int
     gap_longest_ms: int
     concealed_frames: int | None
     level_dbfs: float | None
@@ -60,6 +63,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeFindings, ...]
     spread_ms: SpreadFindings
     restarts: dict[str, int] = field(default_factory=dict)
+    disturbed: str = ""
 
 
 def judge(
@@ -69,13 +73,18 @@ def judge(
     seconds: float,
     restarts: dict[str, int],
     troubles: Sequence[str] = (),
+    disturbed: str = "",
 ) -> Verdict:
-    """All reasons against a run; `troubles` are those that came up while it ran."""
+    """All reasons against a run; `troubles` came up while it ran, `disturbed` says whom the machine held up.
+
+    A process that was killed and started again leaves a gap; who tries that out is not told that it is a fault.
+    """
     reasons = list(troubles)
     if not nodes:
         reasons.append("no node was listened to")
     for found in nodes:
-        reasons += [f"{found.node}: {reason}" for reason in _reasons_against(found)]
+        against = _reasons_against(found) + ([] if restarts else _reasons_against_gaps(found))
+        reasons += [f"{found.node}: {reason}" for reason in against]
     reasons += _reasons_against_spread(spread)
     return Verdict(
         ok=not reasons,
@@ -84,6 +93,7 @@ def judge(
         nodes=tuple(nodes),
         spread_ms=spread,
         restarts=restarts,
+        disturbed=disturbed,
     )
 
 
@@ -112,6 +122,14 @@ def _reasons_against(found: NodeFindings) -> list[str]:
     if found.still_powered:
         reasons.append("stayed powered after the end")
     return reasons
+
+
+def _reasons_against_gaps(found: NodeFindings) -> list[str]:
+    if found.gaps_undisturbed:
+        return [f"{found.gaps_undisturbed} gaps that the machine does not excuse (longest {found.gap_longest_ms} ms)"]
+    if found.gaps > EXCUSED_GAPS_MAX:
+        return [f"{found.gaps} gaps on a machine that is too busy to prove anything: let the demo run alone"]
+    return []
 
 
 def _reasons_against_spread(spread: SpreadFindings) -> list[str]:

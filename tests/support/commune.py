@@ -16,6 +16,7 @@ from pathlib import Path
 from protocol.units import NS_PER_MS, NS_PER_S, SharedNs
 from simulator.demo import evidence
 from simulator.demo.console import Console, ConsoleError
+from simulator.demo.disturbance import heard_at, in_words
 from simulator.demo.evidence import PinChange
 from simulator.demo.findings import POWER_TOLERANCE_NS
 from simulator.demo.listener import read_pin_trace
@@ -27,6 +28,8 @@ FAR_S = 86_400.0
 """A playlist that no test waits for, so that there is a plan at all."""
 SOUND_DBFS = -50.0
 RECONNECT_S_MAX = 75.0
+ARRIVAL_S_MAX = 0.3
+"""Until what sounded at an instant is captured, and what the machine did by then is known."""
 NODE_NAMES = tuple(node.name for node in NODES)
 
 
@@ -103,6 +106,18 @@ class Commune:
                 until_ns=now_ns(),
             )
             assert unpowered_ms == 0, f"{name} sounded unpowered for {unpowered_ms} ms"
+
+    def assert_unbroken(self, *names: str, begin_ns: SharedNs, end_ns: SharedNs) -> str:
+        """No node has a gap but where the machine held up what it needs; who was held up if one has, else nothing."""
+        self.during(ARRIVAL_S_MAX)
+        span = {"begin_ns": begin_ns, "end_ns": end_ns}
+        captures = {name: self.town.listener.capture(name) for name in names}
+        disturbances = self.town.machine.between(begin_ns, end_ns)
+        for name, capture in captures.items():
+            ours = evidence.gaps_undisturbed(capture, **span, disturbances=heard_at(name, disturbances))
+            assert not ours, f"{name} was broken off by nothing but itself: {ours}; {in_words(disturbances)}"
+        broken = {name: found for name, capture in captures.items() if (found := evidence.gaps(capture, **span))}
+        return f"{broken}: {in_words(disturbances)}" if broken else ""
 
     @contextmanager
     def relay(self, feed: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs
 from simulator.demo import evidence
 from simulator.demo.capture import Capture
+from simulator.demo.disturbance import Disturbance, Part
 from simulator.demo.evidence import PinChange
 
 BEGIN_NS = SharedNs(1_700_000_000 * NS_PER_S)
@@ -86,6 +87,19 @@ def test_gaps_are_digital_silence_and_missing_chunks_but_not_quiet_music() -> No
     missing = joined(captured(noise(1.0)), captured(noise(1.0), begin_ms=1400))
     (gap,) = evidence.gaps(missing, begin_ns=at(0), end_ns=at(2400))
     assert gap.length_ms == pytest.approx(400, abs=2)
+
+
+def test_a_gap_counts_where_the_machine_held_nobody_up() -> None:
+    capture = captured(np.concatenate((noise(1.0), silence(0.1), noise(1.0), silence(0.3), noise(1.0))))
+    span = {"begin_ns": at(0), "end_ns": at(3400)}
+
+    def held(begin_ms: float, end_ms: float) -> list[Disturbance]:
+        return [Disturbance(name="N1", part=Part.NODE, begin_ns=at(begin_ms), end_ns=at(end_ms), waited_ms=50)]
+
+    assert len(evidence.gaps_undisturbed(capture, **span, disturbances=[])) == 2
+    assert evidence.gaps_undisturbed(capture, **span, disturbances=held(900, 2500)) == []
+    (longer,) = evidence.gaps_undisturbed(capture, **span, disturbances=held(900, 2200))
+    assert longer.length_ms == pytest.approx(200, abs=2), "what lasts beyond the disturbance is not the machine's"
 
 
 def test_a_stop_before_the_end_is_a_gap() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from simulator.demo.verdict import FIRST_STAGES, STAGES, NodeFindings, SpreadFindings, judge, spread_of
+from simulator.demo.verdict import (
+    EXCUSED_GAPS_MAX,
+    FIRST_STAGES,
+    STAGES,
+    NodeFindings,
+    SpreadFindings,
+    judge,
+    spread_of,
+)
 
 GOOD = NodeFindings(
     node="N001",
@@ -16,6 +24,7 @@ GOOD = NodeFindings(
     likeness=dict.fromkeys(STAGES, 0.97),
     seconds_sounded=47.0,
     gaps=0,
+    gaps_undisturbed=0,
     gap_longest_ms=0,
     concealed_frames=0,
     level_dbfs=-20.1,
@@ -69,6 +78,19 @@ def test_another_sound_than_the_right_one_is_no_pass() -> None:
 )
 def test_each_fault_of_the_relay_is_named(changed: dict[str, Any], named: str) -> None:
     assert reasons(msgspec.structs.replace(GOOD, **changed)) == (f"N001: {named}",)
+
+
+def test_a_gap_counts_unless_the_machine_or_a_killed_process_explains_it() -> None:
+    excused = msgspec.structs.replace(GOOD, gaps=EXCUSED_GAPS_MAX, gap_longest_ms=80)
+    assert reasons(excused) == ()
+    ours = msgspec.structs.replace(excused, gaps_undisturbed=1)
+    assert reasons(ours) == ("N001: 1 gaps that the machine does not excuse (longest 80 ms)",)
+    assert judge(nodes=[ours], spread=TOGETHER, seconds=60, restarts={"broker": 1}).ok
+
+
+def test_a_machine_too_busy_to_prove_anything_is_no_pass() -> None:
+    (reason,) = reasons(msgspec.structs.replace(GOOD, gaps=EXCUSED_GAPS_MAX + 1, gap_longest_ms=80))
+    assert "too busy" in reason
 
 
 def test_nodes_far_apart_or_not_measured_are_no_pass() -> None:
