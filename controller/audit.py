@@ -40,7 +40,6 @@ class Deed(StrEnum):
     REFUSED = "refused"
     EMERGENCY = "emergency"
     DRILL = "drill"
-    RELEASE = "release"
     ALL_CLEAR = "all_clear"
     CORRECTION = "correction"
     RELAY_START = "relay_start"

@@ -6,6 +6,7 @@ at once, up to a bound. Types and bounds of single keys were checked by the sche
 
 from __future__ import annotations
 
+import ipaddress
 import urllib.parse
 import zoneinfo
 from collections import Counter
@@ -14,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from controller.areas import Area, AreaTree
+from controller.enrolment_config import enrolment_faults
 from controller.errors import ConfigError
 from protocol.messages import BroadcastClass
 
@@ -38,8 +40,9 @@ def _faults(config: Config) -> Iterator[str]:
         yield f"time_zone: {config.time_zone!r} is no time zone; write one such as Asia/Ho_Chi_Minh"
     if not config.database.startswith(_DATABASES):
         yield f"database: {config.database!r} must begin with {' or '.join(_DATABASES)}"
-    yield from _tree_faults(config)
     yield from _door_faults(config)
+    yield from _tree_faults(config)
+    yield from _console_faults(config)
     for part in ("nodes", "feeds", "clips", "programmes"):
         yield from _repeated(part, (each.id for each in getattr(config, part)))
     yield from _repeated("trust.signing_keys", (each.key_id for each in config.trust.signing_keys))
@@ -55,6 +58,7 @@ def _faults(config: Config) -> Iterator[str]:
             if not is_feed_url(url):
                 yield f"feeds.{feed.id}.urls: {url!r} is no http or https address"
     yield from _programme_faults(config, known_areas)
+    yield from enrolment_faults(config)
 
 
 def _door_faults(config: Config) -> Iterator[str]:
@@ -64,6 +68,26 @@ def _door_faults(config: Config) -> Iterator[str]:
             f"broker.port: {config.broker.port} is the nodes' door, where a certificate has one connection, and this "
             f"controller has several; write {server.services.port}, as broker.server.services.port says"
         )
+
+
+def _console_faults(config: Config) -> Iterator[str]:
+    """A console that others can reach has TLS and a name."""
+    console = config.http.console
+    if (console.certificate is None) != (console.private_key is None):
+        yield "http.console: write both certificate and private_key, or neither"
+    try:
+        is_local = ipaddress.ip_address(console.host).is_loopback
+    except ValueError:
+        is_local = console.host == "localhost"
+    if not is_local and console.certificate is None:
+        yield (
+            f"http.console.certificate: needed where host is {console.host}: passwords must not cross a network "
+            "unencrypted; write certificate and private_key, or host: 127.0.0.1"
+        )
+    if not is_local and not console.origin:
+        yield f"http.console.origin: needed where host is {console.host}; write the address that people open: https://…"
+    if console.certificate is not None and console.origin.startswith("http:"):
+        yield f"http.console.origin: {console.origin!r} must begin with https:// where there is a certificate"
 
 
 def is_feed_url(url: str) -> bool:

@@ -42,7 +42,6 @@ class Action(StrEnum):
     RELAY = "relay"
     RAISE_DRILL = "raise_drill"
     RAISE_EMERGENCY = "raise_emergency"
-    RELEASE_EMERGENCY = "release_emergency"
     END_EMERGENCY = "end_emergency"
     ENROL_NODES = "enrol_nodes"
     MANAGE_KEYS = "manage_keys"
@@ -53,7 +52,7 @@ class Action(StrEnum):
 PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
     Role.VIEWER: frozenset({Action.SEE}),
     Role.AUTHOR: frozenset({Action.SEE, Action.WRITE_BULLETINS}),
-    Role.APPROVER: frozenset({Action.SEE, Action.APPROVE_BULLETINS, Action.RELEASE_EMERGENCY}),
+    Role.APPROVER: frozenset({Action.SEE, Action.APPROVE_BULLETINS}),
     Role.OPERATOR: frozenset(
         {
             Action.SEE,
@@ -61,7 +60,6 @@ PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
             Action.RELAY,
             Action.RAISE_DRILL,
             Action.RAISE_EMERGENCY,
-            Action.RELEASE_EMERGENCY,
             Action.END_EMERGENCY,
         }
     ),
@@ -75,7 +73,6 @@ OF_EVERYBODY: Final = frozenset({Action.USE_ACCOUNT, Action.SECURE_ACCOUNT})
 STEP_UP: Final = frozenset(
     {
         Action.RAISE_EMERGENCY,
-        Action.RELEASE_EMERGENCY,
         Action.ENROL_NODES,
         Action.MANAGE_KEYS,
         Action.MANAGE_PEOPLE,

@@ -56,7 +56,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_refused": ("bị chặn", "turned away"),
     "deed_emergency": ("phát khẩn cấp", "emergency"),
     "deed_drill": ("diễn tập", "drill"),
-    "deed_release": ("người thứ hai", "second person"),
     "deed_all_clear": ("báo yên", "all-clear"),
     "deed_correction": ("đính chính", "correction"),
     "deed_relay_start": ("bắt đầu tiếp âm", "relay started"),

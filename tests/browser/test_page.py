@@ -27,28 +27,8 @@ from protocol.messages import (
 from protocol.topics import TopicName, topic
 from tests.support.controller_console import WorldConsole, served
 from tests.support.controller_desk import DeskWorld, airing
+from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
-
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-CONTRAST_AA = 4.5
-MEASURE_CONTRAST = """() => {
-  const luminance = rgb => { const [r, g, b] = rgb.map(v => v / 255).map(
-    v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
-  const ground = element => { for (let at = element; at; at = at.parentElement) {
-    const c = parse(getComputedStyle(at).backgroundColor); if (c.length === 3 || c[3] === 1) return c.slice(0, 3); }
-    return [255, 255, 255]; };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); const poor = [];
-  while (walker.nextNode()) { const text = walker.currentNode.textContent.trim();
-    const element = walker.currentNode.parentElement;
-    if (!text || !element.offsetParent || ['SCRIPT', 'STYLE', 'NOSCRIPT'].includes(element.tagName)) continue;
-    const a = luminance(parse(getComputedStyle(element).color).slice(0, 3)), b = luminance(ground(element));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)}`); }
-  return poor; }"""
-
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 PACKAGES = ("protocol", "edge", "controller", "simulator")
 RIM_FOLDERS = {"adapters", "web"}
-RIM_FILES = {"cli.py"}
+RIM_FILES = ("cli.py",)
+"""The ends of their names: `cli.py`, `people_cli.py`."""
 MAY_IMPORT = {
     "protocol": {"protocol"},
     "edge": {"protocol", "edge"},
@@ -62,7 +63,7 @@ class Source:
     def is_rim(self) -> bool:
         """Whether the file may touch the world."""
         *folders, name = self.path.split("/")
-        return bool(RIM_FOLDERS & set(folders)) or name in RIM_FILES
+        return bool(RIM_FOLDERS & set(folders)) or name.endswith(RIM_FILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
