@@ -19,6 +19,7 @@ _EXAMPLES: Final = """examples:
   loaxa-edge check /etc/loaxa/edge.yaml       is everything there to start with?
   loaxa-edge run /etc/loaxa/edge.yaml         be a loudspeaker until SIGTERM
   loaxa-edge show /etc/loaxa/edge.yaml        what is stored: place, plan, keys, media, reports
+  loaxa-edge enrol /etc/loaxa/edge.yaml       ask the controller for a certificate; run does it by itself
   loaxa-edge silence /etc/loaxa/edge.yaml     switch the amplifier off (systemd runs it after each end)
 
 Every key of the configuration is described in docs/configuration.md.
@@ -84,6 +85,14 @@ def _show(config: Path) -> int:
     return 0
 
 
+def _enrol(config: Path) -> int:
+    from edge.adapters.enrolment_verb import enrol  # noqa: PLC0415 - see the module's text
+
+    is_enrolled, lines = enrol(config)
+    print("\n".join(lines))
+    return 0 if is_enrolled else 1
+
+
 def _silence(config: Path) -> int:
     from edge.adapters.config_file import read_config  # noqa: PLC0415 - see the module's text
     from edge.adapters.gpio_lines import pin_settings, silence  # noqa: PLC0415 - see the module's text
@@ -100,6 +109,7 @@ _VERBS: Final[dict[str, tuple[Callable[[Path], int], str]]] = {
     "run": (_run, "be a loudspeaker until SIGTERM or Ctrl-C"),
     "check": (_check, "say whether the configuration and all that it names can be used"),
     "show": (_show, "print what the node has stored, also while it runs or is stopped"),
+    "enrol": (_enrol, "ask for a certificate until there is one, or Ctrl-C; print the label's fingerprint"),
     "silence": (_silence, "switch the amplifier's pin off"),
 }
 

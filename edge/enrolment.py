@@ -60,6 +60,7 @@ class Todo(StrEnum):
 _S, _H = UnitState, Happening
 TRANSITIONS: Final[dict[tuple[UnitState, Happening], UnitState]] = {
     (_S.NO_KEYS, _H.KEYS_MADE): _S.APPLYING,
+    (_S.NO_KEYS, _H.UNREACHABLE): _S.NO_KEYS,
     **{
         (state, happening): after
         for state in (_S.APPLYING, _S.PENDING, _S.DENIED)

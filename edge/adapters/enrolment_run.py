@@ -7,11 +7,12 @@ for connections that stand. Every line that it logs is for a technician: Vietnam
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.adapters.hardware import read_hardware
-from edge.adapters.identity_files import FolderFiles, IdentityFiles
+from edge.adapters.identity_files import Files, FolderFiles, IdentityFiles
 from edge.adapters.logging import LoggedDecisions
 from edge.adapters.store import begin_new_chain
 from edge.config import EdgeConfig
@@ -42,7 +43,7 @@ TIME_NOTED_EVERY_MS: Final = 24 * 3600 * 1000
 class NodeEnrolment:
     """The enrolment of this card in this box; raises ConfigurationError when there is no section for it."""
 
-    def __init__(self, config: EdgeConfig) -> None:
+    def __init__(self, config: EdgeConfig, *, files: Callable[[Path], Files] = FolderFiles) -> None:
         if config.enrolment.file is None:
             raise ConfigurationError("enrolment", ["enrolment.file: names no file; this node does not enrol"])
         boot = Path(config.enrolment.file)
@@ -50,7 +51,7 @@ class NodeEnrolment:
         self.hardware: Final = read_hardware(config.enrolment.hardware)
         self.folder: Final = identity_folder(config.state_dir, self.hardware)
         self._boot_path = boot
-        self._files = IdentityFiles(FolderFiles(self.folder), FolderFiles(boot.parent), boot.name)
+        self._files = IdentityFiles(files(self.folder), files(boot.parent), boot.name)
         self._log = LoggedDecisions()
         self._chance = random.SystemRandom().random
         self._ignored_claim = ""
@@ -249,7 +250,7 @@ class NodeEnrolment:
     def _boot(self) -> BootSettings | None:
         try:
             return self._files.boot()
-        except ConfigurationError as error:
+        except EdgeError as error:
             if self.identity is None:
                 raise
             self._say("technician's file not read", LogLevel.WARNING, why=str(error))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from edge.errors import ConfigurationError, EnrolmentError
+from edge.errors import ConfigurationError, EdgeError, EnrolmentError
 from edge.identity import (
     BOOT_BYTES_MAX,
     CA,
@@ -44,7 +44,7 @@ class Files(Protocol):
     """A folder of small files, each written whole or not at all."""
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes; None where there is none."""
+        """A file's bytes; None where there is none. Raises EnrolmentError."""
 
     def write(self, name: str, data: bytes, *, is_private: bool) -> None:
         """Replace a file; raises OSError, and then nothing has changed."""
@@ -64,8 +64,10 @@ class FolderFiles:
         try:
             with (self._folder / name).open("rb") as file:
                 return file.read(FILE_BYTES_MAX)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise EnrolmentError(f"{self._folder / name} cannot be read: {error.strerror or error}") from error
 
     def write(self, name: str, data: bytes, *, is_private: bool) -> None:
         """See `Files.write`. What is there keeps its rights: a boot partition knows no others."""
@@ -99,11 +101,8 @@ class IdentityFiles:
             return None
 
     def boot(self) -> BootSettings | None:
-        """What the technician's file says; None without one. Raises ConfigurationError."""
-        try:
-            data = self._boot.read(self._boot_name)
-        except OSError as error:
-            raise ConfigurationError(self._boot_name, [f"cannot be read: {error.strerror or error}"]) from error
+        """What the technician's file says; None without one. Raises ConfigurationError, EnrolmentError."""
+        data = self._boot.read(self._boot_name)
         if data is None:
             return None
         if len(data) > BOOT_BYTES_MAX:
@@ -152,7 +151,7 @@ class IdentityFiles:
         self._own.remove(TLS_KEY)
         try:
             self._wipe(identity.claim_sha256)
-        except (OSError, ConfigurationError) as error:
+        except (OSError, EdgeError) as error:
             log.warning(
                 "không xoá được mã đăng ký trên phân vùng khởi động · the used claim code is still in %s: %s",
                 self._boot_name,

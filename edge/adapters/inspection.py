@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from edge.adapters.certificate import check_certificate
 from edge.adapters.config_file import read_config
 from edge.adapters.decoder import LibopusDecoder
+from edge.adapters.enrolment_verb import enrolment_lines, is_enrolled
 from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
 from edge.adapters.media import media_folder, present_in
 from edge.adapters.port_audio import PortAudioOutput
@@ -57,7 +58,11 @@ def check(path: Path) -> tuple[bool, list[str]]:
 def show(path: Path) -> list[str]:
     """What a node has stored; raises EdgeError."""
     config = read_config(path)
+    lines = enrolment_lines(config)
+    if config.enrolment.file is not None and not is_enrolled(config):
+        return lines
     prepared = prepare(path)
+    config = prepared.config
     restored = read_only(Path(config.state_dir))
     guard = Guard(place=nowhere(config.node), root=prepared.root)
     documents = Documents(guard)
@@ -66,6 +71,7 @@ def show(path: Path) -> list[str]:
     in_force = [accepted.document for accepted in documents.in_force]
     media = present_in(media_folder(Path(config.state_dir)))
     return [
+        *lines,
         *_place_lines(guard.place, config),
         f"root: version {guard.root.version} ({guard.root.threshold} of {', '.join(guard.root.keys)} must sign)",
         *_keyset_lines(in_force, now),
