@@ -113,9 +113,8 @@ async def test_each_connection_tells_of_itself_and_a_loss_ends_both(broker: Real
     with linked(pki, broker, events.append) as links:
         await until(lambda: kinds() == {BrokerConnected, ListeningBegan})
         links.subscribe([(topic(TopicName.ASSIGNMENT, node="N001"), 1)])
-        links.publish(
-            topic(TopicName.ASSIGNMENT, node="N001"), b"yours", 1, True, None
-        )  # retained: before or after the subscription
+        # Retained, for it may overtake the subscription on the other connection.
+        links.publish(topic(TopicName.ASSIGNMENT, node="N001"), b"yours", 1, True, None)
         await until(lambda: heard(events))
         events.clear()
         broker.stop()
