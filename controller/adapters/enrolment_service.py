@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from controller.adapters.certificate_authority import CertificateAuthority, utc_now
 from controller.adapters.enrolment_request import UnitRequest
 from controller.adapters.enrolment_store import EnrolmentStore
+from controller.audit import Act, Actor, act_of
 from controller.claims import CODE_BYTES
 from controller.enrolment import Admitted, Again, Decision, Denied, EnrolmentRecord, Waiting
 from controller.enrolment_desk import EnrolmentDesk
@@ -77,6 +78,8 @@ class EnrolmentService:
         self._keeping = asyncio.Lock()
         self._to_tell = asyncio.Event()
         self._ended: set[str] = set()
+        self._acts: list[Act] = []
+        """What people did, not on record yet."""
 
     @property
     def records(self) -> tuple[EnrolmentRecord, ...]:
@@ -105,42 +108,38 @@ class EnrolmentService:
         now_ms = read_now().shared_ms
         return await self._answer(unit, self._desk.renew(unit.application, node=node, serial=serial, now_ms=now_ms))
 
-    async def claim(self, asked: ClaimRequest, *, by: str) -> tuple[EnrolmentRecord, str]:
+    async def claim(self, asked: ClaimRequest, *, by: Actor) -> tuple[EnrolmentRecord, str]:
         """A new claim and its code, which is told once; raises RequestError, DatabaseError."""
         code = grouped(secrets.token_bytes(CODE_BYTES))
         record = self._office.claim(
             asked,
             record_id=_fresh_id(),
             claim_sha256=hashlib.sha256(code.encode()).hexdigest(),
-            by=by,
+            by=by.who,
             now_ms=read_now().shared_ms,
         )
-        await self._keep()
-        log.info("claim %s for %s by %s", record.id, record.node, by)
+        await self._keep(_act("enrol_claim", record, by))
         return record, code
 
-    async def approve(self, asked: ApproveRequest, *, by: str) -> EnrolmentRecord:
+    async def approve(self, asked: ApproveRequest, *, by: Actor) -> EnrolmentRecord:
         """Give a unit its place; raises RequestError, DatabaseError."""
-        record = self._office.approve(asked, record_id=_fresh_id(), by=by, now_ms=read_now().shared_ms)
-        await self._keep()
-        log.info("unit %s approved for %s by %s", record.fingerprint, record.node, by)
+        record = self._office.approve(asked, record_id=_fresh_id(), by=by.who, now_ms=read_now().shared_ms)
+        await self._keep(_act("enrol_approve", record, by))
         return record
 
-    async def refuse(self, asked: EndRequest, *, by: str) -> EnrolmentRecord:
+    async def refuse(self, asked: EndRequest, *, by: Actor) -> EnrolmentRecord:
         """Let a unit wait no longer; raises RequestError, DatabaseError."""
-        record = self._office.refuse(asked, by=by, now_ms=read_now().shared_ms)
-        await self._keep()
-        log.info("unit %s refused by %s: %s", record.fingerprint, by, record.reason)
+        record = self._office.refuse(asked, by=by.who, now_ms=read_now().shared_ms)
+        await self._keep(_act("enrol_refuse", record, by))
         return record
 
-    async def revoke(self, asked: EndRequest, *, by: str) -> EnrolmentRecord:
+    async def revoke(self, asked: EndRequest, *, by: Actor) -> EnrolmentRecord:
         """End a unit's certificates; raises RequestError, DatabaseError."""
-        record = self._office.revoke(asked, by=by, now_ms=read_now().shared_ms)
+        record = self._office.revoke(asked, by=by.who, now_ms=read_now().shared_ms)
         if record.certificates:
             self._end_sessions(record.node)
             self._on_keys({record.node: self._registry.report_keys().get(record.node, "")})
-        await self._keep()
-        log.warning("enrolment %s of %s revoked by %s: %s", record.id, record.node or "nobody", by, record.reason)
+        await self._keep(_act("enrol_revoke", record, by))
         return record
 
     @contextlib.asynccontextmanager
@@ -206,13 +205,17 @@ class EnrolmentService:
         self._ended.add(node)
         self._to_tell.set()
 
-    async def _keep(self) -> None:
+    async def _keep(self, act: Act | None = None) -> None:
         """Return when nothing that happened so far is undurable; requests that wait together share a commit."""
+        if act is not None:
+            self._acts.append(act)
+            log.info("%s %s by %s: %s", act.what, act.place or "-", act.who, act.detail)
         async with self._keeping:
-            unkept = self._registry.unkept()
-            if any(unkept):
-                await self._store.commit(unkept)
+            unkept, acts = self._registry.unkept(), tuple(self._acts)
+            if any(unkept) or acts:
+                await self._store.commit(unkept, acts)
                 self._registry.kept(unkept)
+                del self._acts[: len(acts)]
 
     async def _tell_broker(self) -> None:
         while True:
@@ -230,6 +233,11 @@ class EnrolmentService:
                 log.error("the broker was not told of revoked certificates, again in %.0f s: %s", wait_s, error)  # noqa: TRY400 - a sentence
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._to_tell.wait(), wait_s)
+
+
+def _act(what: str, record: EnrolmentRecord, by: Actor) -> Act:
+    said = " ".join(each for each in (record.id, record.fingerprint, record.reason) if each)
+    return act_of(what, by=by, at_ms=record.changed_at_ms, place=record.node, detail=said)
 
 
 def _fresh_id() -> str:

@@ -6,6 +6,7 @@ take it anyway. All changes of a commit or none: a takeover ends one unit and be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +15,10 @@ from sqlalchemy import BigInteger, Column, String, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controller.adapters import audit_store
 from controller.adapters.database import SqlDatabase
 from controller.adapters.database_tables import METADATA
+from controller.audit import Act
 from controller.enrolment import EnrolmentRecord, RevokedCertificate
 from controller.enrolment_registry import Unkept
 
@@ -54,14 +57,16 @@ class EnrolmentStore:
                 tuple(RevokedCertificate(**row) for row in rows),
             )
 
-    async def commit(self, changes: Unkept) -> None:
-        """Keep all changes or none; raises DatabaseError."""
+    async def commit(self, changes: Unkept, acts: Sequence[Act] = ()) -> None:
+        """Keep all changes or none, and with them what is put on record of people; raises DatabaseError."""
         records, revoked = changes
         async with self._database.connection() as connection, connection.begin():
             for record in records:
                 await connection.execute(_upsert(connection, ENROLMENTS, _row(record)))
             for each in revoked:
                 await connection.execute(_upsert(connection, REVOKED, msgspec.structs.asdict(each)))
+            for act in acts:
+                await audit_store.append(connection, act)
 
     async def forget_revoked(self, *, ended_before_ms: int) -> None:
         """Drop revoked certificates that ended long ago; raises DatabaseError."""

@@ -1,7 +1,7 @@
 """The API of enrolment: claims, approvals, refusals, revocations, and how every enrolment stands.
 
-Bodies are `enrolment_office`'s requests. A claim's code is told here once, with the file that a technician copies to
-the card; afterwards only its hash is known.
+Bodies are `enrolment_office`'s requests; who may ask was settled by `access`. A claim's code is told here once, with
+the file that a technician copies to the card; afterwards only its hash is known.
 """
 
 from __future__ import annotations
@@ -43,32 +43,24 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _claim(request: web.Request) -> web.Response:
     service = request.app[_SERVICE]
-    record, code = await service.claim(await _body(request, ClaimRequest), by=request[VISITOR].principal.name)
+    record, code = await service.claim(await _body(request, ClaimRequest), by=request[VISITOR].actor)
     file = boot_file(record, code=code, url=request.app[_URL], ca_sha256=service.authority.ca_sha256)
     return _json({**_shown(record), "code": code, "boot_file": file}, status=201)
 
 
 async def _approve(request: web.Request) -> web.Response:
-    return _json(
-        _shown(
-            await request.app[_SERVICE].approve(
-                await _body(request, ApproveRequest), by=request[VISITOR].principal.name
-            )
-        ),
-        status=201,
-    )
+    asked = await _body(request, ApproveRequest)
+    return _json(_shown(await request.app[_SERVICE].approve(asked, by=request[VISITOR].actor)), status=201)
 
 
 async def _refuse(request: web.Request) -> web.Response:
-    return _json(
-        _shown(await request.app[_SERVICE].refuse(await _body(request, EndRequest), by=request[VISITOR].principal.name))
-    )
+    asked = await _body(request, EndRequest)
+    return _json(_shown(await request.app[_SERVICE].refuse(asked, by=request[VISITOR].actor)))
 
 
 async def _revoke(request: web.Request) -> web.Response:
-    return _json(
-        _shown(await request.app[_SERVICE].revoke(await _body(request, EndRequest), by=request[VISITOR].principal.name))
-    )
+    asked = await _body(request, EndRequest)
+    return _json(_shown(await request.app[_SERVICE].revoke(asked, by=request[VISITOR].actor)))
 
 
 def _shown(record: EnrolmentRecord) -> dict[str, Any]:

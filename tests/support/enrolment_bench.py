@@ -21,6 +21,7 @@ from controller.adapters.certificate_authority import (
 from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_store import EnrolmentStore
+from controller.audit import Actor
 from controller.config import NodesListenerConfig, TrustConfig
 from controller.enrolment_office import ClaimRequest, boot_file
 from controller.enrolment_registry import Registry
@@ -35,6 +36,7 @@ from protocol.enrolment import EnrolmentDocuments, EnrolmentSite
 from simulator.demo.broker import free_port
 
 PASSPHRASE = b"a long enough passphrase"
+OPERATOR = Actor(who="operator")
 PLACES = ("N001", "N002", "N003")
 STEPS_MAX = 4
 
@@ -81,7 +83,7 @@ class Bench:
 
     async def claim(self, node: str, *, replace: bool = False) -> str:
         """The boot partition's file for a node, with a fresh code."""
-        record, code = await self.service.claim(ClaimRequest(node=node, replace=replace), by="operator")
+        record, code = await self.service.claim(ClaimRequest(node=node, replace=replace), by=OPERATOR)
         return boot_file(record, code=code, url=self.url, ca_sha256=self.service.authority.ca_sha256)
 
     def unclaimed(self) -> str:

@@ -25,7 +25,7 @@ from edge.adapters.enrolment_client import own_context
 from edge.enrolment import Happening, Todo, UnitState
 from edge.identity import CA, CERTIFICATE, IDENTITY, TLS_KEY
 from protocol.enrolment import CACERTS_PATH, DOCUMENTS_PATH, ENROLL_PATH, PROOF_HEADER, EnrolmentDocuments
-from tests.support.enrolment_bench import Bench, Unit, enrolling, make_authority, make_unit
+from tests.support.enrolment_bench import OPERATOR, Bench, Unit, enrolling, make_authority, make_unit
 from tests.support.waiting import until
 
 
@@ -165,7 +165,7 @@ async def test_without_a_claim_the_label_is_approved(bench: Bench, unit: Unit) -
     (waiting,) = bench.service.records
     assert (waiting.state, waiting.fingerprint) == (EnrolmentState.APPLIED, unit.enrolment.label)
     assert waiting.hardware == unit.box
-    await bench.service.approve(ApproveRequest(unit=unit.enrolment.label, node="N003"), by="operator")
+    await bench.service.approve(ApproveRequest(unit=unit.enrolment.label, node="N003"), by=OPERATOR)
     assert await unit.enrol() is Happening.ISSUED
     assert unit.enrolment.identity is not None
     assert unit.enrolment.identity.node == "N003"
@@ -236,7 +236,7 @@ async def test_renewal_revocation_and_what_a_revoked_certificate_can_still_do(be
     async with aiohttp.ClientSession() as session:
         async with session.get(bench.nodes_url + DOCUMENTS_PATH, ssl=own) as answer:
             assert answer.status == 200
-        await bench.service.revoke(EndRequest(unit="N001", reason="stolen"), by="operator")
+        await bench.service.revoke(EndRequest(unit="N001", reason="stolen"), by=OPERATOR)
         async with session.get(bench.nodes_url + DOCUMENTS_PATH, ssl=own) as answer:
             assert answer.status == 403, "also on a connection that stands"
     await until(lambda: bench.told.ended == ["N001"], what="the broker is told")
