@@ -34,7 +34,7 @@ class TimeSource(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-class Now(Struct, frozen=True, kw_only=True):
+class Now(Struct, frozen=True, kw_only=True, gc=False):
     """One reading of both clocks.
 
     `shared_ns` is meaningful only while `source` is not UNKNOWN; `error_ns` bounds its error then.

@@ -15,7 +15,7 @@ _PUBLISH_BYTES: Final = 10
 _FILTER_BYTES: Final = 3
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is published; `expires_at_ns` is true time at the broker, None never."""
 
     topic: str
@@ -25,7 +25,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ns: int | None = None
 
 
-class WillMessage(msgspec.Struct, frozen=True, kw_only=True):
+class WillMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the broker publishes when a client is gone without a DISCONNECT for longer than the delay."""
 
     topic: str
@@ -35,7 +35,7 @@ class WillMessage(msgspec.Struct, frozen=True, kw_only=True):
     delay_ns: int
 
 
-class Connect(msgspec.Struct, frozen=True, kw_only=True):
+class Connect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """CONNECT; `identity` is the name in the client's certificate."""
 
     client_id: str
@@ -47,7 +47,7 @@ class Connect(msgspec.Struct, frozen=True, kw_only=True):
     will: WillMessage | None = None
 
 
-class ConnectAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """CONNACK."""
 
     session_present: bool
@@ -55,7 +55,7 @@ class ConnectAnswer(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str = ""
 
 
-class Publish(msgspec.Struct, frozen=True, kw_only=True):
+class Publish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """PUBLISH; `message_id` is 0 with QoS 0, `expiry_s` None without expiry."""
 
     topic: str
@@ -67,34 +67,34 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     expiry_s: int | None = None
 
 
-class PublishAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PublishAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """PUBACK; `refusal` is empty when the message was taken."""
 
     message_id: int
     refusal: str = ""
 
 
-class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """SUBSCRIBE with (topic filter, QoS)."""
 
     message_id: int
     topics: tuple[tuple[str, int], ...]
 
 
-class SubscribeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class SubscribeAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """SUBACK."""
 
     message_id: int
     grants: tuple[bool, ...]
 
 
-class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True):
+class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """UNSUBSCRIBE; its answer says nothing that anybody waits for."""
 
     topics: tuple[str, ...]
 
 
-class Disconnect(msgspec.Struct, frozen=True, kw_only=True):
+class Disconnect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """DISCONNECT from the client: no will; `ends_session` sets the session's expiry to 0."""
 
     ends_session: bool = False

@@ -20,7 +20,7 @@ LATEST_MAX: Final = 64
 """QoS 0 messages waiting for a slow socket: 64 audio packets of 100 ms are far past their expiry of 2 s."""
 
 
-class Outgoing(Struct, frozen=True, kw_only=True):
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
     """One message on its way out."""
 
     topic: str
