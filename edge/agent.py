@@ -31,7 +31,6 @@ from edge.outbox import Outbox
 from edge.player.arbiter import Reason
 from edge.player.ports import Frames
 from edge.player.program import Candidate
-from edge.player.proof import after_power_cut
 from edge.ports import Workshop
 from edge.repertoire import Repertoire
 from edge.streams import OpenPacket
@@ -213,8 +212,6 @@ class Agent:
             effects += self._health.fault(Fault.STORE_DAMAGED, restored.damage, now)
         if restored.was_cut_off:
             effects += self._health.cut_off(restored.last_number, now)
-        if restored.open_airing is not None:
-            effects += self.outbox.append(after_power_cut(restored.open_airing, now.shared_ms))
         return effects
 
     def _connected(self, event: happened.Connected, now: Now) -> list[Effect]:
@@ -271,6 +268,7 @@ class Agent:
     def _settle(self, now: Now) -> list[Effect]:
         """Make everything follow from what is true now."""
         effects = self._notice_clock(now)
+        effects += self._follow(self._documents.wake(now), now)
         effects += self._renew(now)
         effects += self._play(now)
         fetch = self.media.next_fetch(now)
@@ -372,6 +370,7 @@ class Agent:
         waits = (
             self.media.next_deadline(),
             self.outbox.next_deadline(),
+            self._documents.next_deadline(),
             self._reporter.next_deadline(),
             _before_slewing(self._studio.next_deadline(now), now),
             _before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),

@@ -5,8 +5,10 @@ means to the agent, which reads `in_force` whenever `receive` or `stored` says t
 
 Rules kept:
 - nothing is obeyed before it and its counter are on the disk, so a power cut at any moment repeats nothing.
-  One exception: a real emergency whose storing *failed* is obeyed from memory, for a pole with a dying card
-  must still warn; its own expiry bounds what a replay after a restart could do;
+  One exception: a real emergency whose storing *failed*, or has gone unanswered for PATIENCE_MS, is obeyed from
+  memory, for a pole with a dying card must still warn; in this run its counter holds all the same, and its own
+  expiry bounds what a replay after a restart could do;
+- what the disk refused is offered to it again, and comes into force as soon as it is kept;
 - an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
 - when the root, the keyset or the assignment changes, everything in force is judged anew, and what no longer may
   be is gone at once, whatever it is: an emergency whose key is revoked falls silent in the middle of a word;
@@ -15,6 +17,7 @@ Rules kept:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -39,10 +42,14 @@ from protocol.messages import (
     StreamStart,
 )
 from protocol.topics import TopicName, parse_topic
-from protocol.units import Now
+from protocol.units import NS_PER_MS, MonotonicNs, Now
 
 PENDING_MAX: Final = 64
 """Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
+PATIENCE_MS: Final = 300
+"""A usual card answers within 50 ms, a cheap one within 200; a real emergency waits no longer for one."""
+OFFER_AGAIN_MS: Final = 60_000
+"""How long what the disk refused waits until it is offered again; at once when the disk has taken something else."""
 STREAM_TOPICS_MAX: Final = 64
 """Streams known at once; a controller has a handful."""
 _ORDER: Final = {TopicName.ROOT: 0, TopicName.KEYSET: 1, TopicName.ASSIGNMENT: 2}
@@ -58,6 +65,21 @@ class Outcome:
     came: tuple[AnyDocument, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """On its way to the disk; `before` is the counter that stood before it."""
+
+    accepted: Accepted
+    before: LastCounter | None
+    since: MonotonicNs
+
+    @property
+    def cannot_wait(self) -> bool:
+        """Whether it is obeyed without the disk if need be: a real emergency or its end."""
+        document = self.accepted.document
+        return isinstance(document, (Emergency, AllClear)) and document.reality is Reality.REAL
+
+
 class Documents:
     """The documents of one node."""
 
@@ -65,7 +87,10 @@ class Documents:
         self._guard = guard
         self._in_force: dict[str, Accepted] = {}
         self._shown: tuple[Accepted, ...] | None = ()
-        self._pending: dict[tuple[str, bytes], tuple[Accepted, LastCounter | None]] = {}
+        self._pending: dict[tuple[str, bytes], _Pending] = {}
+        self._refused: dict[str, Accepted] = {}
+        """What the disk did not take, the latest of each topic."""
+        self._offer_at: MonotonicNs | None = None
         self._parked: dict[str, StoredDocument] = {}
         self._taken_away: tuple[AnyDocument, ...] = ()
 
@@ -129,36 +154,70 @@ class Documents:
         self._refuse_excess(accepted)
         if isinstance(accepted.document, AllClear):
             self._refuse_foreign_all_clear(topic, accepted.document)
-        self._pending[(topic, accepted.sha256)] = (accepted, self._guard.remember(accepted))
-        store = StoreDocument(
-            topic=topic,
-            payload=payload,
-            key_id=accepted.key_id,
-            counter=accepted.document.counter,
-            sha256=accepted.sha256,
+        self._pending[(topic, accepted.sha256)] = _Pending(
+            accepted=accepted, before=self._guard.remember(accepted), since=now.monotonic_ns
         )
-        return Outcome(effects=(store,))
+        return Outcome(effects=(_store(accepted),))
 
     def stored(self, event: DocumentStored, now: Now) -> Outcome:
         """A document is durable: it comes into force."""
+        refused = self._refused.get(event.topic)
+        if refused is not None and refused.sha256 == event.sha256:
+            del self._refused[event.topic]
+        if self._refused:
+            self._offer_at = now.monotonic_ns
         pending = self._pending.pop((event.topic, event.sha256), None)
-        return Outcome() if pending is None else self._enforce(pending[0], now)
+        return Outcome() if pending is None else self._enforce(pending.accepted, now)
 
     def store_failed(self, event: DocumentStoreFailed, now: Now) -> Outcome:
         """A document could not be stored: it is not obeyed, unless it is a real emergency or its all-clear."""
         pending = self._pending.pop((event.topic, event.sha256), None)
+        refused = self._in_force.get(event.topic) if pending is None else pending.accepted
+        if refused is None or refused.sha256 != event.sha256:
+            return Outcome()
+        self._refused[event.topic] = refused
+        self._offer_at = self._offer_at or MonotonicNs(now.monotonic_ns + OFFER_AGAIN_MS * NS_PER_MS)
         if pending is None:
             return Outcome()
-        accepted, before = pending
-        if isinstance(accepted.document, (Emergency, AllClear)) and accepted.document.reality is Reality.REAL:
-            return self._enforce(accepted, now)
-        self._guard.forget(accepted, before)
+        if pending.cannot_wait:
+            return self._enforce(pending.accepted, now)
+        self._guard.forget(pending.accepted, pending.before)
         log = LogDecision(
             decision="document not obeyed",
             fields=(("topic", event.topic), ("reason", "not stored"), ("detail", event.detail)),
             level=LogLevel.ERROR,
         )
         return Outcome(effects=(log,))
+
+    def wake(self, now: Now) -> Outcome:
+        """Obey what cannot wait for the disk any longer; offer the disk again what it refused."""
+        effects: list[Effect] = []
+        came: list[AnyDocument] = []
+        late = [place for place, pending in self._pending.items() if _patience_ends(pending, now.monotonic_ns)]
+        for outcome in [self._enforce(self._pending.pop(place).accepted, now) for place in late]:
+            effects += outcome.effects
+            came += outcome.came
+        if self._offer_at is not None and now.monotonic_ns >= self._offer_at:
+            self._offer_at = MonotonicNs(now.monotonic_ns + OFFER_AGAIN_MS * NS_PER_MS) if self._refused else None
+            effects += self._offer_again(now)
+        return Outcome(effects=tuple(effects), came=tuple(came))
+
+    def next_deadline(self) -> MonotonicNs | None:
+        """When `wake` has something to do."""
+        waits = [_patience_until(pending) for pending in self._pending.values() if pending.cannot_wait]
+        return min((*waits, *(() if self._offer_at is None else (self._offer_at,))), default=None)
+
+    def _offer_again(self, now: Now) -> list[Effect]:
+        effects: list[Effect] = []
+        for topic, accepted in list(self._refused.items()):
+            standing = self._in_force.get(topic)
+            if standing is not None and standing.sha256 == accepted.sha256:
+                effects.append(_store(accepted))
+                continue
+            del self._refused[topic]
+            with contextlib.suppress(Refusal):  # it has expired, or a newer one is in force
+                effects += self.receive(topic, accepted.payload, now).effects
+        return effects
 
     def purge(self, now: Now) -> tuple[Effect, ...]:
         """Forget streams that are over and expired: their documents would be refused without any counter."""
@@ -257,6 +316,24 @@ def _accepted_log(accepted: Accepted) -> LogDecision:
     if isinstance(document, Plan):
         fields.append(("occurrences", len(document.occurrences)))
     return LogDecision(decision="in force", fields=tuple(fields))
+
+
+def _store(accepted: Accepted) -> StoreDocument:
+    return StoreDocument(
+        topic=accepted.topic,
+        payload=accepted.payload,
+        key_id=accepted.key_id,
+        counter=accepted.document.counter,
+        sha256=accepted.sha256,
+    )
+
+
+def _patience_until(pending: _Pending) -> MonotonicNs:
+    return MonotonicNs(pending.since + PATIENCE_MS * NS_PER_MS)
+
+
+def _patience_ends(pending: _Pending, now: MonotonicNs) -> bool:
+    return pending.cannot_wait and now >= _patience_until(pending)
 
 
 def _restore_order(stored: StoredDocument) -> int:

@@ -22,6 +22,7 @@ from typing import Final
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
 from edge.events import Restored
+from edge.player.proof import after_power_cut
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_sealed, seal
 from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Report
@@ -67,6 +68,9 @@ class Outbox:
         """Number and digest of the last report of the chain that is on the disk."""
         self._loose_given = 0
         self._open_airing: AiringRecord | None = None
+        self._cut_short: AiringRecord | None = None
+        """An airing that the end of the run before left open, until its end is on record."""
+        self._booted_at = MonotonicNs(0)
         self._is_connected = False
         self._resend_at: MonotonicNs | None = None
         self._resend_ms = RESEND_MS
@@ -89,7 +93,8 @@ class Outbox:
         is_lost = bool(restored.damage) and not restored.last_number
         self._last_number = now.shared_ms if is_lost else restored.last_number
         self._last_sha256 = restored.last_sha256
-        self._open_airing = restored.open_airing
+        self._open_airing = self._cut_short = restored.open_airing
+        self._booted_at = now.monotonic_ns
         for report in restored.reports:
             self._waiting[report.number] = _Waiting(
                 report.payload,
@@ -100,12 +105,15 @@ class Outbox:
 
     def append(self, record: AiringRecord | FaultRecord) -> list[Effect]:
         """Number, chain and sign a record; it is sent once it is stored."""
+        effects: list[Effect] = []
+        if isinstance(record, AiringRecord) and record.state is AiringState.STARTED and self._cut_short is not None:
+            effects += self._end_cut_short(record.at_ms, record.clock_error_ms)
         self._note_open(record)
         number = self._last_number + 1
         payload = self._seal(record, number, self._last_sha256)
         self._last_number, self._last_sha256 = number, hashlib.sha256(payload).digest()
         self._waiting[number] = _Waiting(payload, is_stored=False, is_airing=isinstance(record, AiringRecord))
-        effects: list[Effect] = [self._store(number)]
+        effects.append(self._store(number))
         dropped = self._drop_excess()
         if dropped:
             effects.append(ForgetReports(numbers=dropped))
@@ -151,6 +159,9 @@ class Outbox:
 
     def wake(self, now: Now) -> list[Effect]:
         """Send again what has gone unanswered, and try again to store what could not be stored."""
+        if self._cut_short is not None and now.is_time_known:
+            booted_ms = now.shared_at(self._booted_at) // NS_PER_MS
+            return [*self._end_cut_short(booted_ms, now.error_ns / NS_PER_MS), *self.wake(now)]
         if self._resend_at is None or now.monotonic_ns < self._resend_at:
             return []
         self._resend_at = None
@@ -168,6 +179,11 @@ class Outbox:
         if self._resend_at is None:
             self._resend_at = self._later(now)
         return effects
+
+    def _end_cut_short(self, latest_ms: int, error_ms: float) -> list[Effect]:
+        """Put on record that an airing ended with the run before, as soon as there is a time to give."""
+        started, self._cut_short = self._cut_short, None
+        return [] if started is None else self.append(after_power_cut(started, latest_ms, error_ms))
 
     def _later(self, now: Now) -> MonotonicNs:
         """When to send again: up to twice the wait later, by the node's own share, which differs each time."""

@@ -286,7 +286,7 @@ class SourceKind(StrEnum):
 class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="airing", tag_field="kind"):
     """One step of one airing on one node, with the reason for it."""
 
-    airing: Annotated[str, Meta(max_length=96, description="unique on the node: source id and start")]
+    airing: Annotated[str, Meta(max_length=96, description="unique on the node: source id, start and a token")]
     source: SourceKind
     source_id: Annotated[str, Meta(max_length=64)]
     title: Title

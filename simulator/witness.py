@@ -16,6 +16,7 @@ from controller.emergency import is_standing
 from controller.records import Change, EmergencyRecord, RelayRecord, RelayState, StandingDocument, StoredReport
 from edge.adapters.media_files import PART
 from edge.effects import LogDecision
+from edge.gpio.faults import Fault
 from edge.outbox import REPORTS_MAX
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
@@ -23,6 +24,7 @@ from protocol.errors import Refusal
 from protocol.messages import (
     AiringRecord,
     AnyDocument,
+    FaultRecord,
 )
 from protocol.units import NS_PER_MS
 from simulator.box import Line
@@ -223,6 +225,8 @@ class Witness:
                 except Refusal:
                     return
                 self._notary.take(document, self._world.now_ns)
+            case StoredReport(record=FaultRecord(fault=Fault.CUT_OFF)):
+                self.evidence.cut_offs.append((change.node, self._world.now_ns))
             case StoredReport(record=AiringRecord() as record):
                 self.evidence.records.append(
                     Stored(

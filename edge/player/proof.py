@@ -6,11 +6,13 @@ Rules kept:
 - an airing is one uninterrupted time on air; what comes back after an interruption is another one;
 - what is due and may not sound (quiet hours), or cannot (its media are missing), is on record at once; what
   only had to wait (outranked, no stream yet, no card) is on record at its end, if it never sounded;
-- each is recorded once, however often it is asked about.
+- each is recorded once, however often it is asked about;
+- an airing's name is its own, also when a clock that was set back brings the same item at the same time again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -21,6 +23,8 @@ from edge.player.voice import VoiceStatistics
 from protocol.messages import AiringRecord, AiringState
 from protocol.units import NS_PER_MS, Now, SharedMs
 
+TOKEN_CHARACTERS: Final = 8
+"""Two airings of one item that begin in the same millisecond of one clock are the same once in four billion times."""
 _AT_ONCE: Final = {Reason.QUIET_HOURS: AiringState.REFUSED, Reason.MEDIA_MISSING: AiringState.MISSED}
 """Denials that are facts at their time."""
 
@@ -50,7 +54,8 @@ class Proof:
             self._waiting.pop(candidate.occurrence, None)
         late_ms = at_ms - candidate.starts_at_ms
         reason = "on time" if late_ms <= 0 else f"joined {late_ms} ms after its start"
-        record = _record(candidate, AiringState.STARTED, at_ms, f"{candidate.source_id}:{at_ms}", reason, now)
+        airing = f"{candidate.source_id}:{at_ms}:{_token(now)}"
+        record = _record(candidate, AiringState.STARTED, at_ms, airing, reason, now)
         self._started[candidate.key] = record
         return record
 
@@ -89,6 +94,11 @@ class Proof:
         self._settled[candidate.key] = candidate.ends_at_ms
 
 
+def _token(now: Now) -> str:
+    """What no other instant of this node has, whatever its clock was set to: both clocks, to the nanosecond."""
+    return hashlib.sha256(f"{now.monotonic_ns}:{now.shared_ns}".encode()).hexdigest()[:TOKEN_CHARACTERS]
+
+
 def _missed(candidate: Candidate, state: AiringState, reason: Reason, now: Now) -> AiringRecord:
     airing = f"{candidate.source_id}:{candidate.starts_at_ms}"
     return _record(candidate, state, now.shared_ms, airing, reason.value, now)
@@ -122,8 +132,17 @@ def _record(
     )
 
 
-def after_power_cut(started: AiringRecord, at_ms: SharedMs) -> AiringRecord:
-    """The end of an airing that a power cut or a kill left open; how much of it was heard is not known."""
+def after_power_cut(started: AiringRecord, latest_ms: int, error_ms: float) -> AiringRecord:
+    """The end of an airing that a power cut or a kill left open; how much of it was heard is not known.
+
+    It lies between its start and `latest_ms`, of which the later is given; `clock_error_ms` spans what lies between
+    and the error of the clock, so that nobody takes it for exact.
+    """
+    at_ms = max(latest_ms, started.at_ms)
     return msgspec.structs.replace(
-        started, state=AiringState.FINISHED, at_ms=max(at_ms, started.at_ms), reason=Reason.POWER_CUT.value
+        started,
+        state=AiringState.FINISHED,
+        at_ms=at_ms,
+        reason=Reason.POWER_CUT.value,
+        clock_error_ms=at_ms - started.at_ms + error_ms,
     )

@@ -9,14 +9,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from edge.player.arbiter import Reason
-from protocol.messages import AiringRecord, AiringState
+from protocol.messages import LOOSE_FROM, AiringRecord, AiringState
 from protocol.units import NS_PER_MS
 from simulator.checkers.evidence import Evidence
 
 
 @dataclass(slots=True)
 class Airing:
-    """One airing of one node; `ends_ns` is None while it lasts and where a power cut left its end unknown."""
+    """One airing of one node; `ends_ns` is None while it lasts and where a power cut left its end unknown.
+
+    A node that wakes up after a power cut says `cut_offs` of what it knows to have begun. It cannot know that the end
+    was sent already, if its card had refused to keep that: a real end beside it counts, when it came outside the chain.
+    """
 
     source_id: str
     begins_ns: int
@@ -24,7 +28,20 @@ class Airing:
     starts: int = 0
     finishes: int = 0
     audible_ms: int = 0
-    is_cut_off: bool = False
+    cut_offs: int = 0
+    is_start_loose: bool = False
+    is_end_loose: bool = False
+
+    @property
+    def is_end_unknown(self) -> bool:
+        """Whether it ended in a power cut; if the card had kept not even its begin, nobody says so."""
+        return self.ends_ns is None and (self.cut_offs > 0 or self.is_start_loose)
+
+    @property
+    def is_twice(self) -> bool:
+        """Whether something is on record twice."""
+        ends = self.finishes + (0 if self.is_end_loose else self.cut_offs)
+        return self.starts > 1 or self.finishes > 1 or self.cut_offs > 1 or ends > 1
 
 
 def airings_of(evidence: Evidence) -> dict[str, dict[str, Airing]]:
@@ -39,9 +56,12 @@ def airings_of(evidence: Evidence) -> dict[str, dict[str, Airing]]:
         if record.state is AiringState.STARTED:
             airing.starts += 1
             airing.begins_ns = at_ns
+            airing.is_start_loose = stored.number >= LOOSE_FROM
+        elif record.reason == Reason.POWER_CUT:
+            airing.cut_offs += 1
         else:
             airing.finishes += 1
-            airing.is_cut_off = record.reason == Reason.POWER_CUT
-            airing.ends_ns = None if airing.is_cut_off else at_ns
+            airing.ends_ns = at_ns
             airing.audible_ms = record.audible_ms
+            airing.is_end_loose = stored.number >= LOOSE_FROM
     return found

@@ -28,6 +28,8 @@ from simulator.checkers.evidence import (
     seconds,
 )
 
+CARD_FAULTS: Final = frozenset({"storage_full", "storage_slow", "storage_read_only"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyReach:
@@ -62,11 +64,13 @@ class EmergencyReach:
         self, evidence: Evidence, fact: EmergencyFact, facts: PoleFacts, sounds: list[Heard]
     ) -> Iterator[Violation]:
         over_ns = fact.ends_ns if fact.cleared_ns is None else fact.cleared_ns
-        from_ns = evidence.calm_since(facts.name, fact.raised_ns)
+        despite = self._must_not_matter(evidence, fact, facts)
+        from_ns = evidence.calm_since(facts.name, fact.raised_ns, despite=despite)
         by_ns = from_ns + self.bound_ns + 2 * facts.edge_ns  # one probe may fall into a pause
         if from_ns == fact.raised_ns:
             by_ns = max(by_ns, fact.plays_ns + self.bound_ns)
-        is_reachable = by_ns < min(over_ns, evidence.ends_ns) and evidence.is_calm(facts.name, from_ns, by_ns)
+        is_calm = evidence.is_calm(facts.name, from_ns, by_ns, despite=despite)
+        is_reachable = is_calm and by_ns < min(over_ns, evidence.ends_ns)
         if not is_reachable or self._is_forbidden(evidence, fact, facts, by_ns):
             return
         first_ns = min((heard.begins_ns for heard in sounds if heard.ends_ns >= from_ns), default=None)
@@ -80,12 +84,19 @@ class EmergencyReach:
         self, evidence: Evidence, fact: EmergencyFact, facts: PoleFacts, sounds: list[Heard]
     ) -> Iterator[Violation]:
         over_ns = fact.ends_ns if fact.cleared_ns is None else fact.cleared_ns
-        heard_of_ns = evidence.calm_since(facts.name, over_ns) + self.clear_ns + facts.edge_ns
+        despite = self._must_not_matter(evidence, fact, facts)
+        heard_of_ns = evidence.calm_since(facts.name, over_ns, despite=despite) + self.clear_ns + facts.edge_ns
         for heard in sounds:
             if heard.ends_ns > heard_of_ns:
                 what = f"{fact.id} ({fact.source}) still sounds {seconds(heard.ends_ns - over_ns)} after its end"
                 yield Violation(checker=self.name, at_ns=over_ns, pole=facts.name, evidence=what)
                 return
+
+    def _must_not_matter(self, evidence: Evidence, fact: EmergencyFact, facts: PoleFacts) -> frozenset[str]:
+        """A card that is full, slow or refuses to write holds no real emergency up whose clip is on it already."""
+        clips = {permit.sha256 for permit in evidence.permits if permit.id == fact.id}
+        has_clip = any(sha256 in clips and since_ns < fact.raised_ns for sha256, since_ns in facts.media.items())
+        return CARD_FAULTS if has_clip and fact.reality is Reality.REAL else frozenset()
 
     def _is_dumb(self, evidence: Evidence, fact: EmergencyFact, pole: str) -> bool:
         """Whether its amplifier had no power in a way that nothing on a pole senses, or nobody listened closely."""

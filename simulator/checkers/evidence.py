@@ -197,25 +197,33 @@ class Evidence:
     troubles: list[Trouble] = field(default_factory=list)
     records: list[Stored] = field(default_factory=list)
     report_gaps: list[tuple[str, int, str]] = field(default_factory=list)
+    cut_offs: list[tuple[str, int]] = field(default_factory=list)
+    """Nodes that said that their run before had ended suddenly, and when the controller had that."""
     emergencies: list[EmergencyFact] = field(default_factory=list)
     gauges: list[Gauge] = field(default_factory=list)
     flows: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     is_controller_up: bool = True
 
-    def is_calm(self, pole: str, begins_ns: int, ends_ns: int) -> bool:
-        """Whether nothing was wrong with a pole at any time between two instants."""
+    def cut_off_after(self, node: str, at_ns: int) -> int | None:
+        """When a node was heard to say that it had been cut off, after an instant."""
+        return min((said_ns for name, said_ns in self.cut_offs if name == node and said_ns > at_ns), default=None)
+
+    def is_calm(self, pole: str, begins_ns: int, ends_ns: int, *, despite: frozenset[str] = frozenset()) -> bool:
+        """Whether nothing was wrong with a pole at any time between two instants, but for what must not matter."""
         return not any(
-            trouble.begins_ns <= ends_ns and begins_ns < trouble.ends_ns for trouble in self.troubles_of(pole)
+            trouble.begins_ns <= ends_ns and begins_ns < trouble.ends_ns and trouble.what not in despite
+            for trouble in self.troubles_of(pole)
         )
 
     def troubles_of(self, pole: str) -> Iterator[Trouble]:
         """What was wrong with a pole, its own and everybody's."""
         return (trouble for trouble in self.troubles if trouble.pole in {pole, EVERYBODY})
 
-    def calm_since(self, pole: str, at_ns: int) -> int:
-        """The first instant from `at_ns` on at which nothing is wrong with a pole."""
+    def calm_since(self, pole: str, at_ns: int, *, despite: frozenset[str] = frozenset()) -> int:
+        """The first instant from `at_ns` on at which nothing is wrong with a pole, but for what must not matter."""
         since_ns = at_ns
-        for trouble in sorted(self.troubles_of(pole), key=lambda each: each.begins_ns):
+        troubles = [trouble for trouble in self.troubles_of(pole) if trouble.what not in despite]
+        for trouble in sorted(troubles, key=lambda each: each.begins_ns):
             if trouble.begins_ns <= since_ns < trouble.ends_ns:
                 since_ns = trouble.ends_ns
         return since_ns

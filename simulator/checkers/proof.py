@@ -2,7 +2,8 @@
 
 Judged once the world is healed: what a node put on record has had time to arrive. A stretch that the loss of power cut
 off as it began may be without one, for nothing was durable yet; how long one sounded that it ended is not known, so its
-record says nothing of that.
+record says nothing of that. What a card could not keep and the network could not carry is lost with the power; then
+the node must have said that it was cut off.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ from simulator.checkers.evidence import (
     missing,
     seconds,
 )
+
+REFUSES: Final = "storage_read_only"
+SLOW: Final = "storage_slow"
+AWAY: Final = ("network_", "broker_")
+"""A report leaves no pole while one of these holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ class Proof:
             ids = {permit.id for permit in evidence.permits_of(heard)}
             covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]
             if len(covering) > 1:  # one that was cut off has no known end: a later one tells where it was
-                covering = [name for name in covering if not airings[name].is_cut_off] or covering
+                covering = [name for name in covering if not airings[name].is_end_unknown] or covering
             if not covering or (len(covering) > 1 and self._slack_ns(facts, heard.begins_ns, heard.ends_ns) < S_NS):
                 many = f"{len(covering)} airings ({', '.join(covering)})" if covering else "no airing"
                 what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
@@ -78,16 +84,28 @@ class Proof:
 
     def _may_be_lost(self, evidence: Evidence, facts: PoleFacts, heard: Heard) -> bool:
         is_short = heard.ends_ns - heard.begins_ns < self.unkept_ns
-        return is_short and not evidence.is_calm(facts.name, heard.begins_ns, heard.ends_ns + self.slack_ns)
+        if is_short and not evidence.is_calm(facts.name, heard.begins_ns, heard.ends_ns + self.slack_ns):
+            return True
+        said_ns = evidence.cut_off_after(facts.node, heard.begins_ns)
+        if said_ns is None:
+            return False
+        troubles = [
+            each.what
+            for each in evidence.troubles_of(facts.name)
+            if each.begins_ns <= heard.ends_ns and heard.begins_ns < each.ends_ns
+        ]
+        return SLOW in troubles or (REFUSES in troubles and any(what.startswith(AWAY) for what in troubles))
 
     def _records(self, evidence: Evidence, node: str, airings: dict[str, Airing]) -> Iterator[Violation]:
         poles = [facts for facts in evidence.poles.values() if facts.node == node]
         for name, airing in airings.items():
-            is_twice = airing.starts > 1 or airing.finishes > 1
-            if airing.starts == 0 or (is_twice and not any(_was_set(facts) for facts in poles)):
-                what = f"{name}: {airing.starts} started and {airing.finishes} finished records"
+            has_end = airing.finishes or airing.cut_offs
+            was_lost = airing.is_start_loose and evidence.cut_off_after(node, airing.begins_ns) is not None
+            if airing.starts == 0 or airing.is_twice:
+                finishes = airing.finishes + airing.cut_offs
+                what = f"{name}: {airing.starts} started and {finishes} finished records"
                 yield Violation(checker=self.name, at_ns=airing.begins_ns, pole=node, evidence=what)
-            elif airing.finishes == 0 and not any(self._still_sounds(evidence, facts) for facts in poles):
+            elif not (has_end or was_lost or any(self._still_sounds(evidence, facts) for facts in poles)):
                 what = f"{name} has begun and no record says that it ended"
                 yield Violation(checker=self.name, at_ns=airing.begins_ns, pole=node, evidence=what)
             if airing.audible_ms > S_NS // NS_PER_MS and not any(
@@ -108,11 +126,6 @@ class Proof:
             and airing.source_id in {permit.id for permit in evidence.permits_of(heard)}
             for heard in facts.heard
         )
-
-
-def _was_set(facts: PoleFacts) -> bool:
-    """Whether its clock was far off in this run: set back, it plays an hour twice, both times on time."""
-    return any(abs(error) > S_NS for _, error in facts.clock_errors)
 
 
 PROOF: Final = Proof()

@@ -9,6 +9,7 @@ from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
 from tests.support.issuer import COMMUNE, HOUR_MS, media, occurrence
 from tests.support.pole import T0_MS, Pole
+from tests.support.sd_card import WRITE_NS
 from tests.support.waves import clip_wave, differs_by
 
 NEWS = media("news", seconds=60)
@@ -239,3 +240,78 @@ def test_an_emergency_from_its_retained_message_reaches_a_node_that_was_never_as
     pole.run_until(PLAY_MS + 3_900)
     assert pole.heard(PLAY_MS + 2_500, PLAY_MS + 3_900).all()
     assert pole.world.now_ns == (PLAY_MS + 3_900) * NS_PER_MS
+
+
+def test_a_slow_card_does_not_hold_a_real_emergency_up() -> None:
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    pole.sd_card.write_ns = 20_000 * NS_PER_MS
+    raise_flood(pole)
+    pole.run_until(PLAY_MS + 4_000)
+    heard = pole.heard(PLAY_MS + 1_000, PLAY_MS + 3_900)
+    assert differs_by(heard, clip_wave(FLOOD, PLAY_MS, PLAY_MS + 1_000, PLAY_MS + 3_900)) <= 1
+    cleared_ms = pole.now_ms
+    pole.send(pole.issuer.all_clear())
+    pole.run_until(cleared_ms + 4_000)
+    assert not pole.heard(cleared_ms + 1_000, cleared_ms + 4_000).any()
+    assert EMERGENCY_TOPIC not in pole.sd_card.documents
+    pole.run_until(cleared_ms + 120_000)
+    assert [key for key in pole.sd_card.documents if key == EMERGENCY_TOPIC]
+    assert pole.telemetry().get("refused", {}) == {}
+    assert pole.unpowered_samples() == 0
+
+
+def test_a_slow_card_holds_a_drill_and_a_plan_until_they_are_kept() -> None:
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    pole.sd_card.write_ns = 5_000 * NS_PER_MS
+    pole.send(pole.issuer.emergency(FLOOD, play_at_ms=PLAY_MS, reality=Reality.DRILL), key="drill-1")
+    pole.run_until(PRESSED_MS + 4_900)
+    assert not pole.heard(PRESSED_MS, pole.now_ms).any()
+    pole.run_until(PRESSED_MS + 20_000)
+    assert pole.heard(PRESSED_MS, pole.now_ms).any()
+
+
+def test_obeyed_from_memory_its_counter_holds_in_this_run_and_it_is_the_same_one_after_a_power_cut() -> None:
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    pole.sd_card.write_ns = 20_000 * NS_PER_MS
+    raise_flood(pole)
+    payload = pole.retained[EMERGENCY_TOPIC]
+    pole.run_until(PLAY_MS + 2_000)
+    pole.send(pole.issuer.all_clear())
+    pole.run_for(1_000)
+    pole.deliver(EMERGENCY_TOPIC, payload)
+    pole.run_for(5_000)
+    assert pole.telemetry()["refused"] == {"replayed": 1}
+    assert not pole.heard(pole.now_ms - 4_000, pole.now_ms).any()
+    pole.cut_power()
+    pole.sd_card.write_ns = WRITE_NS
+    pole.boot()
+    pole.connect()
+    pole.run_for(6_000)
+    assert pole.heard(pole.now_ms - 5_000, pole.now_ms).any()
+    assert {airing[0] for airing in pole.airings()} == {"flood-1"}
+
+
+def test_what_a_card_refused_is_offered_again_and_obeyed_when_it_is_kept() -> None:
+    pole = prepared_pole()
+    pole.sd_card.fails = True
+    pole.send(pole.issuer.plan(occurrence("a", T0_MS + 200_000, NEWS)))
+    pole.disconnect()
+    pole.run_for(90_000)
+    assert all("plan" not in name for name in pole.sd_card.documents)
+    pole.sd_card.fails = False
+    pole.run_until(T0_MS + 205_000)
+    assert pole.heard(T0_MS + 201_000, T0_MS + 204_000).all()
+
+
+def test_an_emergency_that_a_card_refused_is_kept_as_soon_as_it_can_be() -> None:
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    pole.sd_card.fails = True
+    raise_flood(pole)
+    pole.run_until(PLAY_MS + 1_000)
+    pole.sd_card.fails = False
+    pole.run_for(60_500)
+    assert pole.sd_card.documents[EMERGENCY_TOPIC].payload == pole.retained[EMERGENCY_TOPIC]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from protocol.messages import AiringRecord, AiringState
+from protocol.units import NS_PER_MS
 from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
 from tests.support.pole import NODE, T0_MS, Pole
 from tests.support.waves import clip_wave, differs_by
@@ -201,3 +203,34 @@ def test_a_stop_in_good_order_is_silent_at_once_and_on_record() -> None:
     pole.connect()
     pole.run_for(500)
     assert ("a", "finished", "shut_down") in pole.airings()
+
+
+def test_the_end_of_an_airing_that_a_power_cut_left_open_waits_for_the_time_and_says_how_unsure_it_is() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 1_000)
+    pole.cut_power()
+    pole.run_for(600_000)
+    pole.clock.reboot(rtc_ns=0)
+    booted_ms = pole.now_ms
+    pole.boot()
+    pole.connect()
+    pole.run_for(20_000)
+    assert not [airing for airing in pole.airings() if airing[2] == "power_cut"]
+    pole.clock.synchronise()
+    pole.run_for(15_000)
+    (end,) = [record for record in pole.records() if getattr(record, "reason", "") == "power_cut"]
+    assert isinstance(end, AiringRecord)
+    assert abs(end.at_ms - booted_ms) < 100
+    assert end.clock_error_ms >= end.at_ms - START_MS - 1_000
+
+
+def test_what_a_clock_that_was_set_back_plays_again_is_another_airing() -> None:
+    pole = planned_pole()
+    pole.connect()
+    pole.run_until(START_MS + 10_000)
+    pole.clock.step(-35_000 * NS_PER_MS)
+    pole.run_for(60_000)
+    started = [each for each in pole.records() if isinstance(each, AiringRecord) and each.state is AiringState.STARTED]
+    assert [record.source_id for record in started] == ["a", "b", "a", "b"]
+    assert started[0].at_ms == started[2].at_ms
+    assert len({record.airing for record in started}) == 4
