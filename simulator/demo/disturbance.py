@@ -27,6 +27,7 @@ class Part(StrEnum):
 
     NODE = "node"
     SERVER = "server"
+    STATION = "station"
     MACHINE = "machine"
     """The machine as a whole, when it stood still."""
 
@@ -43,8 +44,10 @@ class Bearing:
 BEARS: Final = {
     # The node's loop may be late by 40 ms at worst (`CardSettings`); what it lacks is heard within its buffers.
     Part.NODE: Bearing(waited_ms=40, within_ms=150, reach_ms=500),
-    # Controller and broker: a packet leaves 600 ms before it sounds; the station: the relay stores half a second.
+    # Controller and broker: a packet leaves 600 ms before it sounds.
     Part.SERVER: Bearing(waited_ms=500, within_ms=1000, reach_ms=2000),
+    # The relay stores a second of it and more, and ffmpeg's eight threads, whose waits are added up, work side by side.
+    Part.STATION: Bearing(waited_ms=1000, within_ms=1500, reach_ms=3000),
     Part.MACHINE: Bearing(waited_ms=40, within_ms=150, reach_ms=500),
 }
 

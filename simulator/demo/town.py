@@ -15,18 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
-from controller.adapters.development_pki import DevelopmentPki
 from simulator.demo.broker import await_broker
 from simulator.demo.clips import make_clips
 from simulator.demo.console import Console, ConsoleError
 from simulator.demo.disturbance import Part
+from simulator.demo.enrolment import claim_places
 from simulator.demo.listener import Listener
 from simulator.demo.machine_watch import MachineWatch
 from simulator.demo.processes import ChildEnded, Children, last_lines
 from simulator.demo.site import (
+    NO_PORTS,
     DemoSite,
     PlannedPlaylist,
-    Ports,
     free_ports,
     prepare_folder,
     write_controller_configuration,
@@ -55,7 +55,7 @@ class Town:
         self, folder: Path, *, keep_s: float, say: Say, keep_state: bool = False, console_port: int = 0
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.site = DemoSite(folder=folder.resolve(), ports=Ports(broker=0, services=0, media=0, console=0))
+        self.site = DemoSite(folder=folder.resolve(), ports=NO_PORTS)
         self.station: Final = Station(self.site.folder / "station", mounts=tuple(FEEDS.values()))
         self.children: Final = Children(self.site.logs)
         self.listener: Final = Listener(
@@ -66,14 +66,13 @@ class Town:
         self._console_port = console_port
         self._say = say
         self._keep_state = keep_state
-        self._made: DevelopmentPki | None = None
         self._lock: IO[str] | None = None
 
     def prepare(self) -> None:
         """Take the folder, make keys and clips, put the station on air: what takes long the first time."""
         self._lock = _lock(self.site.folder)
         self._say("Keys, certificates and spoken clips")
-        self._made = prepare_folder(self.site, keep_state=self._keep_state)
+        prepare_folder(self.site, keep_state=self._keep_state)
         self._say("Station on air: music and speech by Icecast and HLS")
         self.station.start()
         self.listener.start()
@@ -81,14 +80,15 @@ class Town:
 
     def start(self, playlists: Sequence[PlannedPlaylist]) -> None:
         """Start broker, controller and nodes; `prepare` came first. Ports are chosen now, so that they are free."""
-        self.site = replace(self.site, ports=free_ports(self._console_port))
+        self.site = replace(self.site, ports=free_ports(self._console_port, kept=self.site.ports_file))
         self.console = Console(port=self.site.ports.console, token_file=self.site.token_file)
-        write_site(self.site, self._made_keys(), feeds=self._feeds(), playlists=playlists)
+        write_site(self.site, feeds=self._feeds(), playlists=playlists)
         self._say(f"Broker (Mosquitto, TLS 1.3) on port {self.site.ports.broker}")
         self.children.start(BROKER, self.site.broker_files.command)
         await_broker(self.site.broker_files)
         self._say("Controller")
         self.children.start(CONTROLLER, self.site.controller_command())
+        claim_places(self.site, self.console, say=self._say)
         self._say(f"Nodes {', '.join(node.name for node in self.site.nodes)}")
         for node in self.site.nodes:
             self.children.start(
@@ -103,7 +103,6 @@ class Town:
         self.children.stop_one(CONTROLLER)
         write_controller_configuration(
             self.site,
-            self._made_keys(),
             clips=make_clips(self.site.folder / "clips"),
             feeds=self._feeds(),
             playlists=playlists,
@@ -132,7 +131,7 @@ class Town:
         followed = {
             name: (pid, Part.NODE if name in nodes else Part.SERVER) for name, pid in self.children.pids().items()
         }
-        followed |= {f"station {name}": (pid, Part.SERVER) for name, pid in self.station.pids().items()}
+        followed |= {f"station {name}": (pid, Part.STATION) for name, pid in self.station.pids().items()}
         self.machine.follow(followed)
         return ended + [ChildEnded(name=f"station {name}", how="ended") for name in self.station.restart_ended()]
 
@@ -165,11 +164,6 @@ class Town:
 
     def _feeds(self) -> dict[str, str]:
         return {feed: self.station.urls[mount] for feed, mount in FEEDS.items()}
-
-    def _made_keys(self) -> DevelopmentPki:
-        if self._made is None:
-            raise TownError("the keys are not made yet: call prepare() first")
-        return self._made
 
 
 def _lock(folder: Path) -> IO[str]:
