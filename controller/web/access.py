@@ -52,7 +52,7 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     is_new_device = rule.door is not Door.PROGRAM and not device and not request.path.startswith("/static/")
     device = device or (new_secret() if is_new_device else "")
     visitor = request[VISITOR] = await _visitor(request, rule, device)
-    if rule.door is not Door.PROGRAM and request.method != "GET":
+    if rule.door is not Door.PROGRAM and _plain_method(request) != "GET":
         await _require_own_page(request, visitor, has_device=not is_new_device)
     answer = await _checked(request, rule, visitor) or await handler(request)
     if is_new_device:
@@ -99,10 +99,15 @@ def _rule_of(request: web.Request) -> Rule | None:
     resource = request.match_info.route.resource
     if resource is None:
         return None
-    rule = RULES.get((request.method, resource.canonical))
+    rule = RULES.get((_plain_method(request), resource.canonical))
     if rule is None:
         raise RequestError(RequestCode.FORBIDDEN, f"nothing says who may {request.method} {resource.canonical}")
     return rule
+
+
+def _plain_method(request: web.Request) -> str:
+    """HEAD is GET without its body."""
+    return "GET" if request.method == "HEAD" else request.method
 
 
 async def _visitor(request: web.Request, rule: Rule, device: str) -> Visitor:
@@ -239,7 +244,7 @@ async def _refused(
 
 def _sent_to(where: str, request: web.Request) -> web.StreamResponse:
     """To where it can be proven who one is, and back to the page; what a form carried comes back as its query."""
-    path = request.path_qs if request.method == "GET" else _form_page(request)
+    path = request.path_qs if _plain_method(request) == "GET" else _form_page(request)
     if request.headers.get(FORM_HEADER):
         raise RequestError(RequestCode.STEP_UP_NEEDED, "hãy đăng nhập lại / prove who you are again, then repeat")
     sign = "&" if "?" in where else "?"

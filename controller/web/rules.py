@@ -109,7 +109,7 @@ def _of(action: Action, area: str | None) -> Question:
 
 async def fields_of(request: web.Request) -> Mapping[str, str]:
     """The plain fields of a query, a form or a JSON body; a body that is none has none, and the handler says so."""
-    if request.method == "GET":
+    if request.method in {"GET", "HEAD"}:
         return {name: str(value) for name, value in request.query.items()}
     if request.content_type in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         if request.path.startswith(API):

@@ -30,6 +30,7 @@ from tests.support.controller_desk import DeskWorld, airing
 from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
 
+
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:

@@ -107,8 +107,6 @@ async def test_an_administrator_comes_in_and_invites_somebody(browser: Browser, 
         await page.goto(f"{place.address}/people")
         assert "/prove" in page.url
         await page.screenshot(path=tmp_path / "prove.png", full_page=True)
-        code = await page.evaluate("1")  # the next page shows that a code works once
-        assert code == 1
         place.clock.ahead_ms = 60_000
         await page.goto(f"{place.address}/account")
         await page.screenshot(path=tmp_path / "account.png", full_page=True)
@@ -198,7 +196,8 @@ async def test_an_emergency_on_a_telephone(browser: Browser, place: Place, tmp_p
         await page.wait_for_url("**/emergency/confirm*")
         await page.screenshot(path=tmp_path / "confirm-real.png", full_page=True)
         await is_in_order(page, PHONE["width"])
-        assert await page.evaluate("getComputedStyle(document.querySelector('.banner')).backgroundColor") != drill_colour
+        colour = await page.evaluate("getComputedStyle(document.querySelector('.banner')).backgroundColor")
+        assert colour != drill_colour
         await page.get_by_role("button", name="PHÁT KHẨN CẤP NGAY").click()
         await page.wait_for_selector("#now .banner.real")
         await page.screenshot(path=tmp_path / "standing.png", full_page=True)
