@@ -18,6 +18,7 @@ import yaml
 
 from simulator.demo.broker import await_broker
 from simulator.demo.console import Console, ConsoleError
+from simulator.demo.enrolment import claim_places
 from simulator.demo.listener import Listener
 from simulator.demo.processes import Children
 from simulator.demo.site import COMMUNE, NODES, DemoSite, free_ports, prepare_folder, write_site
@@ -70,15 +71,16 @@ def commune(*, node_count: int, mount: str = "mp3") -> Iterator[Commune]:
         station = Station(site.folder / "station", mounts=(mount,))
         console = Console(port=site.ports.console, token_file=site.token_file)
         try:
-            made = prepare_folder(site)
+            prepare_folder(site)
             station.start()
-            write_site(site, made, feeds={"station": station.urls[mount]}, playlists=())
+            write_site(site, feeds={"station": station.urls[mount]}, playlists=())
             for node in site.nodes:
                 _report_as_in_the_field(site.node_folder(node.name) / "edge.yaml")
             listener.start()
             children.start("broker", site.broker_files.command)
             await_broker(site.broker_files)
             children.start("controller", site.controller_command())
+            claim_places(site, console)
             for node in site.nodes:
                 folder_of_node = site.node_folder(node.name)
                 children.start(node.name, site.node_command(node.name), site.node_environment(), folder_of_node)

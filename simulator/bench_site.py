@@ -19,7 +19,7 @@ from simulator.demo.broker import BrokerFiles, await_broker, free_port, write_br
 from simulator.demo.clips import DemoClips, make_clips
 from simulator.demo.console import Console, ConsoleError
 from simulator.demo.processes import Children, last_lines
-from simulator.demo.site import DemoSite, Ports
+from simulator.demo.site import NO_PORTS, DemoSite
 
 CONTROLLER: Final = "controller1"
 COMMUNE: Final = "xa-binh-minh"
@@ -100,7 +100,7 @@ def start_site(site: BenchSite, children: Children) -> None:
 
 def start_controller(site: BenchSite, children: Children) -> None:
     """Start the controller; returns when it answers."""
-    command = DemoSite(folder=site.folder, ports=Ports(broker=0, services=0, media=0, console=0)).controller_command()
+    command = DemoSite(folder=site.folder, ports=NO_PORTS).controller_command()
     children.start("controller", command)
     deadline_s = time.monotonic() + CONTROLLER_S_MAX
     while True:

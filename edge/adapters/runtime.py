@@ -34,7 +34,7 @@ from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
 from edge.config import EdgeConfig
 from edge.effects import Effect, LogDecision, LogLevel
-from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
+from edge.events import Booted, Connected, Disconnected, DocumentStored, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings, AmplifierState
 from edge.telemetry import TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
@@ -101,6 +101,8 @@ class _Process:
     ) -> None:
         config = prepared.config
         self._prepared, self._enrolment = prepared, enrolment
+        self._first_assignment = b""
+        """What enrolment brought, until the keyset that it is signed under is in force."""
         folder = Path(config.state_dir)
         self._supervisor = SystemdNotifier()
         self._stop = asyncio.Event()
@@ -161,17 +163,11 @@ class _Process:
             await asyncio.gather(watchdog, renewal, stopped, return_exceptions=True)
 
     def _post_documents(self) -> None:
-        """What enrolment brought is judged as what the broker brings."""
+        """What enrolment brought is judged as what the broker brings: the keyset now, the assignment under it."""
         documents = None if self._enrolment is None else self._enrolment.documents
-        if documents is None:
-            return
-        node = self._prepared.config.node
-        for name, payload in (
-            (topic(TopicName.KEYSET), documents.keyset),
-            (topic(TopicName.ASSIGNMENT, node=node), documents.assignment),
-        ):
-            if payload:
-                self._post(MessageReceived(topic=name, payload=payload))
+        if documents is not None and documents.keyset:
+            self._first_assignment = documents.assignment
+            self._post(MessageReceived(topic=topic(TopicName.KEYSET), payload=documents.keyset))
 
     async def _keep_certificate(self) -> None:
         if self._enrolment is None:
@@ -222,6 +218,10 @@ class _Process:
 
     def _post_from_thread(self, event: Event) -> None:
         self._driver.post_from_thread(event)
+        if self._first_assignment and isinstance(event, DocumentStored) and event.topic == topic(TopicName.KEYSET):
+            own = topic(TopicName.ASSIGNMENT, node=self._prepared.config.node)
+            payload, self._first_assignment = self._first_assignment, b""
+            self._driver.post_from_thread(MessageReceived(topic=own, payload=payload))
 
 
 def _agent_settings(prepared: Prepared, session_epoch: int) -> AgentSettings:

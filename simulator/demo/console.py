@@ -33,6 +33,10 @@ class Console:
         """What is on record, newest first; raises ConsoleError."""
         return self._list(f"/api/v1/airings?limit={limit}", "airings")
 
+    def claim(self, node: str) -> str:
+        """A one-time claim for a node's place: the technician's file for the boot partition."""
+        return str(self._call("POST", "/api/v1/enrolments/claims", {"node": node})["boot_file"])
+
     def start_relay(self, *, area: str, feed: str, minutes: int) -> str:
         """Begin to relay a feed; its stream's id."""
         answer = self._call("POST", "/api/v1/relays", {"area": area, "feed": feed, "minutes": minutes})

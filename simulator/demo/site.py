@@ -7,11 +7,12 @@ is kept from run to run; what a run has done (records, counters, captures) begin
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from controller.adapters.development_pki import DevelopmentPki, make_development_pki
+from controller.adapters.certificate_authority import create_authority, utc_now
+from controller.adapters.development_pki import make_development_pki
 from protocol.units import NS_PER_S, SharedNs
 from simulator.demo.broker import BrokerFiles, free_port, write_broker_files
 from simulator.demo.clips import DemoClips, make_clips
@@ -61,12 +63,28 @@ class Ports:
     broker: int
     services: int
     media: int
+    enrolment: int
     console: int
 
 
-def free_ports(console_port: int = 0) -> Ports:
-    """Ports that are free now; the page's is `console_port` if that is."""
-    return Ports(broker=free_port(), services=free_port(), media=free_port(), console=free_port(console_port))
+NO_PORTS: Final = Ports(broker=0, services=0, media=0, enrolment=0, console=0)
+"""Before they are chosen."""
+
+
+def free_ports(console_port: int = 0, *, kept: Path | None = None) -> Ports:
+    """Ports that are free now; the page's is `console_port` if that is.
+
+    Nodes remember where they enrolled, so ports that are kept in a file are taken again.
+    """
+    if kept is not None and kept.exists():
+        return Ports(**json.loads(kept.read_text()))
+    return Ports(
+        broker=free_port(),
+        services=free_port(),
+        media=free_port(),
+        enrolment=free_port(),
+        console=free_port(console_port),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +99,11 @@ class DemoSite:
     def pki(self) -> Path:
         """The folder of keys."""
         return self.folder / "pki"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the certificate authority, and of what it has issued to servers and the controller."""
+        return self.folder / "ca"
 
     @property
     def logs(self) -> Path:
@@ -101,12 +124,25 @@ class DemoSite:
     def broker_files(self) -> BrokerFiles:
         """The broker's files."""
         return BrokerFiles(
-            folder=self.folder / "broker", pki=self.pki, port=self.ports.broker, services_port=self.ports.services
+            folder=self.folder / "broker", pki=self.authority, port=self.ports.broker, services_port=self.ports.services
         )
+
+    @property
+    def ports_file(self) -> Path:
+        """Where the ports are kept for a run that goes on with this one's state."""
+        return self.folder / "controller" / "ports.json"
 
     def node_folder(self, node: str) -> Path:
         """Where a node's YAML, ALSA configuration, FIFO, pin trace and state are."""
         return self.folder / "nodes" / node
+
+    def boot_file(self, node: str) -> Path:
+        """Where the technician puts the file with the claim."""
+        return self.node_folder(node) / "boot" / "loaxa.yaml"
+
+    def is_enrolled(self, node: str) -> bool:
+        """Whether its card has an identity already."""
+        return any((self.node_folder(node) / "state" / "identity").glob("*/identity.json"))
 
     def fifo(self, node: str) -> Path:
         """Where a node's sound comes out."""
@@ -139,57 +175,65 @@ class PlannedPlaylist:
     at_ns: SharedNs
 
 
-def prepare_folder(site: DemoSite, *, keep_state: bool = False) -> DevelopmentPki:
-    """Make keys and clips, and clear away what an earlier run did. Raises DevelopmentPkiError or ClipError."""
+def prepare_folder(site: DemoSite, *, keep_state: bool = False) -> None:
+    """Make keys, authority and clips, and clear away what an earlier run did. Raises ControllerError or ClipError."""
     site.folder.mkdir(parents=True, exist_ok=True)
-    made = make_development_pki(site.pki, controller=CONTROLLER, nodes=[node.name for node in site.nodes])
+    make_development_pki(site.pki, controller=CONTROLLER, nodes=[])
+    create_authority(
+        site.authority,
+        controller=CONTROLLER,
+        hosts=["localhost", "127.0.0.1"],
+        ask_passphrase=lambda: secrets.token_urlsafe(24).encode(),  # nobody ever needs this root again
+        now=utc_now(),
+    )
     make_clips(site.folder / "clips")
     if not keep_state:
         for stale in [site.folder / "captures", *(site.node_folder(node.name) for node in site.nodes)]:
             shutil.rmtree(stale, ignore_errors=True)
         for stale in (site.folder / "controller").glob("controller.sqlite*"):
             stale.unlink()
-    return made
+        site.ports_file.unlink(missing_ok=True)
 
 
-def write_site(
-    site: DemoSite, made: DevelopmentPki, *, feeds: dict[str, str], playlists: Sequence[PlannedPlaylist]
-) -> None:
+def write_site(site: DemoSite, *, feeds: dict[str, str], playlists: Sequence[PlannedPlaylist]) -> None:
     """Write all configurations; `feeds` maps a feed's id to its URL."""
+    site.broker_files.folder.mkdir(parents=True, exist_ok=True)
+    if not site.broker_files.revoked.exists():
+        shutil.copyfile(site.authority / "revoked.crl", site.broker_files.revoked)
     write_broker_files(site.broker_files, controllers=(CONTROLLER,))
     clips = make_clips(site.folder / "clips")
     site.token_file.parent.mkdir(parents=True, exist_ok=True)
     if not site.token_file.exists():
         site.token_file.touch(mode=0o600)
         site.token_file.write_text(secrets.token_urlsafe(24) + "\n")
-    write_controller_configuration(site, made, clips=clips, feeds=feeds, playlists=playlists)
+    site.ports_file.write_text(json.dumps(asdict(site.ports)))
+    write_controller_configuration(site, clips=clips, feeds=feeds, playlists=playlists)
     for node in site.nodes:
         folder = site.node_folder(node.name)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "box").write_text(f"demo{node.name}")
         (folder / _ALSA_FILE).write_text(alsa_configuration(site.fifo(node.name), device=SOUND_DEVICE))
         _write_yaml(folder / "edge.yaml", _edge(site, node.name))
 
 
 def write_controller_configuration(
     site: DemoSite,
-    made: DevelopmentPki,
     *,
     clips: DemoClips,
     feeds: dict[str, str],
     playlists: Sequence[PlannedPlaylist],
 ) -> None:
     """Write the controller's YAML; a later call with later playlists needs the controller to start anew."""
-    report_keys = {node.node: node.report_key_hex for node in made.nodes}
     _write_yaml(
         site.controller_configuration,
         {
             "controller": CONTROLLER,
             "time_zone": TIME_ZONE,
-            "broker": {"host": "localhost", "port": site.ports.services},
+            "broker": {"host": "localhost", "port": site.ports.services, "server": _broker_server(site)},
             "trust": {
-                "ca": "pki/ca.pem",
-                "certificate": "pki/controller.pem",
-                "private_key": "pki/controller.key",
+                "ca": "ca/ca.pem",
+                "certificate": "ca/controller.pem",
+                "private_key": "ca/controller.key",
                 "keyset": "pki/keyset.cose",
                 "root_keys": "pki/root_keys.json",
                 "signing_keys": [{"key_id": key, "path": f"pki/{key}.key"} for key in ("operations-1", "drill-1")],
@@ -200,10 +244,19 @@ def write_controller_configuration(
                 "nodes": {
                     "host": "127.0.0.1",
                     "port": site.ports.media,
-                    "certificate": "pki/server.pem",
-                    "private_key": "pki/server.key",
+                    "certificate": "ca/server.pem",
+                    "private_key": "ca/server.key",
                 },
+                "enrolment": {"host": "127.0.0.1", "port": site.ports.enrolment},
                 "console": {"host": "127.0.0.1", "port": site.ports.console, "token_file": "controller/api.token"},
+            },
+            "enrolment": {
+                "issuer_certificate": "ca/issuing.pem",
+                "issuer_key": "ca/issuing.key",
+                "url": f"https://localhost:{site.ports.enrolment}",
+                "nodes_url": f"https://localhost:{site.ports.media}",
+                "broker_host": "localhost",
+                "broker_port": site.ports.broker,
             },
             "areas": [
                 {"id": COMMUNE, "title": "Xã Bình Minh", "level": "commune"},
@@ -217,7 +270,6 @@ def write_controller_configuration(
                     "id": node.name,
                     "title": node.title,
                     "area": node.village,
-                    "report_key": report_keys[node.name],
                     "quiet_hours": "none",
                 }
                 for node in site.nodes
@@ -230,6 +282,20 @@ def write_controller_configuration(
             "programmes": [_programme(number, planned, clips) for number, planned in enumerate(playlists, start=1)],
         },
     )
+
+
+def _broker_server(site: DemoSite) -> dict[str, Any]:
+    """So that the controller keeps revoked nodes out of the broker."""
+    files = site.broker_files
+    return {
+        "folder": "broker",
+        "certificate": "ca/server.pem",
+        "private_key": "ca/server.key",
+        "revoked": str(files.revoked),
+        "pid_file": str(files.pid_file),
+        "nodes": {"address": "127.0.0.1", "port": files.port},
+        "services": {"address": "127.0.0.1", "port": files.services_port},
+    }
 
 
 def _programme(number: int, planned: PlannedPlaylist, clips: DemoClips) -> dict[str, Any]:
@@ -254,18 +320,9 @@ def next_whole_second(shared_ns: int, *, in_s: float) -> SharedNs:
 
 
 def _edge(site: DemoSite, node: str) -> dict[str, Any]:
-    keys = site.pki / "nodes" / node
     return {
-        "node": node,
-        "broker": {"host": "localhost", "port": site.ports.broker},
-        "media": {"url": f"https://localhost:{site.ports.media}"},
-        "trust": {
-            "root_keys": str(keys / "root_keys.json"),
-            "ca": str(keys / "ca.pem"),
-            "certificate": str(keys / "node.pem"),
-            "private_key": str(keys / "node.key"),
-            "report_key": str(keys / "report.key"),
-        },
+        "enrolment": {"file": str(site.boot_file(node)), "hardware": "box"},
+        "trust": {"root_keys": str(site.pki / "root_keys.json")},
         "state_dir": "state",
         "sound": {"device": SOUND_DEVICE, "paced": "clock"},
         "amplifier": {

@@ -186,7 +186,7 @@ class Commune:
         return dict(self.town.nodes().get(node, {}).get("refused") or {})
 
     def _client(self, program: str) -> list[str]:
-        pki = self.town.site.pki
+        pki = self.town.site.authority
         keys = [
             "--cafile",
             str(pki / "ca.pem"),

@@ -29,15 +29,15 @@ DUE_NS = SharedNs(1_795_312_799 * NS_PER_S)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> DemoSite:
     made = DemoSite(folder=tmp_path_factory.mktemp("a commune"), ports=free_ports())
-    keys = prepare_folder(made)
-    write_site(made, keys, feeds={"icecast": "http://127.0.0.1:1/mp3"}, playlists=[PlannedPlaylist(at_ns=DUE_NS)])
+    prepare_folder(made)
+    write_site(made, feeds={"icecast": "http://127.0.0.1:1/mp3"}, playlists=[PlannedPlaylist(at_ns=DUE_NS)])
     return made
 
 
 def test_the_controller_accepts_its_configuration(site: DemoSite) -> None:
     path = site.controller_configuration
     config = parse_controller(path.read_text(), folder=path.parent, name=path.name)
-    assert config.broker.port == site.ports.broker
+    assert config.broker.port == site.ports.services
     assert {node.id for node in config.nodes} == {node.name for node in NODES}
     assert all(node.quiet_hours == "none" for node in config.nodes)
     named = [config.trust.ca, config.trust.keyset, *(clip.file for clip in config.clips)]
@@ -56,10 +56,11 @@ def test_a_playlist_is_planned_for_its_local_day_and_second(site: DemoSite) -> N
 def test_each_node_accepts_its_configuration_and_hears_its_own_pipe(site: DemoSite, node: str) -> None:
     path = site.node_folder(node) / "edge.yaml"
     config = parse_edge(path.read_text(), folder=path.parent, name=path.name)
-    assert config.node == node
+    assert config.node == "", "its name comes with its certificate"
+    assert config.enrolment.file == str(site.boot_file(node))
     assert config.sound.device == SOUND_DEVICE
     assert config.amplifier.trace == str(site.pin_trace(node))
-    assert Path(config.trust.report_key).is_file()
+    assert Path(config.trust.root_keys).is_file()
     assert str(site.fifo(node)) in (path.parent / site.node_environment()["ALSA_CONFIG_PATH"]).read_text()
 
 
