@@ -145,7 +145,9 @@ class PeopleOffice:
         return f"{TOKEN_PREFIX}{token.id}_{secret}"
 
     async def revoke_token(self, token_id: str, *, by: Actor) -> None:
-        """A token is worth nothing any more; raises ConflictError where there is none."""
+        """A token is worth nothing any more; raises RequestError where there is none."""
+        if await self._store.token(token_id[:16]) is None:
+            raise RequestError(RequestCode.NOT_FOUND, f"there is no token {token_id[:16]!r}")
         act = act_of(Deed.TOKEN, by=by, at_ms=self._clock(), detail=f"{token_id} revoked")
         await self._store.commit([TokensRevoked(id=token_id), act])
 
