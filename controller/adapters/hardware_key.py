@@ -56,10 +56,20 @@ class HardwareKey:
             self._close()
 
     def _open(self) -> None:
+        """Find the key; whoever has logged in to the token before in this process has logged in for all of it."""
         library = self._library
-        found = library.lib(self._module).get_token(token_label=self._token)
-        self._session = found.open(user_pin=self._read_pin().decode().strip())
-        self._key = self._session.get_key(
+        token = library.lib(self._module).get_token(token_label=self._token)
+        self._session = token.open()
+        try:
+            self._key = self._private_key()
+        except library.NoSuchKey:
+            self._close()
+            self._session = token.open(user_pin=self._read_pin().decode().strip())
+            self._key = self._private_key()
+
+    def _private_key(self) -> Any:  # noqa: ANN401 - the library's own object
+        library = self._library
+        return self._session.get_key(
             object_class=library.ObjectClass.PRIVATE_KEY, key_type=library.KeyType.EC_EDWARDS, label=self._label
         )
 

@@ -7,6 +7,7 @@ it is used; it may be stopped, replaced and started at any moment, and is then f
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -20,12 +21,14 @@ from protocol.errors import Refusal
 
 ANSWER_S_MAX: Final = 1.0
 """A signature takes a millisecond; a hardware module some tens."""
+CLIENTS_MAX: Final = 8
+"""Sockets that one process asks; usually one."""
 REST_S: Final = 2.0
 """How long a signer that did not answer in time is left alone."""
 
 
 class SignerClient:
-    """The signer at a socket, for all keys that it has; used from any thread."""
+    """The signer at a socket, for all keys that it has; used from any thread. See `client_of`."""
 
     def __init__(self, path: str, *, answer_s_max: float = ANSWER_S_MAX, rest_s: float = REST_S) -> None:
         self._path = path
@@ -57,10 +60,9 @@ class SignerClient:
             raise SigningError(f"the signer refuses: {answer.reason}")
         return answer.signature
 
-    def close(self) -> None:
-        """Let go of the socket."""
-        with self._lock:
-            self._drop()
+    def __del__(self) -> None:
+        """The socket goes with the last one who could ask."""
+        self._drop()
 
     def _ask(self, frame: bytes) -> bytes:
         if time.monotonic() < self._rests_until_s:
@@ -107,3 +109,9 @@ class SignerClient:
 
     def _away(self, why: str) -> str:
         return f"the signer at {self._path} is away ({why}); look at: systemctl status loaxa-signer"
+
+
+@functools.lru_cache(maxsize=CLIENTS_MAX)
+def client_of(path: str) -> SignerClient:
+    """This process's one client of a socket: many keys, and keys that are read again, share a connection."""
+    return SignerClient(path)

@@ -44,7 +44,7 @@ from protocol.messages import OperationalKey
 log = logging.getLogger("signer")
 
 CONNECTIONS_MAX: Final = 8
-"""A controller needs two: one for documents, one for the time."""
+"""A controller needs one; a second is being replaced, others are a person's at the machine."""
 FRAME_S_MAX: Final = 2.0
 """A frame that has begun must end by then; between frames a client may be silent for ever."""
 _PEER: Final = struct.Struct("3i")
@@ -108,7 +108,7 @@ class SignerServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(self, path: Path) -> asyncio.Server:
-        """Begin to answer; raises ConfigError. A socket that a dead signer left is replaced."""
+        """Begin to answer; raises ConfigError."""
         return await asyncio.start_unix_server(self._connected, sock=_bound(path), limit=REQUEST_BYTES_MAX)
 
     async def close(self) -> None:
@@ -188,11 +188,7 @@ def users_of(config: SignerConfig) -> frozenset[int]:
 
 def run_signer(path: Path) -> None:
     """Sign until SIGTERM or SIGINT; raises ConfigError."""
-    config = read_signer_config(path)
-    try:
-        asyncio.run(_run(config))
-    finally:
-        Path(config.socket).unlink(missing_ok=True)
+    asyncio.run(_run(read_signer_config(path)))
 
 
 async def _run(config: SignerConfig) -> None:
@@ -215,13 +211,14 @@ async def _run(config: SignerConfig) -> None:
 
 
 def _bound(path: Path) -> socket.socket:
-    """The socket, with its mode from the first moment; raises ConfigError."""
+    """The socket, with its mode from the first moment; one that an ended signer left is replaced. Raises ConfigError."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o777 & ~_SOCKET_MODE)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
             path.unlink()
         bound.bind(str(path))
+        bound.listen()
     except OSError as error:
         bound.close()
         raise ConfigError(f"socket: {path} cannot be listened at: {error.strerror or error}") from error

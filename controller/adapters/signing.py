@@ -34,13 +34,22 @@ _STREAM_ID_BYTES: Final = 8
 def load_authority(trust: TrustConfig) -> Authority:
     """Everything to sign with, checked against one another; raises ConfigError.
 
-    A key that the keyset revokes is left out, or a controller could not publish the revocation of its own key.
+    A key that the keyset revokes, or does not name yet, is left out and told of: a controller must be able to publish
+    the revocation of its own key, and to be given the next key before the keyset that names it.
     """
     keyset, chain, version, keyring = load_public(trust)
     root_version = load_root(trust)[1].version
-    signers = [
-        signer for signer in (_signer(key, keyring, trust.keyset) for key in trust.signing_keys) if signer is not None
-    ]
+    signers: list[Signer] = []
+    left_out: list[Refusal] = []
+    for key in trust.signing_keys:
+        try:
+            signers.append(_signer(key, keyring.public_key(key.key_id)))
+        except Refusal as refusal:
+            left_out.append(refusal)
+            log.warning("trust.signing_keys: %s; it is left out", refusal.detail)
+    if not signers and all(refusal.reason is RefusalReason.UNKNOWN_KEY for refusal in left_out):
+        details = "; ".join(refusal.detail for refusal in left_out)
+        raise ConfigError(f"trust.signing_keys: {details} ({trust.keyset}); give a key that the keyset names")
     return Authority(
         keyset=keyset, scopes=keyring, signers=signers, root_chain=chain, version=version, root_version=root_version
     )
@@ -88,17 +97,11 @@ def read_file(path: str, key: str, *, bytes_max: int) -> bytes:
     return data
 
 
-def _signer(key: SigningKeyConfig, keyring: Keyring, keyset_path: str) -> Signer | None:
-    name = f"trust.signing_keys {key.key_id}"
+def _signer(key: SigningKeyConfig, public_key: bytes) -> Signer:
     try:
-        return open_signer(key, keyring.public_key(key.key_id))[0]
-    except Refusal as error:
-        if error.reason is RefusalReason.REVOKED_KEY:
-            log.warning("%s is left out: %s", name, error.detail)
-            return None
-        raise ConfigError(f"{name}: {error.detail} ({keyset_path})") from error
+        return open_signer(key, public_key)[0]
     except KeyFileError as error:
-        raise ConfigError(f"{name}: {error}") from error
+        raise ConfigError(f"trust.signing_keys {key.key_id}: {error}") from error
 
 
 class FreshSecrets:

@@ -12,7 +12,7 @@ from pathlib import Path
 from controller.adapters.hardware_key import HardwareKey
 from controller.adapters.key_files import open_key
 from controller.adapters.passphrases import credential, passphrase_of_file, read_secret
-from controller.adapters.signer_client import SignerClient
+from controller.adapters.signer_client import client_of
 from controller.errors import KeyFileError
 from controller.keys.key_config import Pkcs11Config, SigningKeyConfig
 from controller.keys.passphrase import normal
@@ -28,7 +28,7 @@ def open_signer(key: SigningKeyConfig, public_key: bytes | None) -> tuple[Signer
     if key.signer:
         if public_key is None:
             raise KeyFileError(f"{key.key_id}: a signer cannot ask another signer; say where the key itself is")
-        sign = SignerClient(key.signer).signer_of(key.key_id, public_key)
+        sign = client_of(key.signer).signer_of(key.key_id, public_key)
         return Signer(key_id=key.key_id, sign=sign), public_key
     if key.pkcs11 is not None:
         module = key.pkcs11
