@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edge.adapters.alsa_default import why_port_audio_would_abort
 from edge.adapters.library_noise import quiet_sound_libraries
 from edge.errors import SoundError
 from edge.player.ports import CHANNELS
@@ -83,6 +84,9 @@ class PortAudioOutput:
 
     def _begin(self) -> None:
         quiet_sound_libraries()
+        refusal = why_port_audio_would_abort()
+        if refusal:
+            raise SoundError(refusal)
         try:
             self._library = importlib.import_module("pyaudio")
             self._session = self._library.PyAudio()

@@ -279,7 +279,7 @@ async def card_bench(kind: str, folder: Path, *, is_plugged: bool = True, device
 
 @contextmanager
 def _alsa(folder: Path, kind: str) -> Iterator[None]:
-    """An ALSA configuration of our own; PortAudio 19.6 aborts when there is no `default`, and opens all it finds."""
+    """An ALSA configuration of our own; PortAudio 19.6 needs a `default`, and opens all it finds."""
     device = (
         f'type file slave.pcm {{ type null }} file "{folder}/sound" format raw'
         if kind == "fifo"
