@@ -28,13 +28,14 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
 from controller.errors import ControllerError
+from controller.keys.draft import first_keyset, widest_key
+from controller.keys.scopes import SIGNABLE_TYPES
 from protocol.adapters.durable_file import write_durably
-from protocol.clock_sync import TIME_REPLY
-from protocol.codec import cbor_decode
-from protocol.envelope import open_sealed_by_many, seal_by_many, signer_from_private_key
+from protocol.envelope import seal_by_many, signer_from_private_key
 from protocol.errors import Refusal
-from protocol.identity import EVERYONE, NODE_PATTERN
-from protocol.messages import BroadcastClass, KeyScope, Keyset, OperationalKey, Reality
+from protocol.identity import NODE_PATTERN
+from protocol.keyring import RootKeys, open_keyset
+from protocol.messages import Keyset, Reality
 from protocol.topics import TopicName, topic
 
 ROOT_KEYS: Final = ("root-1", "root-2", "root-3")
@@ -46,16 +47,7 @@ VALID_DAYS: Final = 3650
 BACKDATED_DAYS: Final = 1
 """Machines of one desk differ a little in time."""
 HOSTS_DEFAULT: Final = ("localhost", "127.0.0.1", "::1")
-SCOPE_TYPES: Final = (
-    "acknowledgement",
-    "all-clear",
-    "assignment",
-    "emergency",
-    "plan",
-    "stream-end",
-    "stream-start",
-    TIME_REPLY,
-)
+SCOPE_TYPES: Final = SIGNABLE_TYPES
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -190,12 +182,11 @@ def _keyset(folder: Path, root: list[Ed25519PrivateKey]) -> None:
 
 
 def _refuse_foreign_keyset(path: Path, keys: dict[str, bytes], root: list[Ed25519PrivateKey]) -> None:
-    public = {name: key.public_key().public_bytes_raw() for name, key in zip(ROOT_KEYS, root, strict=True)}
+    pinned = RootKeys(
+        threshold=ROOT_THRESHOLD, keys={name: _public_hex(key) for name, key in zip(ROOT_KEYS, root, strict=True)}
+    )
     try:
-        payload = open_sealed_by_many(
-            path.read_bytes(), topic=topic(TopicName.KEYSET), public_keys=public, threshold=ROOT_THRESHOLD
-        )
-        keyset: Keyset = cbor_decode(payload, Keyset)
+        keyset = open_keyset(path.read_bytes(), topic=topic(TopicName.KEYSET), root=pinned)
     except Refusal as error:
         message = f"{path} was not signed by the root keys beside it ({error}); remove it to sign a new one"
         raise DevelopmentPkiError(message) from error
@@ -206,29 +197,11 @@ def _refuse_foreign_keyset(path: Path, keys: dict[str, bytes], root: list[Ed2551
 
 def _new_keyset(keys: dict[str, bytes], *, now_ms: int) -> Keyset:
     begins_ms, ends_ms = now_ms - BACKDATED_DAYS * _DAY_MS, now_ms + VALID_DAYS * _DAY_MS
-    return Keyset(
-        id=f"keyset-{now_ms}",
-        issuer="root",
-        audience=EVERYONE,
-        counter=now_ms,
-        not_before_ms=begins_ms,
-        expires_at_ms=ends_ms,
-        keys=tuple(
-            OperationalKey(
-                key_id=name,
-                public_key=public_key,
-                scope=KeyScope(
-                    document_types=SCOPE_TYPES,
-                    areas=("*",),
-                    classes=tuple(BroadcastClass),
-                    realities=(REALITY_OF_KEY[name],),
-                ),
-                not_before_ms=begins_ms,
-                expires_at_ms=ends_ms,
-            )
-            for name, public_key in keys.items()
-        ),
-    )
+    named = [
+        widest_key(name, public_key, reality=REALITY_OF_KEY[name], begins_ms=begins_ms, ends_ms=ends_ms)
+        for name, public_key in keys.items()
+    ]
+    return first_keyset(named, version=now_ms, begins_ms=begins_ms, ends_ms=ends_ms)
 
 
 def _ed25519(path: Path) -> Ed25519PrivateKey:

@@ -20,15 +20,13 @@ from controller.adapters.key_files import read_public, read_sealed, sealed_file,
 from controller.adapters.root_verbs import PUBLIC_FILE
 from controller.errors import KeyFileError
 from controller.keys.changes import changes_of
-from controller.keys.draft import draft_text, parse_draft, successor
-from controller.keys.scopes import SIGNABLE_TYPES
+from controller.keys.draft import draft_text, first_keyset, parse_draft, successor, widest_key
 from controller.keys.table import keyset_text
 from protocol.codec import cbor_decode
 from protocol.envelope import CosignedDocument, cosigned
 from protocol.errors import ProtocolError
-from protocol.identity import EVERYONE
-from protocol.keyring import ANYWHERE, RootKeys
-from protocol.messages import BroadcastClass, KeyScope, Keyset, OperationalKey, Reality
+from protocol.keyring import RootKeys
+from protocol.messages import Keyset, OperationalKey, Reality
 from protocol.topics import TopicName, topic
 
 _AT: Final = topic(TopicName.KEYSET)
@@ -111,7 +109,9 @@ def run_draft(options: argparse.Namespace, bench: Bench) -> str:
     if options.in_force is None:
         if not added:
             raise KeyFileError("say which keyset is in force (--in-force FILE), or name the first keys (--key FILE)")
-        return _write_draft(options.out, _first(added, now_ms=now_ms, days=options.days))
+        ends_ms = now_ms + options.days * _DAY_MS
+        first = first_keyset(added, version=1, begins_ms=now_ms - _DAY_MS, ends_ms=ends_ms)
+        return _write_draft(options.out, first)
     old = read_keyset(options.in_force)
     return _write_draft(options.out, successor(old, [*old.keys, *added], now_ms=now_ms, days=options.days))
 
@@ -179,27 +179,12 @@ def run_verify(options: argparse.Namespace, _bench: Bench) -> str:
 
 def _widest(path: Path, *, now_ms: int, days: int) -> OperationalKey:
     sealed = read_sealed(path)
-    reality = Reality.DRILL if sealed.key_id.startswith("drill") else Reality.REAL
-    return OperationalKey(
-        key_id=sealed.key_id,
-        public_key=bytes.fromhex(sealed.public_key),
-        scope=KeyScope(
-            document_types=SIGNABLE_TYPES, areas=(ANYWHERE,), classes=tuple(BroadcastClass), realities=(reality,)
-        ),
-        not_before_ms=now_ms - _DAY_MS,
-        expires_at_ms=now_ms + days * _DAY_MS,
-    )
-
-
-def _first(keys: Sequence[OperationalKey], *, now_ms: int, days: int) -> Keyset:
-    return Keyset(
-        id="keyset.1",
-        issuer="root",
-        audience=EVERYONE,
-        counter=1,
-        not_before_ms=now_ms - _DAY_MS,
-        expires_at_ms=now_ms + days * _DAY_MS,
-        keys=tuple(keys),
+    return widest_key(
+        sealed.key_id,
+        bytes.fromhex(sealed.public_key),
+        reality=Reality.DRILL if sealed.key_id.startswith("drill") else Reality.REAL,
+        begins_ms=now_ms - _DAY_MS,
+        ends_ms=now_ms + days * _DAY_MS,
     )
 
 

@@ -21,6 +21,7 @@ from controller.errors import KeyFileError
 from controller.keys.scopes import SIGNABLE_TYPES
 from protocol.configuration import SettingsError, parse_settings
 from protocol.identity import EVERYONE, KeyId
+from protocol.keyring import ANYWHERE
 from protocol.messages import BroadcastClass, Counter, KeyScope, Keyset, OperationalKey, Reality, Reason, ScopeArea
 
 ZONE: Final = dt.timezone(dt.timedelta(hours=7))
@@ -102,6 +103,32 @@ def end_ms(text: str, where: str) -> int:
 def day_text(at_ms: int) -> str:
     """An instant as a person reads it."""
     return f"{dt.datetime.fromtimestamp(at_ms / 1000, ZONE):%Y-%m-%d %H:%M}"
+
+
+def widest_key(key_id: str, public_key: bytes, *, reality: Reality, begins_ms: int, ends_ms: int) -> OperationalKey:
+    """A key that may sign everything everywhere, of one reality: for a desk, or to be narrowed by hand."""
+    return OperationalKey(
+        key_id=key_id,
+        public_key=public_key,
+        scope=KeyScope(
+            document_types=SIGNABLE_TYPES, areas=(ANYWHERE,), classes=tuple(BroadcastClass), realities=(reality,)
+        ),
+        not_before_ms=begins_ms,
+        expires_at_ms=ends_ms,
+    )
+
+
+def first_keyset(keys: Iterable[OperationalKey], *, version: int, begins_ms: int, ends_ms: int) -> Keyset:
+    """A keyset before which there was none."""
+    return Keyset(
+        id=f"keyset.{version}",
+        issuer="root",
+        audience=EVERYONE,
+        counter=version,
+        not_before_ms=begins_ms,
+        expires_at_ms=ends_ms,
+        keys=tuple(keys),
+    )
 
 
 def successor(keyset: Keyset, keys: Iterable[OperationalKey], *, now_ms: int, days: int) -> Keyset:
