@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import yaml
 from controller.adapters.certificate_authority import create_authority, utc_now
 from controller.adapters.development_pki import make_development_pki
 from protocol.units import NS_PER_S, SharedNs
-from simulator.demo.broker import BrokerFiles, free_port, write_broker_files
+from simulator.demo.broker import BrokerError, BrokerFiles, free_port, write_broker_files
 from simulator.demo.clips import DemoClips, make_clips
 from simulator.demo.listener import alsa_configuration
 
@@ -71,19 +71,20 @@ NO_PORTS: Final = Ports(broker=0, services=0, media=0, enrolment=0, console=0)
 """Before they are chosen."""
 
 
-def free_ports(console_port: int = 0, *, kept: Path | None = None) -> Ports:
-    """Ports that are free now; the page's is `console_port` if that is.
+def free_ports(console_port: int = 0, *, kept: Path | None = None, choose: Callable[[int], int] = free_port) -> Ports:
+    """Ports that are free now, as `choose` finds them; the page's is `console_port` if that is.
 
-    Nodes remember where they enrolled, so ports that are kept in a file are taken again.
+    Nodes remember where they enrolled, so ports that are kept in a file are taken again, or it is a BrokerError.
     """
     if kept is not None and kept.exists():
-        return Ports(**json.loads(kept.read_text()))
+        before = Ports(**json.loads(kept.read_text()))
+        taken = [port for port in asdict(before).values() if choose(port) != port]
+        if taken:
+            message = f"the nodes remember port {taken[0]}, which another program has; end it, or begin without --keep"
+            raise BrokerError(message)
+        return before
     return Ports(
-        broker=free_port(),
-        services=free_port(),
-        media=free_port(),
-        enrolment=free_port(),
-        console=free_port(console_port),
+        broker=choose(0), services=choose(0), media=choose(0), enrolment=choose(0), console=choose(console_port)
     )
 
 

@@ -22,11 +22,13 @@ from simulator.demo.disturbance import Part
 from simulator.demo.enrolment import claim_places
 from simulator.demo.listener import Listener
 from simulator.demo.machine_watch import MachineWatch
+from simulator.demo.ports import PortClaims
 from simulator.demo.processes import ChildEnded, Children, last_lines
 from simulator.demo.site import (
     NO_PORTS,
     DemoSite,
     PlannedPlaylist,
+    Ports,
     free_ports,
     prepare_folder,
     write_controller_configuration,
@@ -63,6 +65,7 @@ class Town:
         )
         self.machine: Final = MachineWatch(keep_s=keep_s)
         self.console = Console(port=0, token_file=self.site.token_file)
+        self._ports: Final = PortClaims()
         self._console_port = console_port
         self._say = say
         self._keep_state = keep_state
@@ -80,7 +83,7 @@ class Town:
 
     def start(self, playlists: Sequence[PlannedPlaylist]) -> None:
         """Start broker, controller and nodes; `prepare` came first. Ports are chosen now, so that they are free."""
-        self.site = replace(self.site, ports=free_ports(self._console_port, kept=self.site.ports_file))
+        self.site = replace(self.site, ports=self._free_ports())
         self.console = Console(port=self.site.ports.console, token_file=self.site.token_file)
         write_site(self.site, feeds=self._feeds(), playlists=playlists)
         self._say(f"Broker (Mosquitto, TLS 1.3) on port {self.site.ports.broker}")
@@ -147,6 +150,7 @@ class Town:
         self.station.stop()
         self.listener.stop()
         self.machine.stop()
+        self._ports.release()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -161,6 +165,9 @@ class Town:
             if entry.get("media_missing") or entry.get("plan_until_ms") is None:
                 return f"plan or media of node {name}"
         return ""
+
+    def _free_ports(self) -> Ports:
+        return free_ports(self._console_port, kept=self.site.ports_file, choose=self._ports.claim)
 
     def _feeds(self) -> dict[str, str]:
         return {feed: self.station.urls[mount] for feed, mount in FEEDS.items()}
