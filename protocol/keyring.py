@@ -34,6 +34,8 @@ from protocol.messages import (
     Plan,
     Reality,
     Root,
+    Silence,
+    SilenceRelease,
     StreamEnd,
     StreamStart,
 )
@@ -145,6 +147,15 @@ class Keyring:
         if ANYWHERE not in key.scope.areas or Reality.REAL not in key.scope.realities:
             raise _out_of_scope(key, f"answers of type {kind} to nodes anywhere, which are real")
 
+    def reaches(self, key_id: str, other: str, audience: str, parents: Parents) -> bool:
+        """Whether a key's scope goes at least as far up from an audience as another's, be that one revoked by now.
+
+        Where the other is no longer known, only a key for everywhere does.
+        """
+        kind, _, name = audience.partition(":")
+        above = parents(name) if kind == "area" else ()
+        return _reach(self._keys.get(key_id), above, 0) >= _reach(self._keys.get(other), above, len(above) + 1)
+
     def _usable(self, key_id: str) -> OperationalKey:
         key = self._keys.get(key_id)
         if key is None or len(key.public_key) != PUBLIC_KEY_BYTES:
@@ -152,6 +163,15 @@ class Keyring:
         if key.revoked:
             raise Refusal(RefusalReason.REVOKED_KEY, f"the key {key_id} is revoked in keyset {self.version}")
         return key
+
+
+def _reach(key: OperationalKey | None, above: tuple[str, ...], unknown: int) -> int:
+    """How many steps up from a place a key's scope goes; one more than there are for everywhere."""
+    if key is None:
+        return unknown
+    if ANYWHERE in key.scope.areas:
+        return len(above) + 1
+    return max((step for step, area in enumerate(above, 1) if area in key.scope.areas), default=0)
 
 
 def _check_time(what: str, not_before_ms: int, expires_at_ms: int, now_ms: int) -> None:
@@ -168,6 +188,8 @@ def _check_place(document: Document) -> None:
             expected = area_audience(document.area)
         case Assignment() | Acknowledgement():
             expected = node_audience(document.node)
+        case Silence() | SilenceRelease():
+            expected = document.place
         case _:
             return
     if document.audience != expected:
@@ -193,8 +215,11 @@ def _check_scope(key: OperationalKey, document: Document, parents: Parents) -> N
 def _classes_of(document: Document) -> set[BroadcastClass]:
     """Every class that the document would let sound or silence, whatever it says of itself."""
     match document:
-        case Emergency() | AllClear():
+        case Emergency() | AllClear() | SilenceRelease():
             return {document.broadcast_class, BroadcastClass.EMERGENCY}
+        case Silence():
+            spared = set() if document.spares_emergencies else {BroadcastClass.EMERGENCY}
+            return {document.broadcast_class, *spared}
         case Plan():
             return {document.broadcast_class, *(item.broadcast_class for item in document.occurrences)}
         case _:

@@ -1,6 +1,6 @@
 """Every message of the agreement, as msgspec structs.
 
-Signed documents (`Document`) are what a node or the controller obeys: unknown keys are errors. Reports of
+Signed documents (`document.Document`) are what a node or the controller obeys: unknown keys are errors. Reports of
 health (`NodeState`, `Telemetry`) are JSON, and unknown keys are ignored, so that an older controller reads a
 newer node. Only optional fields are ever added; the major version stands in the topic.
 
@@ -16,7 +16,21 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from protocol.document import Audience, BroadcastClass, Counter, Document, Milliseconds, Reality, Reason
 from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
+from protocol.silence import BoxDigest, Silence, SilenceRelease
+
+__all__ = (  # what stands in other files of the agreement; the rest is here
+    "Audience",
+    "BroadcastClass",
+    "Counter",
+    "Document",
+    "Milliseconds",
+    "Reality",
+    "Reason",
+    "Silence",
+    "SilenceRelease",
+)
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024
 """Size bound of any message (protocol: 16 KiB; larger plans travel as media by hash)."""
@@ -25,56 +39,15 @@ LOOSE_FROM: Final = 2**52
 """Reports numbered from here on stand outside the chain; chained numbers count from 1, or from a clock in ms."""
 LOOSE_ACKNOWLEDGED_MAX: Final = 256
 """Loose reports in one acknowledgement; 9 bytes each."""
-Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Milliseconds = Annotated[int, Meta(ge=0, lt=253_402_214_400_000, description="Unix milliseconds, up to the year 9999")]
 Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
 Title = Annotated[str, Meta(max_length=200)]
-Reason = Annotated[str, Meta(max_length=200)]
 Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
-Audience = Annotated[str, Meta(pattern=r"^(everyone|area:[a-z0-9][a-z0-9-]{0,39}|node:[0-9A-Za-z]{1,23})\Z")]
 ScopeArea = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,39})\Z")]
 
 ROOT_KEYS_MAX: Final = 8
 """Keys of one root: more people than can be brought to one ceremony."""
 SOUNDS_MS_MAX: Final = 24 * 3600 * 1000
 """Longest that one stream or emergency may sound before it must be ordered anew."""
-
-
-class BroadcastClass(StrEnum):
-    """The three legal message classes (Circular 39/2020/TT-BTTTT)."""
-
-    ROUTINE = "routine"
-    PRIORITY = "priority"
-    EMERGENCY = "emergency"
-
-
-class Reality(StrEnum):
-    """Whether a document means it. A drill is signed by other keys and announced as one."""
-
-    REAL = "real"
-    DRILL = "drill"
-
-
-class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every signed document says of itself; the signing key's id stands in its envelope.
-
-    `counter` only rises for one key on one topic. `not_before_ms` and `expires_at_ms` bound when it may
-    begin to act; expiry is repeated here because the broker's own is only a courtesy.
-    """
-
-    id: DocumentId
-    issuer: Annotated[str, Meta(max_length=64)]
-    audience: Audience
-    counter: Counter
-    not_before_ms: Milliseconds
-    expires_at_ms: Milliseconds
-    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
-    reality: Reality = Reality.REAL
-
-    @property
-    def document_type(self) -> str:
-        """The name of the schema, as it stands in the bytes and in a key's scope."""
-        return str(self.__struct_config__.tag)
 
 
 class KeyScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -263,7 +236,19 @@ class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement"
     loose: Annotated[tuple[Counter, ...], Meta(max_length=LOOSE_ACKNOWLEDGED_MAX)] = ()
 
 
-AnyDocument = Root | Keyset | Assignment | Plan | StreamStart | StreamEnd | Emergency | AllClear | Acknowledgement
+AnyDocument = (
+    Root
+    | Keyset
+    | Assignment
+    | Plan
+    | StreamStart
+    | StreamEnd
+    | Emergency
+    | AllClear
+    | Silence
+    | SilenceRelease
+    | Acknowledgement
+)
 
 
 class AiringState(StrEnum):
@@ -335,12 +320,14 @@ class Readiness(StrEnum):
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
-    """Birth and will, on one topic; `session_epoch` tells an old will from a new birth."""
+    """Birth and will, on one topic; `session_epoch` tells an old will from a new birth, `box` and `boot` a clone."""
 
     node: NodeId
     state: Readiness
     session_epoch: Counter
     version: Annotated[str, Meta(max_length=64)] = ""
+    box: BoxDigest = ""
+    boot: Annotated[str, Meta(max_length=36)] = ""
 
 
 class NowSounding(Struct, frozen=True, kw_only=True):
@@ -377,6 +364,9 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     plan_until_ms: Milliseconds | None = None
     disk_free_bytes: Counter | None = None
     version: Annotated[str, Meta(max_length=64)] = ""
+    silenced: Reason = ""
+    taken_over: Counter = 0
+    session_epoch: Counter = 0
 
 
 class ControllerState(Struct, frozen=True, kw_only=True):

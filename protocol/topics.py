@@ -43,6 +43,8 @@ class TopicName(StrEnum):
     KEYSET = "keyset"
     PLAN = "plan"
     EMERGENCY = "emergency"
+    AREA_SILENCE = "area_silence"
+    NODE_SILENCE = "node_silence"
     ASSIGNMENT = "assignment"
     STREAM = "stream"
     AUDIO = "audio"
@@ -101,6 +103,20 @@ TOPICS: Final[dict[TopicName, Topic]] = {
         qos=1,
         retain=True,
         carries="the standing emergency, its all-clear or correction; repeated until nodes have answered",
+    ),
+    TopicName.AREA_SILENCE: Topic(
+        path="area/{area}/silence",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="signed: everything below the area is silent, or no longer",
+    ),
+    TopicName.NODE_SILENCE: Topic(
+        path="node/{node}/silence",
+        writer=Role.CONTROLLER,
+        qos=1,
+        retain=True,
+        carries="signed: one node is silent, or no longer",
     ),
     TopicName.ASSIGNMENT: Topic(
         path="node/{node}/assignment",

@@ -23,6 +23,8 @@ TYPE_WORDS: Final = {
     "assignment": "cấu hình cụm loa / assignments",
     "emergency": "khẩn cấp / emergencies",
     "plan": "lịch phát / plans",
+    "silence": "lệnh im lặng / order silence",
+    "silence-release": "bỏ lệnh im lặng / release silence",
     "stream-end": "dừng tiếp âm / end streams",
     "stream-start": "tiếp âm / start streams",
     TIME_REPLY: "giờ chuẩn / time",

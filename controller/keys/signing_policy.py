@@ -31,20 +31,25 @@ from protocol.messages import (
     OperationalKey,
     Plan,
     Reality,
+    Silence,
+    SilenceRelease,
     StreamEnd,
     StreamStart,
 )
 from protocol.topics import TopicName, parse_topic
 
 HOUR_MS: Final = 3_600_000
-_TOPIC_OF: Final[dict[type[AnyDocument], TopicName]] = {
-    Assignment: TopicName.ASSIGNMENT,
-    Plan: TopicName.PLAN,
-    StreamStart: TopicName.STREAM,
-    StreamEnd: TopicName.STREAM,
-    Emergency: TopicName.EMERGENCY,
-    AllClear: TopicName.EMERGENCY,
-    Acknowledgement: TopicName.ACKNOWLEDGEMENT,
+_SILENCE: Final = (TopicName.AREA_SILENCE, TopicName.NODE_SILENCE)
+_TOPICS_OF: Final[dict[type[AnyDocument], tuple[TopicName, ...]]] = {
+    Assignment: (TopicName.ASSIGNMENT,),
+    Plan: (TopicName.PLAN,),
+    StreamStart: (TopicName.STREAM,),
+    StreamEnd: (TopicName.STREAM,),
+    Emergency: (TopicName.EMERGENCY,),
+    AllClear: (TopicName.EMERGENCY,),
+    Silence: _SILENCE,
+    SilenceRelease: _SILENCE,
+    Acknowledgement: (TopicName.ACKNOWLEDGEMENT,),
 }
 
 
@@ -93,8 +98,8 @@ class SigningPolicy:
             counter=document.counter,
             broadcast_class=document.broadcast_class.value,
             reality=document.reality.value,
-            is_urgent=is_real_emergency,
-            can_sound=not isinstance(document, Acknowledgement),
+            is_urgent=is_real_emergency or isinstance(document, Silence),
+            can_sound=not isinstance(document, Acknowledgement | Silence),
         )
 
     def _judge_answer(self, key_id: str, topic: str, reply: TimeReply, now_ms: int) -> Judged:
@@ -114,7 +119,7 @@ class SigningPolicy:
 
     def _judge_place(self, topic: str, document: AnyDocument) -> None:
         parsed = parse_topic(topic)
-        if _TOPIC_OF.get(type(document)) is not parsed.name:
+        if parsed.name not in _TOPICS_OF.get(type(document), ()):
             raise Refusal(RefusalReason.UNEXPECTED_TYPE, f"a {document.document_type} on {topic}")
         for field, named in parsed.fields.items():
             if getattr(document, field, named) != named:

@@ -139,9 +139,9 @@ def test_a_tag_inside_is_refused() -> None:
     ],
 )
 def test_hostile_cbor_is_refused_quickly(bomb: bytes) -> None:
-    before_s = time.perf_counter()
+    before_s = time.process_time()
     assert is_refused(bomb)
-    assert time.perf_counter() - before_s < 0.25
+    assert time.process_time() - before_s < 0.25
 
 
 def test_nesting_is_bounded() -> None:
@@ -229,14 +229,15 @@ def test_what_no_peer_would_take_is_not_encoded() -> None:
 
 def test_json_is_what_a_technician_reads() -> None:
     state = NodeState(node="N001", state=Readiness.LOST, session_epoch=7)
-    assert json.loads(json_encode(state)) == {"node": "N001", "state": "lost", "session_epoch": 7, "version": ""}
+    empty = {"version": "", "box": "", "boot": ""}
+    assert json.loads(json_encode(state)) == {"node": "N001", "state": "lost", "session_epoch": 7, **empty}
 
 
 def test_a_plan_of_full_size_is_decoded_in_time() -> None:
     items = tuple(occurrence(f"item-{number}", T0_MS + number, media=None, feed="vov1") for number in range(110))
     data = cbor_encode(plan("xa", *items))
     assert DOCUMENT_BYTES_MAX * 0.8 < len(data) <= DOCUMENT_BYTES_MAX
-    before_s = time.perf_counter()
+    before_s = time.process_time()
     decoded: Plan = cbor_decode(data, AnyDocument)
     assert len(decoded.occurrences) == 110
-    assert time.perf_counter() - before_s < 0.5
+    assert time.process_time() - before_s < 0.5
