@@ -71,7 +71,7 @@ def test_a_role_everywhere_covers_even_areas_to_come() -> None:
     for area in ("tinh", "thon", EVERYWHERE, "not-yet-there"):
         assert asked(who, Action.SEE, area) is Verdict.ALLOWED
     assert areas_of(who, Action.SEE) is None
-    assert areas_of(person(Grant(role=Role.VIEWER, area="xa")), Action.SEE) == {"xa"}
+    assert areas_of(person(Grant(role=Role.VIEWER, area="xa")), Action.SEE) == frozenset({"xa"})
 
 
 @pytest.mark.parametrize("action", STEP_UP - OF_EVERYBODY)

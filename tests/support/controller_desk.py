@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from controller.audit import Act, Actor
 from controller.config import Config, parse_config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish
@@ -148,6 +149,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.changes: dict[tuple[Any, ...], Change] = {}
+        self.acts: list[Act] = []
         self.is_full = False
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -184,6 +186,8 @@ class Memory:
                 known = self.changes.get(_key_of(change))
                 if not isinstance(known, CounterUsed) or known.counter < change.counter:
                     self.changes[_key_of(change)] = change
+            case Act():
+                self.acts.append(change)
             case StoredReport():
                 self.changes.setdefault(_key_of(change), change)
             case _:
@@ -298,10 +302,12 @@ class DeskWorld:
             self.now, monotonic_ns=MonotonicNs(monotonic_ns), shared_ns=SharedNs(self.now.shared_ns + passed_ns)
         )
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request, *, by: Actor | None = None) -> Answer:
         """Put a request; the answer must come. Raises RequestError when it is refused."""
         ticket = next(self._tickets)
-        answers = [e for e in self.post(RequestReceived(ticket=ticket, request=request)) if isinstance(e, Answer)]
+        answers = [
+            e for e in self.post(RequestReceived(ticket=ticket, request=request, by=by)) if isinstance(e, Answer)
+        ]
         assert [each.ticket for each in answers] == [ticket]
         if isinstance(answers[0].result, RequestError):
             raise answers[0].result
