@@ -45,6 +45,9 @@ def add_enrolment_verbs(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps th
     create.add_argument("--controller", required=True, metavar="NAME", help="the controller's name")
     create.add_argument("--host", action="append", default=[], required=True, help="name of the server; repeatable")
     create.add_argument("--root-passphrase-file", type=Path, help="instead of asking for the root's passphrase")
+    create.add_argument(
+        "--new-issuing", action="store_true", help="another issuing authority under the root, whose key was put back"
+    )
     create.set_defaults(command=_create)
     _verb(each, "list", _list, "mọi hộp · every unit and claim")
     claim = _verb(each, "claim", _claim, "cấp mã dùng một lần cho một cụm loa · a one-time code for a cluster")
@@ -87,6 +90,7 @@ def _create(options: argparse.Namespace) -> int:
         hosts=options.host,
         ask_passphrase=lambda: _passphrase(options.root_passphrase_file),
         now=utc_now(),
+        has_new_issuing=options.new_issuing,
     )
     print("\n".join(done))
     return _DONE

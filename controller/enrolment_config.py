@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 if TYPE_CHECKING:
     from controller.config import Config
 
+T = TypeVar("T", bound=Struct)
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
@@ -22,6 +23,14 @@ class EnrolmentListenerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_
     host: str = "0.0.0.0"  # noqa: S104 - units come from everywhere; claims and approvals guard this door
     port: Port = 8444
     requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 120
+
+
+class EarlierIssuerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An issuing authority whose certificates nodes still hold: what was revoked of them is signed by its key."""
+
+    certificate: str
+    private_key: str
+    password_file: str = ""
 
 
 class EnrolmentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +43,7 @@ class EnrolmentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     broker_host: Annotated[str, Meta(min_length=1, max_length=253)]
     broker_port: Port = 8883
     issuer_password_file: str = ""
+    earlier_issuers: Annotated[tuple[EarlierIssuerConfig, ...], Meta(max_length=4)] = ()
     certificate_days: Annotated[int, Meta(ge=1, le=397)] = 90
 
 
@@ -41,9 +51,16 @@ def with_absolute_paths(enrolment: EnrolmentConfig | None, folder: Path) -> Enro
     """Paths begin at the folder of the configuration."""
     if enrolment is None:
         return None
-    files = ("issuer_certificate", "issuer_key", "issuer_password_file")
-    absolute = {field: str(folder / getattr(enrolment, field)) for field in files if getattr(enrolment, field)}
-    return msgspec.structs.replace(enrolment, **absolute)
+    earlier = tuple(
+        _at(each, folder, "certificate", "private_key", "password_file") for each in enrolment.earlier_issuers
+    )
+    absolute = _at(enrolment, folder, "issuer_certificate", "issuer_key", "issuer_password_file")
+    return msgspec.structs.replace(absolute, earlier_issuers=earlier)
+
+
+def _at(part: T, folder: Path, *fields: str) -> T:
+    absolute = {field: str(folder / getattr(part, field)) for field in fields if getattr(part, field)}
+    return msgspec.structs.replace(part, **absolute)
 
 
 def enrolment_faults(config: Config) -> Iterator[str]:

@@ -6,6 +6,8 @@ Also what follows in a unit's life: a renewal that interrupts no sound, a replac
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,3 +158,34 @@ def test_a_replacement_unit_takes_over_and_the_old_card_is_out(bench: Bench) -> 
     booted = len(bench.log)
     bench.until(lambda: "refuse" in bench.log[booted - 500 :], "the broker refuses the old certificate")
     assert "connected incarnation" not in bench.log[booted:]
+
+
+def test_the_commands_of_the_desk(bench: Bench, tmp_path: Path) -> None:
+    def enrol(*words: str) -> subprocess.CompletedProcess[str]:
+        verb, *rest = words
+        command = [
+            sys.executable,
+            "-m",
+            "controller.cli",
+            "enrol",
+            verb,
+            str(bench.site.controller_configuration),
+            *rest,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    listed = enrol("list").stdout
+    assert "replaced (đã thay)" in listed
+    assert NODE in listed
+    refused = enrol("claim", NODE)
+    assert (refused.returncode, "enrol replace" in refused.stderr) == (1, True)
+    assert "nodes:" in enrol("claim", "N999").stderr
+    made = enrol("replace", NODE, "--output", str(tmp_path / "loaxa.yaml"))
+    assert "Mã đăng ký" in made.stdout
+    assert "claim:" in (tmp_path / "loaxa.yaml").read_text()
+    label = "0000-1111-2222-3333"
+    assert label in enrol("approve", label, NODE, "--replace").stdout
+    assert "Đã từ chối" in enrol("refuse", label, "--reason", "nhầm").stdout
+    assert "Đã thu hồi" in enrol("revoke", NODE, "--reason", "mất trộm").stdout
+    assert "revoked (đã thu hồi)" in enrol("list").stdout
+    assert enrol("revoke", NODE).returncode == 1

@@ -61,10 +61,16 @@ class Issued:
 
 
 class CertificateAuthority:
-    """Issues nodes' certificates and signs the list of those revoked. `roots` are all that nodes shall trust."""
+    """Issues nodes' certificates and signs the lists of those revoked. `roots` are all that nodes shall trust.
 
-    def __init__(self, *, issuer: Issuer, roots: Sequence[x509.Certificate], node_days: int) -> None:
+    `earlier` are issuing authorities whose certificates are still out: each has to sign a list of its own.
+    """
+
+    def __init__(
+        self, *, issuer: Issuer, roots: Sequence[x509.Certificate], node_days: int, earlier: Sequence[Issuer] = ()
+    ) -> None:
         self._issuer = issuer
+        self._earlier = tuple(earlier)
         self._roots = tuple(roots)
         self._node_days = node_days
         self._chain = pkcs7.serialize_certificates([issuer.certificate, *roots], Encoding.DER)
@@ -91,8 +97,10 @@ class CertificateAuthority:
         )
 
     def revoked_list(self, revoked: Iterable[RevokedCertificate], *, now: datetime) -> bytes:
-        """The list of revoked certificates, in PEM."""
-        return revoked_list(revoked, issuer=self._issuer, now=now).public_bytes(Encoding.PEM)
+        """The lists of revoked certificates, in PEM, one of each issuing authority."""
+        every = tuple(revoked)
+        issuers = (self._issuer, *self._earlier)
+        return b"".join(revoked_list(every, issuer=each, now=now).public_bytes(Encoding.PEM) for each in issuers)
 
 
 def certificate_pkcs7(pem: str) -> bytes:
@@ -101,23 +109,34 @@ def certificate_pkcs7(pem: str) -> bytes:
 
 
 def load_certificate_authority(
-    *, certificate: Path, private_key: Path, password_file: Path | None, roots: Path, node_days: int
+    *,
+    certificate: Path,
+    private_key: Path,
+    password_file: Path | None,
+    roots: Path,
+    node_days: int,
+    earlier: Sequence[tuple[Path, Path, Path | None]] = (),
 ) -> CertificateAuthority:
     """What a controller issues with; raises ConfigError that names the key of the configuration."""
-    own = _certificates(certificate, "enrolment.issuer_certificate")[0]
-    password = None if password_file is None else _read(password_file, "enrolment.issuer_password_file").strip()
-    key = _private_key(private_key, password, "enrolment.issuer_key")
-    if own.public_key() != key.public_key():
-        raise ConfigError(f"enrolment.issuer_certificate: {certificate} is not for the key {private_key}")
     trusted = _certificates(roots, "trust.ca")
-    if not any(_issued_by(own, root) for root in trusted):
+    named = [(certificate, private_key, password_file), *earlier]
+    issuers = [
+        _issuer(*each, "enrolment.earlier_issuers" if at else "enrolment.issuer") for at, each in enumerate(named)
+    ]
+    if not any(_issued_by(issuers[0].certificate, root) for root in trusted):
         message = f"enrolment.issuer_certificate: no authority in trust.ca ({roots}) has issued {certificate}"
         raise ConfigError(message)
-    return CertificateAuthority(issuer=Issuer(key=key, certificate=own), roots=trusted, node_days=node_days)
+    return CertificateAuthority(issuer=issuers[0], roots=trusted, node_days=node_days, earlier=issuers[1:])
 
 
 def create_authority(
-    folder: Path, *, controller: str, hosts: Sequence[str], ask_passphrase: Callable[[], bytes], now: datetime
+    folder: Path,
+    *,
+    controller: str,
+    hosts: Sequence[str],
+    ask_passphrase: Callable[[], bytes],
+    now: datetime,
+    has_new_issuing: bool = False,
 ) -> list[str]:
     """Make what the folder lacks and renew what is about to end; says what was done. Raises ConfigError."""
     done: list[str] = []
@@ -125,6 +144,8 @@ def create_authority(
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (folder / "issuing.pem").exists():
             done += _make_authorities(folder, controller=controller, passphrase=_checked(ask_passphrase()), now=now)
+        elif has_new_issuing:
+            done += _make_issuing_anew(folder, controller=controller, passphrase=ask_passphrase(), now=now)
         issuer = Issuer(
             key=_private_key(folder / "issuing.key", None, "issuing.key"),
             certificate=_certificates(folder / "issuing.pem", "issuing.pem")[0],
@@ -158,6 +179,37 @@ def _make_authorities(folder: Path, *, controller: str, passphrase: bytes, now: 
         f"{folder / 'ca.pem'}: the root's certificate, which nodes, broker and controller trust",
         f"{folder / 'issuing.key'}, issuing.pem: what the controller issues with (0600; better a systemd credential)",
     ]
+
+
+def _make_issuing_anew(folder: Path, *, controller: str, passphrase: bytes, now: datetime) -> list[str]:
+    """Another issuing authority under the same root, whose key is brought back for it; the present one is kept."""
+    key = generate_private_key(SECP256R1())
+    root = Issuer(
+        key=_private_key(folder / "root.key", passphrase, "root.key"),
+        certificate=_certificates(folder / "ca.pem", "ca.pem")[0],
+    )
+    if root.certificate.public_key() != root.key.public_key():
+        raise ConfigError(f"{folder / 'root.key'} is not the key of {folder / 'ca.pem'}")
+    made = issuing_certificate(key.public_key(), root=root, name=f"LoaXa issuing of {controller}", now=now)
+    earlier = f"issuing-until-{now:%Y%m%dT%H%M%S}"
+    for suffix, mode in ((".key", 0o600), (".pem", 0o644)):
+        write_durably(folder / f"{earlier}{suffix}", _read(folder / f"issuing{suffix}", "issuing"), mode=mode)
+    write_durably(folder / "issuing.key", _plain(key), mode=0o600)
+    write_durably(folder / "issuing.pem", made.public_bytes(Encoding.PEM), mode=0o644)
+    return [
+        f"{folder / 'issuing.pem'}: a new issuing authority. TAKE root.key AWAY AGAIN, restart the controller",
+        "until every node has renewed (enrolment.certificate_days), keep under enrolment:",
+        f"  earlier_issuers: [{{certificate: {folder / earlier}.pem, private_key: {folder / earlier}.key}}]",
+    ]
+
+
+def _issuer(certificate: Path, private_key: Path, password_file: Path | None, key: str) -> Issuer:
+    own = _certificates(certificate, f"{key}: certificate")[0]
+    password = None if password_file is None else _read(password_file, f"{key}: password file").strip()
+    secret = _private_key(private_key, password, f"{key}: key")
+    if own.public_key() != secret.public_key():
+        raise ConfigError(f"{key}: {certificate} is not for the key {private_key}")
+    return Issuer(key=secret, certificate=own)
 
 
 def _service(

@@ -36,10 +36,18 @@ def load_issuing(config: Config, enrolment: EnrolmentConfig) -> CertificateAutho
     return load_certificate_authority(
         certificate=Path(enrolment.issuer_certificate),
         private_key=Path(enrolment.issuer_key),
-        password_file=Path(enrolment.issuer_password_file) if enrolment.issuer_password_file else None,
+        password_file=_path(enrolment.issuer_password_file),
         roots=Path(config.trust.ca),
         node_days=enrolment.certificate_days,
+        earlier=[
+            (Path(each.certificate), Path(each.private_key), _path(each.password_file))
+            for each in enrolment.earlier_issuers
+        ],
     )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 async def open_enrolment(config: Config, database: SqlDatabase, *, on_keys: OnKeys) -> EnrolmentService | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 
+from controller.adapters.enrolment_start import load_issuing
 from controller.adapters.signing import load_authority
 from controller.config import Config
 from controller.errors import ConfigError, SigningError
@@ -36,6 +37,11 @@ def faults_found(config: Config) -> Iterator[str]:
         console_tls(config.http.console)
     except ConfigError as error:
         yield str(error)
+    if config.enrolment is not None:
+        try:
+            load_issuing(config, config.enrolment)
+        except ConfigError as error:
+            yield str(error)
     yield from _client_certificate(config)
     for path in site_of(config).media_paths:
         fault = _sound_fault(Path(path))
