@@ -79,6 +79,9 @@ class Bench(Protocol):
     def heard(self) -> list[Chunk]:
         """Everything that came out so far."""
 
+    def now_s(self) -> float:
+        """The time of this bench; a busy machine lets more of it pass than was asked for."""
+
     async def elapse(self, seconds: float) -> None:
         """Let time pass."""
 
@@ -112,6 +115,9 @@ class SimulatedBench:
 
     def heard(self) -> list[Chunk]:
         return [Chunk(each.at_true_ns, each.samples) for each in self.card.heard if each.at_true_ns < self.world.now_ns]
+
+    def now_s(self) -> float:
+        return self.world.now_ns / NS_PER_S
 
     async def elapse(self, seconds: float) -> None:
         self.world.run_for(round(seconds * NS_PER_S))
@@ -152,6 +158,9 @@ class RealBench:
 
     def heard(self) -> list[Chunk]:
         return list(self.chunks)
+
+    def now_s(self) -> float:
+        return time.monotonic()
 
     async def elapse(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

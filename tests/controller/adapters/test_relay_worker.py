@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,9 @@ from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered,
 from protocol.adapters.system_clock import read_now
 from protocol.errors import Refusal
 from protocol.stream import AudioPacket, unpack_audio
+from protocol.units import NS_PER_S, SharedNs
+from simulator.demo.disturbance import Part
+from simulator.demo.machine_watch import MachineWatch
 from simulator.demo.station import Station
 from simulator.demo.station_pages import Fault
 from tests.support.recordings import decode_opus, find, read_wav
@@ -104,11 +108,22 @@ async def test_hls_that_has_just_gone_on_air_is_relayed_without_a_gap(station: S
 
 
 async def test_packets_leave_in_time_and_never_ahead(station: Station) -> None:
-    async with relaying(station.urls["hls-aac"]) as (_worker, poles):
-        await until(lambda: len(poles.packets) >= 25, seconds=10)
+    machine = MachineWatch()
+    machine.follow({"this test": (os.getpid(), Part.NODE)})
+    machine.start()
+    try:
+        async with relaying(station.urls["hls-aac"]) as (_worker, poles):
+            await until(lambda: len(poles.packets) >= 25, seconds=20)
+    finally:
+        machine.stop()
+    in_time = 0
     for at_ns, packet in poles.packets:
         lead_ms = (packet.play_at_ns - at_ns) / 1e6
-        assert 600 < lead_ms <= CONFIG.delay_ms - 20 * len(packet.frames), "a bursting feed does not run ahead"
+        assert lead_ms <= CONFIG.delay_ms - 20 * len(packet.frames), "a bursting feed does not run ahead"
+        held_up = machine.between(SharedNs(at_ns - NS_PER_S), SharedNs(at_ns))
+        assert lead_ms > 600 or held_up, "a packet is late of itself"
+        in_time += lead_ms > 600
+    assert in_time >= 0.8 * len(poles.packets), "this machine is too busy to show anything"
 
 
 async def test_a_packet_is_worth_nothing_elsewhere(station: Station) -> None:
@@ -134,7 +149,7 @@ async def test_stop_is_prompt_and_told(station: Station) -> None:
 
 
 async def test_it_ends_by_itself_at_its_time(station: Station) -> None:
-    async with relaying(station.urls["hls-aac"], lasts_ms=2_500) as (worker, poles):
+    async with relaying(station.urls["mp3"], lasts_ms=2_500) as (worker, poles):
         await until(lambda: poles.told(RelayEnded) and not worker.is_running, seconds=8)
     last = poles.packets[-1][1]
     first_ms = poles.packets[0][0] / 1e6

