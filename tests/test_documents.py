@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from controller.config import Config
+from controller.keys.signer_config import SignerConfig
 from edge.config import EdgeConfig
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +44,7 @@ def is_mapping_or_word(kind: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize(("name", "kind"), [("edge", EdgeConfig), ("controller", Config)])
+@pytest.mark.parametrize(("name", "kind"), [("edge", EdgeConfig), ("controller", Config), ("signer", SignerConfig)])
 def test_every_key_is_documented_once_and_no_other(name: str, kind: Any) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     section = dict(KEYS_SECTION.findall(text))[name]
