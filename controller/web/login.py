@@ -126,7 +126,7 @@ def _next(request: web.Request) -> str:
     return local_path(request.query.get("next", "/"))
 
 
-def _again(request: web.Request, template: str, error: RequestError, **facts: Any) -> web.Response:
+def _again(request: web.Request, template: str, error: RequestError, **facts: Any) -> web.Response:  # noqa: ANN401 - what it shows
     return render(request, template, status=STATUS_OF[error.code], error=error.message, **facts)
 
 
