@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from controller.adapters.certificate_authority import (
@@ -141,9 +142,15 @@ def make_unit(folder: Path, box: str = "10000000aaaa0001") -> Unit:
     return Unit(card=folder, box=box)
 
 
-def make_authority(folder: Path, *, host: str = "localhost") -> Path:
-    """An authority of its own, made by the product's command."""
-    create_authority(folder, controller="controller1", hosts=[host], ask_passphrase=lambda: PASSPHRASE, now=utc_now())
+def make_authority(folder: Path, *, host: str = "localhost", days: int = 0) -> Path:
+    """An authority of its own, made by the product's command, `days` from now."""
+    create_authority(
+        folder,
+        controller="controller1",
+        hosts=[host],
+        ask_passphrase=lambda: PASSPHRASE,
+        now=utc_now() + timedelta(days=days),
+    )
     return folder
 
 

@@ -9,6 +9,7 @@ import os
 import ssl
 import stat
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from controller.enrolment import EnrolmentState
 from controller.enrolment_office import ApproveRequest, EndRequest
 from edge.adapters import enrolment_keys as keys
 from edge.adapters.enrolment_client import own_context
+from edge.adapters.identity_files import LAST_SEEN
 from edge.enrolment import Happening, Todo, UnitState
 from edge.identity import CA, CERTIFICATE, IDENTITY, TLS_KEY
 from protocol.enrolment import CACERTS_PATH, DOCUMENTS_PATH, ENROLL_PATH, PROOF_HEADER, EnrolmentDocuments
@@ -188,6 +190,21 @@ async def test_a_server_of_the_right_authority_under_another_name_learns_nothing
     assert await unit.enrol() is Happening.UNREACHABLE
     assert unit.enrolment is not None
     assert "không đáng tin" in unit.enrolment.last_words
+
+
+async def test_a_unit_whose_clock_is_behind_enrols_by_its_floor(tmp_path: Path, unit: Unit) -> None:
+    """To a clock that is 400 days behind, the server's certificate lies in the future."""
+    days_ahead = 400
+    later = make_authority(tmp_path / "later", days=days_ahead)
+    async with enrolling(tmp_path / "later", later) as bench:
+        unit.put(await bench.claim("N001"))
+        assert await unit.enrol() is Happening.UNREACHABLE
+        assert unit.enrolment is not None
+        assert "đồng hồ của hộp sai" in unit.enrolment.last_words
+        assert not bench.keys, "nothing was sent"
+        seen_ms = int((time.time() + (days_ahead + 1) * 86_400) * 1000)
+        (unit.enrolment.folder / LAST_SEEN).write_text(str(seen_ms))
+        assert await unit.enrol() is Happening.ISSUED
 
 
 async def test_the_server_dies_between_issue_and_delivery(tmp_path: Path, ca: Path, unit: Unit) -> None:
