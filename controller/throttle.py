@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,12 +111,6 @@ class Throttle:
             elif key in self._counts:
                 self._counts[key].failures = max(0, self._counts[key].failures - 1)
                 self._counts[key].not_before_ms = 0
-
-    def forget(self, accounts: Iterable[str]) -> None:
-        """An administrator has reset somebody: the account's counts begin anew."""
-        gone = set(accounts)
-        for key in [key for key in self._counts if key[0] != "network" and key[1] in gone]:
-            del self._counts[key]
 
     def _wait_ms(self, key: Key, now_ms: int) -> int:
         count = self._counts.get(key)

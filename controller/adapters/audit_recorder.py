@@ -28,7 +28,7 @@ _MINUTE_MS: Final = 60_000
 
 
 class AuditRecorder:
-    """One process's pen; `clock` gives shared milliseconds."""
+    """One process's pen for refusals; what is done is put on record with its own commit."""
 
     def __init__(self, store: PeopleStore) -> None:
         self._store = store
@@ -47,30 +47,18 @@ class AuditRecorder:
         self._written += 1
         more, self._unwritten = self._unwritten, 0
         said = f"{detail} (and {more} more refusals that were not written)" if more else detail
-        await self._put(by, what, at_ms=at_ms, place=place, detail=said, outcome=Outcome.REFUSED)
-
-    async def done(self, by: Actor, what: str, *, at_ms: int, place: str = "", detail: str = "") -> None:
-        """An act without a commit of its own."""
-        await self._put(by, what, at_ms=at_ms, place=place, detail=detail, outcome=Outcome.DONE)
+        await self._put(by, what, at_ms=at_ms, place=place, detail=said)
 
     async def configuration_refused(self, reason: str) -> None:
         """The configuration was read again and is wrong."""
-        at_ms = read_now().shared_ms
-        await self._put(
-            Actor(who="system"),
-            Deed.CONFIGURATION,
-            at_ms=at_ms,
-            place="",
-            detail=reason,
-            outcome=Outcome.REFUSED,
-        )
+        await self._put(Actor(who="system"), Deed.CONFIGURATION, at_ms=read_now().shared_ms, place="", detail=reason)
 
-    async def _put(self, by: Actor, what: str, *, at_ms: int, place: str, detail: str, outcome: Outcome) -> None:
-        act = act_of(what, by=by, at_ms=at_ms, place=place, detail=detail, outcome=outcome)
+    async def _put(self, by: Actor, what: str, *, at_ms: int, place: str, detail: str) -> None:
+        act = act_of(what, by=by, at_ms=at_ms, place=place, detail=detail, outcome=Outcome.REFUSED)
         try:
             await self._store.commit([act])
         except DatabaseError as error:
-            log.error("not on record: %s %s by %s: %s", outcome.value, what, by.who, error)  # noqa: TRY400 - a sentence
+            log.error("not on record: refused %s by %s: %s", what, by.who, error)  # noqa: TRY400 - a sentence
 
 
 class Checkpoints:

@@ -114,6 +114,7 @@ async def test_an_administrator_comes_in_and_invites_somebody(browser: Browser, 
     assert complaints == []
 
 
+@pytest.mark.slow
 async def test_a_passkey_logs_in_and_proves(browser: Browser, place: Place, tmp_path: Path) -> None:
     await added(place, "anh.nam", "Anh Nam", Grant(role=Role.ADMINISTRATOR), Grant(role=Role.AUDITOR))
     async with opened(browser, PHONE) as (page, complaints):
@@ -171,6 +172,7 @@ async def test_a_passkey_logs_in_and_proves(browser: Browser, place: Place, tmp_
     assert not [act for act in deeds if act.outcome is Outcome.REFUSED]
 
 
+@pytest.mark.slow
 async def test_an_emergency_on_a_telephone(browser: Browser, place: Place, tmp_path: Path) -> None:
     await added(place, "lan", "Cô Lan", Grant(role=Role.OPERATOR, area="xa"))
     for node in ("N001", "N002"):

@@ -48,6 +48,7 @@ class TlsStation(Station):
             return ""
 
 
+@pytest.mark.slow
 def test_the_console_over_tls_with_its_commands_and_its_log(station: Station) -> None:
     config = str(station.config)
     station.start()

@@ -103,13 +103,3 @@ def test_an_ipv6_household_is_one_network_and_an_address_that_is_none_is_bounded
 
 def test_what_cannot_be_guessed_is_measured_by_its_network_alone() -> None:
     assert [key[0] for key, _ in Attempt(account="", address="192.0.2.1").counts()] == ["network"]
-
-
-def test_a_reset_forgets_one_account() -> None:
-    throttle = Throttle()
-    for account in ("lan", "nam"):
-        for _ in range(3):
-            throttle.begin(stranger(account=account), 0)
-    throttle.forget(["lan"])
-    assert throttle.begin(stranger(), 1) == 0
-    assert throttle.begin(stranger(account="nam"), 1) > 0
