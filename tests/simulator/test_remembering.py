@@ -42,7 +42,7 @@ def test_what_a_key_of_the_province_signed_is_good_and_another_key_or_topic_make
     for wrong in ({"public_key": OTHER_PUBLIC}, {"topic": OTHER_TOPIC}):
         for _ in range(2):  # a refusal is not remembered as anything
             with pytest.raises(Refusal) as refused:
-                opened(opener, data, **wrong)  # type: ignore[arg-type] # one of two keywords
+                opened(opener, data, **wrong)
             assert refused.value.reason is RefusalReason.BAD_SIGNATURE
 
 
