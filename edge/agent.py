@@ -7,7 +7,7 @@ decision is made in its own room; here is only what follows from what.
 Rules kept:
 - pure: the time comes in, effects go out; what a port answers comes back as an event;
 - whatever happened, `_settle` makes everything follow from what is true now, so no event can be forgotten;
-- while the shared time is unknown nothing is believed and nothing sounds.
+- while the shared time is unknown nothing sounds but a real emergency that the broker hands out.
 """
 
 from __future__ import annotations

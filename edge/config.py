@@ -85,6 +85,12 @@ class TelemetryConfig(_Part, frozen=True, kw_only=True):
     on_air_interval_s: Annotated[int, Meta(ge=1, le=90)] = 5
 
 
+class ClockConfig(_Part, frozen=True, kw_only=True):
+    """Which clock the node believes: one that a time server or a clock chip has set, or any."""
+
+    believes: Literal["kept", "any"] = "kept"
+
+
 class LogConfig(_Part, frozen=True, kw_only=True):
     """How much is written down."""
 
@@ -117,6 +123,7 @@ class EdgeConfig(_Part, frozen=True, kw_only=True):
     sound: SoundConfig = SoundConfig()
     amplifier: AmplifierConfig = AmplifierConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    clock: ClockConfig = ClockConfig()
     log: LogConfig = LogConfig()
     recorder: RecorderConfig = RecorderConfig()
 

@@ -119,6 +119,8 @@ class Documents:
         for parked in sorted(self._parked.values(), key=_restore_order):
             if self._parked.get(parked.topic) is not parked:
                 continue  # an assignment or keyset that came into force before it has had it judged already
+            if not now.is_time_known and parse_topic(parked.topic).name is TopicName.EMERGENCY:
+                continue  # it may be long over; the broker hands out what stands, and that is obeyed
             if parked.topic in self._in_force:
                 del self._parked[parked.topic]
                 continue

@@ -48,7 +48,7 @@ class Restored:
 
     `damage` says what was set aside, empty when nothing was; `open_airing` is an airing that had started and
     whose end was never put on record; `was_cut_off` says that the run before did not end in good order, or could not
-    store all that it had to.
+    store all that it had to; `is_chain_lost` that the last number is not known.
     """
 
     documents: tuple[StoredDocument, ...] = ()
@@ -59,6 +59,7 @@ class Restored:
     open_airing: AiringRecord | None = None
     media: frozenset[str] = frozenset()
     was_cut_off: bool = False
+    is_chain_lost: bool = False
     damage: str = ""
 
 

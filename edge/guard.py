@@ -9,6 +9,8 @@ Rules kept:
 - nothing is believed before its signature is; a broker can only drop or delay;
 - per key and topic the counter must rise; the same counter with the same bytes is a duplicate, harmless and
   silent; everything else is a replay;
+- while the time is not known, only keys, the place and emergencies are judged, by the latest instant that has certainly
+  passed: what the clock reads (a floor: image date, hour saved last) or a genuine document says;
 - in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
   begin to act. A revoked key or a lost scope takes it away, also while it sounds;
@@ -68,6 +70,7 @@ _ALLOWED: Final[dict[TopicName, tuple[type[AnyDocument], ...]]] = {
     TopicName.EMERGENCY: (Emergency, AllClear),
     TopicName.ACKNOWLEDGEMENT: (Acknowledgement,),
 }
+_TIMELESS: Final = frozenset({TopicName.ROOT, TopicName.KEYSET, TopicName.ASSIGNMENT, TopicName.EMERGENCY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,8 @@ class Guard:
         self.place = place
         self.keyring = Keyring.empty()
         self.refused: dict[str, int] = {}
+        self.passed_ms = 0
+        """The latest instant from which a genuine document was valid: it has passed, whatever the clock says."""
         self._roots: tuple[RootKeys, ...] = (root,)
         self._opener = opener
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -177,18 +182,22 @@ class Guard:
             return min(self.place.emergency_gain_db, EMERGENCY_GAIN_DB_MAX)
         return min(self.place.gain_db, GAIN_DB_MAX)
 
+    def _judged_at_ms(self, document: AnyDocument, now: Now) -> int:
+        return now.shared_ms if now.is_time_known else max(now.shared_ms, self.passed_ms, document.not_before_ms)
+
     def _verify(self, topic: str, payload: bytes, now: Now, *, is_new: bool) -> Accepted:
         if len(payload) > DOCUMENT_BYTES_MAX:
             raise Refusal(RefusalReason.TOO_LARGE, f"{len(payload)} bytes; at most {DOCUMENT_BYTES_MAX}")
         parsed = parse_topic(topic)
         if parsed.name not in _ALLOWED:
             raise Refusal(RefusalReason.UNKNOWN_TOPIC, f"nothing is obeyed that comes on {topic}")
-        if not now.is_time_known:
+        if not now.is_time_known and parsed.name not in _TIMELESS:
             raise Refusal(RefusalReason.NOT_YET_VALID, "the shared time is not known yet")
         document, key_id = self._authenticate(topic, parsed, payload, now, is_new=is_new)
         if document.audience not in self.place.audiences:
             raise Refusal(RefusalReason.WRONG_AUDIENCE, f"for {document.audience}")
         _refuse_other_place(parsed, document)
+        self.passed_ms = max(self.passed_ms, document.not_before_ms)
         return Accepted(
             topic=topic,
             parsed=parsed,
@@ -212,7 +221,7 @@ class Guard:
         if not isinstance(document, _ALLOWED[parsed.name]):
             raise Refusal(RefusalReason.UNEXPECTED_TYPE, f"a {type(document).__name__} on {topic}")
         try:
-            self.keyring.check(sealed.key_id, document, now.shared_ms, self.place.parents)
+            self.keyring.check(sealed.key_id, document, self._judged_at_ms(document, now), self.place.parents)
         except Refusal as refusal:
             if is_new or refusal.reason is not RefusalReason.EXPIRED:
                 raise

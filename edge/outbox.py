@@ -90,8 +90,7 @@ class Outbox:
         After a store that was lost the last number is not known: numbers go on from the clock, so that none is given
         twice, and the controller sees the gap.
         """
-        is_lost = bool(restored.damage) and not restored.last_number
-        self._last_number = now.shared_ms if is_lost else restored.last_number
+        self._last_number = now.shared_ms if restored.is_chain_lost else restored.last_number
         self._last_sha256 = restored.last_sha256
         self._open_airing = self._cut_short = restored.open_airing
         self._booted_at = now.monotonic_ns

@@ -15,6 +15,7 @@ from edge.player.arbiter import Reason
 from edge.player.program import Candidate, Program, emergency_candidate
 from edge.ports import Workshop
 from edge.streams import OpenPacket, Streams
+from edge.untimed import Untimed
 from protocol.messages import AllClear, AnyDocument, Emergency, MediaReference, Plan, StreamEnd, StreamStart
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 
@@ -27,6 +28,7 @@ class Repertoire:
         self.program: Final = Program()
         self._guard = guard
         self._documents = documents
+        self._untimed = Untimed()
         self._sorted: _Sorted = _sorted_out(())
 
     def renew_streams(self, now_ms: SharedMs) -> None:
@@ -41,9 +43,11 @@ class Repertoire:
         return (*standing, *self._guard.place.prepared_clips, *planned)
 
     def candidates(self, now: Now, horizon_ms: int) -> tuple[Candidate, ...]:
-        """What touches the time from now to the horizon; nothing while the shared time is unknown."""
+        """What touches the time from now to the horizon; only real emergencies while the shared time is unknown."""
         if not now.is_time_known:
-            return ()
+            emergencies, passed_ms = self._in_force().emergencies, self._guard.passed_ms
+            return self._untimed.candidates(emergencies, place=self._guard.place, passed_ms=passed_ms, now=now)
+        self._untimed.forget()
         return (
             *(emergency_candidate(document, self._guard.place) for document in self._standing(now.shared_ms)),
             *self.program.window(now.shared_ms, horizon_ms),

@@ -3,7 +3,8 @@
 Monotonic time runs with the crystal and begins at zero with each boot. The system clock is what `read_now` gives
 out as shared time, by the rules of `protocol.adapters.system_clock`: before it was synchronised it runs with the
 crystal from whatever the machine found at boot (its RTC, or without one 1970 or a build date), with the error that
-the kernel states of such a clock, and is UNKNOWN while it is implausible; disciplined, it runs at true rate but for
+the kernel states of such a clock, and is UNKNOWN while it is implausible or has no better source than a date that has
+passed (`edge.adapters.trusted_clock`); disciplined, it runs at true rate but for
 a small residue; left by its time server, its stated error grows as the kernel lets it grow.
 
 Conversions between true and monotonic time are exact in integers: `true_at(m)` is the first true nanosecond at
@@ -88,7 +89,7 @@ class NodeClock:
             monotonic_ns=MonotonicNs(self.monotonic_ns()),
             shared_ns=SharedNs(shared_ns),
             error_ns=error_ns,
-            source=TimeSource.SYSTEM if shared_ns >= BUILT_AT_SHARED_NS else TimeSource.UNKNOWN,
+            source=TimeSource.SYSTEM if self._is_trusted and shared_ns >= BUILT_AT_SHARED_NS else TimeSource.UNKNOWN,
         )
 
     def monotonic_ns(self) -> int:
@@ -145,7 +146,7 @@ class NodeClock:
     def synchronise(self, *, error_ns: int = 0, stated_error_ns: int = 5_000_000, residual_ppb: int = 0) -> None:
         """Discipline the system clock: it now stands `error_ns` from true time and claims to be within the stated."""
         _check_rate(residual_ppb)
-        self._is_synchronised = self._is_disciplined = True
+        self._is_synchronised = self._is_disciplined = self._is_trusted = True
         self._error_ns = stated_error_ns
         self._error_growth_ppb = abs(residual_ppb)
         self._disciplined_from = self._world.now_ns
@@ -186,6 +187,7 @@ class NodeClock:
         self._from_ns = self._shared_from = self._disciplined_from = true_ns
         self._base_ns = 0
         self._is_synchronised = self._is_disciplined = settings.is_synchronised
+        self._is_trusted = settings.is_synchronised or settings.rtc_ns is None
         self._error_ns = settings.error_ns
         self._error_growth_ppb = abs(settings.residual_ppb)
         self._shared_base = (true_ns if settings.rtc_ns is None else settings.rtc_ns) + settings.offset_ns

@@ -58,6 +58,7 @@ class PoleFaults:
         self._pole = pole
         self._holding = Holding(world, self._begin, self._end)
         self._cuts = 0
+        self._rtc_is_dead = False
 
     def __call__(self, fault: Fault) -> None:
         """What happens in an instant happens; the others hold."""
@@ -91,6 +92,7 @@ class PoleFaults:
         """At once, or in the middle of a write; the power comes back after its time in any case."""
         pole, at_write = self._pole, fault.parameters["at_write"]
         self._cuts += 1
+        self._rtc_is_dead = self._rtc_is_dead or bool(fault.parameters["rtc_is_dead"])
         if at_write:
             pole.disk.call_at_write(at_write, self._cut_if_due)
         else:
@@ -105,7 +107,8 @@ class PoleFaults:
     def _power_back(self) -> None:
         self._cuts -= 1
         if not self._cuts:
-            self._pole.restore_power()
+            self._pole.restore_power(rtc_is_dead=self._rtc_is_dead)
+            self._rtc_is_dead = False
 
     def _wear(self, ppm: int) -> None:
         """Media files are damaged here and there; the journal is left, for nobody could tell that from an attack."""

@@ -49,7 +49,7 @@ _HOUR_NS: Final = 3_600 * NS_PER_S
 
 
 class Rtc(StrEnum):
-    """What a machine knows of the time when it boots: a chip, the hour that it saved last, or nothing."""
+    """What a machine knows of the time when it boots: a chip, the hour that it saved last, or its image's date."""
 
     CHIP = "chip"
     SAVED_HOUR = "saved_hour"
@@ -141,7 +141,7 @@ class Pole:
         self.process: NodeProcess | None = None
         self.card_drift_ppb = settings.card.drift_ppb
         self._off_since_ns = 0
-        self._is_unplugged = False
+        self._is_unplugged = self._is_rtc_dead = False
         self._boot_timer: Timer | None = None
         self._chance = world.chance(f"pole/{self.name}")
 
@@ -187,8 +187,12 @@ class Pole:
         self.surroundings.network.power_off(self.name)
         self.disk.lose_power()
 
-    def restore_power(self) -> None:
-        """The plug is in again: the machine boots, unless its battery is empty and the grid away."""
+    def restore_power(self, *, rtc_is_dead: bool = False) -> None:
+        """The plug is in again: the machine boots, unless its battery is empty and the grid away.
+
+        With `rtc_is_dead` its clock chip, or what it had saved of the time, did not outlast this.
+        """
+        self._is_rtc_dead = rtc_is_dead
         self._is_unplugged = False
         if self.is_on or (self.enclosure.battery is not None and not self.enclosure.is_fed):
             return
@@ -258,7 +262,8 @@ class Pole:
     def _boot(self) -> None:
         boot = self.settings.boot
         saved_ns = max(BUILD_DATE_NS, self._off_since_ns // _HOUR_NS * _HOUR_NS)
-        rtc_ns = {Rtc.CHIP: None, Rtc.SAVED_HOUR: saved_ns, Rtc.DEAD: 0}[boot.rtc]
+        rtc = Rtc.DEAD if self._is_rtc_dead else boot.rtc
+        rtc_ns = {Rtc.CHIP: None, Rtc.SAVED_HOUR: saved_ns, Rtc.DEAD: BUILD_DATE_NS}[rtc]
         self.clock.reboot(rtc_ns=rtc_ns)
         if boot.ntp_after_ns is not None:
             self.world.after(boot.ntp_after_ns, self._synchronise, self.world.now_ns)

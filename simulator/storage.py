@@ -141,7 +141,7 @@ class SimulatedStore:
         except StoreError as error:
             damage = f"{JOURNAL} was damaged and set aside: {error}"
             contents, whole_bytes = _Contents(), 0
-        restored = contents.restored(damage)
+        restored = replace(contents.restored(damage), is_chain_lost=bool(damage))
         try:
             if damage:
                 self._disk.rename(JOURNAL, JOURNAL + ".damaged-1")

@@ -20,6 +20,7 @@ from edge.adapters.media import media_folder, present_in
 from edge.adapters.port_audio import PortAudioOutput
 from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.store import read_only
+from edge.adapters.trusted_clock import TrustedClock
 from edge.assignment import Place, nowhere
 from edge.config import EdgeConfig
 from edge.documents import Documents
@@ -51,7 +52,9 @@ def check(path: Path) -> tuple[bool, list[str]]:
     for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier))):
         is_good = is_good and found_good
         lines.append(f"{'ok' if found_good else 'problem'}: {line}")
-    lines.append(f"{'ok' if read_now().is_time_known else 'warning'}: {explain_clock()}")
+    is_known = TrustedClock(believes_any=prepared.config.clock.believes == "any")().is_time_known
+    waits = "" if is_known else "; until something has set it, only emergencies sound (clock.believes)"
+    lines.append(f"{'ok' if is_known else 'warning'}: {explain_clock()}{waits}")
     return is_good, lines
 
 

@@ -29,6 +29,7 @@ from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
 from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.sound_card import CardSettings, Pacing, PortAudioCard
 from edge.adapters.store import SqliteStore
+from edge.adapters.trusted_clock import TrustedClock
 from edge.adapters.version import product_version
 from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
@@ -133,6 +134,7 @@ class _Process:
             node=agent if self._recorder is None else Recorded(agent, self._recorder, openings),
             execute=Executor(ports, post=self._post).execute,
             wake_event=Wake(),
+            read_clock=TrustedClock(believes_any=config.clock.believes == "any"),
         )
 
     def ask_to_stop(self) -> None:

@@ -64,7 +64,7 @@ class SqliteStore:
             damage = f"{self._path.name} was damaged and set aside: {error}"
             try:
                 self._set_aside()
-                restored = self._load_once()
+                restored = replace(self._load_once(), is_chain_lost=True)
             except (sqlite3.DatabaseError, OSError) as again:
                 damage = f"{self._path} cannot be written ({again}): replace the card; nothing new will be kept"
                 restored = _load_unwritable(self._path)
@@ -241,7 +241,7 @@ def _load_unwritable(path: Path) -> Restored:
             with contextlib.closing(_connect(Path(folder) / path.name)) as database:
                 return load_all(database)
     except (sqlite3.DatabaseError, StoreError, OSError):
-        return Restored()
+        return Restored(is_chain_lost=True)
 
 
 def read_only(folder: Path) -> Restored:

@@ -23,6 +23,8 @@ from edge.player.voice import VoiceStatistics
 from protocol.messages import AiringRecord, AiringState
 from protocol.units import NS_PER_MS, Now, SharedMs
 
+UNTIMED_ERROR_MS: Final = 1e12
+"""31 years: the error of a time that the node did not know."""
 TOKEN_CHARACTERS: Final = 8
 """Two airings of one item that begin in the same millisecond of one clock are the same once in four billion times."""
 _AT_ONCE: Final = {Reason.QUIET_HOURS: AiringState.REFUSED, Reason.MEDIA_MISSING: AiringState.MISSED}
@@ -128,7 +130,7 @@ def _record(
         concealed_ms=heard.concealed_ms,
         silent_ms=heard.silent_ms,
         level_dbfs=heard.level_dbfs,
-        clock_error_ms=now.error_ns / NS_PER_MS,
+        clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else UNTIMED_ERROR_MS,
     )
 
 

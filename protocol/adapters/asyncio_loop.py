@@ -46,6 +46,7 @@ class LoopDriver(Generic[EventT, EffectT]):
         self._timer: asyncio.TimerHandle | None = None
         now = read_clock()
         self._offset_ns = now.shared_ns - now.monotonic_ns
+        self._is_time_known = now.is_time_known
         self._clock_watch_s = clock_watch_s
         self._watch = self._loop.call_later(clock_watch_s, self._watch_clock)
         self._is_closed = False
@@ -86,13 +87,14 @@ class LoopDriver(Generic[EventT, EffectT]):
             self._guarded(self._driver.wake)
 
     def _watch_clock(self) -> None:
-        """Wake the node if shared time was set since it was last looked at."""
+        """Wake the node if shared time was set, or has become known, since it was last looked at."""
         now = self._read_clock()
+        has_come, self._is_time_known = now.is_time_known and not self._is_time_known, now.is_time_known
         offset_ns = now.shared_ns - now.monotonic_ns
         was_set = abs(offset_ns - self._offset_ns) > CLOCK_SET_NS
         self._offset_ns = offset_ns
         self._watch = self._loop.call_later(self._clock_watch_s, self._watch_clock)
-        if was_set:
+        if was_set or has_come:
             self.post(self._wake_event)
 
     def _guarded(self, run: Callable[[], None]) -> None:

@@ -334,6 +334,7 @@ def _edge(site: DemoSite, node: str) -> dict[str, Any]:
             "trace": "pins.jsonl",
         },
         "telemetry": {"idle_interval_s": 5, "on_air_interval_s": 1},
+        "clock": {"believes": "any"},
         "log": {"level": "info"},
     }
 

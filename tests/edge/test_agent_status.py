@@ -6,6 +6,7 @@ import json
 
 from protocol.messages import LOOSE_FROM, BroadcastClass, FaultRecord, SourceKind
 from protocol.topics import TopicName, topic
+from simulator.clock import BUILD_DATE_NS
 from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
 from tests.support.pole import NODE, T0_MS, Pole
 
@@ -205,17 +206,20 @@ def test_reports_that_the_card_refuses_are_sent_and_are_on_the_card_as_soon_as_i
     ]
 
 
-def test_a_wrong_clock_believes_nothing_and_a_right_one_takes_up_the_store() -> None:
+def test_without_the_time_nothing_planned_sounds_and_with_it_the_store_is_taken_up() -> None:
     pole = Pole()
     pole.provide(NEWS)
     pole.introduce()
     pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
     pole.run_for(2_000)
     pole.cut_power()
-    pole.clock.reboot(rtc_ns=0)
+    pole.clock.reboot(rtc_ns=BUILD_DATE_NS)
+    booted_ms = pole.now_ms
     pole.boot()
     pole.run_for(5_000)
-    assert not pole.subscribed - {topic(TopicName.ROOT), topic(TopicName.KEYSET)}
+    assert topic(TopicName.EMERGENCY, area=COMMUNE) in pole.subscribed
+    pole.run_for(2_000)
+    assert not pole.heard(booted_ms, pole.now_ms).any()
     pole.clock.synchronise()
     pole.run_until(START_MS + 3_000)
     assert pole.heard(START_MS + 100, START_MS + 2_900).all()

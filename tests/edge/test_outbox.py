@@ -146,9 +146,15 @@ def test_goes_on_where_it_was_after_a_restart() -> None:
 
 
 def test_after_a_damaged_store_no_number_is_given_twice() -> None:
-    effect = outbox(Restored(damage="set aside")).append(FAULT)[0]
+    effect = outbox(Restored(damage="set aside", is_chain_lost=True)).append(FAULT)[0]
     assert isinstance(effect, StoreReport)
     assert effect.number == 1_800_000_000_001
+
+
+def test_a_card_that_could_be_read_but_not_written_begins_no_new_numbers() -> None:
+    effect = outbox(Restored(damage="cannot be written")).append(FAULT)[0]
+    assert isinstance(effect, StoreReport)
+    assert effect.number == 1
 
 
 def test_which_airing_is_open_is_stored_with_each_report() -> None:

@@ -62,6 +62,7 @@ def test_a_damaged_database_is_set_aside_and_a_new_one_begun(tmp_path: Path, rub
     store = SqliteStore(tmp_path, post=lambda _: None)
     restored = store.load()
     assert "set aside" in restored.damage
+    assert restored.is_chain_lost
     assert restored.documents == ()
     store.close()
     assert (tmp_path / "node.sqlite.damaged-1").read_bytes() == rubbish
@@ -203,6 +204,7 @@ def test_a_disk_that_cannot_be_written_gives_what_it_holds_and_refuses_the_rest(
         store.close()
     assert [report.payload for report in restored.reports] == [b"x"]
     assert "cannot be written" in restored.damage
+    assert not restored.is_chain_lost
     assert [type(event) for event in told] == [ReportStoreFailed]
 
 
