@@ -20,7 +20,7 @@ from controller.adapters.key_files import read_public, read_sealed, sealed_file,
 from controller.adapters.root_verbs import PUBLIC_FILE
 from controller.errors import KeyFileError
 from controller.keys.changes import changes_of
-from controller.keys.draft import draft_text, first_keyset, parse_draft, successor, widest_key
+from controller.keys.draft import DAY_MS, day_begin_ms, draft_text, first_keyset, parse_draft, successor, widest_key
 from controller.keys.table import keyset_text
 from protocol.codec import cbor_decode
 from protocol.envelope import CosignedDocument, cosigned
@@ -30,7 +30,6 @@ from protocol.messages import Keyset, OperationalKey, Reality
 from protocol.topics import TopicName, topic
 
 _AT: Final = topic(TopicName.KEYSET)
-_DAY_MS: Final = 24 * 3600 * 1000
 _TAG_OF_A_PART: Final = b"\xd8\x62"
 
 
@@ -109,8 +108,8 @@ def run_draft(options: argparse.Namespace, bench: Bench) -> str:
     if options.in_force is None:
         if not added:
             raise KeyFileError("say which keyset is in force (--in-force FILE), or name the first keys (--key FILE)")
-        ends_ms = now_ms + options.days * _DAY_MS
-        first = first_keyset(added, version=1, begins_ms=now_ms - _DAY_MS, ends_ms=ends_ms)
+        begins_ms = day_begin_ms(now_ms)
+        first = first_keyset(added, version=1, begins_ms=begins_ms, ends_ms=begins_ms + options.days * DAY_MS)
         return _write_draft(options.out, first)
     old = read_keyset(options.in_force)
     return _write_draft(options.out, successor(old, [*old.keys, *added], now_ms=now_ms, days=options.days))
@@ -127,12 +126,11 @@ def run_rotate(options: argparse.Namespace, bench: Bench) -> str:
         before,
         key_id=sealed.key_id,
         public_key=bytes.fromhex(sealed.public_key),
-        not_before_ms=now_ms - _DAY_MS,
-        expires_at_ms=now_ms + options.days * _DAY_MS,
+        not_before_ms=day_begin_ms(now_ms),
+        expires_at_ms=day_begin_ms(now_ms) + options.days * DAY_MS,
     )
-    ending = msgspec.structs.replace(
-        before, expires_at_ms=min(before.expires_at_ms, now_ms + options.overlap_days * _DAY_MS)
-    )
+    overlap_ms = day_begin_ms(now_ms) + options.overlap_days * DAY_MS
+    ending = msgspec.structs.replace(before, expires_at_ms=min(before.expires_at_ms, overlap_ms))
     keys = [ending if key.key_id == before.key_id else key for key in old.keys]
     return _write_draft(options.out, successor(old, [*keys, after], now_ms=now_ms, days=options.days))
 
@@ -183,8 +181,8 @@ def _widest(path: Path, *, now_ms: int, days: int) -> OperationalKey:
         sealed.key_id,
         bytes.fromhex(sealed.public_key),
         reality=Reality.DRILL if sealed.key_id.startswith("drill") else Reality.REAL,
-        begins_ms=now_ms - _DAY_MS,
-        ends_ms=now_ms + days * _DAY_MS,
+        begins_ms=day_begin_ms(now_ms),
+        ends_ms=day_begin_ms(now_ms) + days * DAY_MS,
     )
 
 

@@ -121,19 +121,28 @@ def _warnings(new: Keyset, old: Keyset | None, now_ms: int) -> Iterator[str]:
     for key in usable:
         if set(key.scope.realities) == set(Reality):
             yield f"{key.key_id} may sign drills and what is real: whoever drills could mean it"
-        if ANYWHERE in key.scope.areas and BroadcastClass.EMERGENCY in key.scope.classes:
-            yield f"{key.key_id} may raise emergencies everywhere"
+        if ANYWHERE in key.scope.areas and _may_raise(key):
+            yield f"{key.key_id} may raise real emergencies everywhere"
         if key.expires_at_ms - now_ms > LONG_MS:
             yield f"{key.key_id} is good until {day_text(key.expires_at_ms)}: more than two years"
         if key.expires_at_ms > new.expires_at_ms:
             yield f"{key.key_id} is good for longer than the keyset; new nodes take neither after the keyset's end"
     yield from expiring(new, now_ms)
-    if not any("emergency" in key.scope.document_types and Reality.REAL in key.scope.realities for key in usable):
+    if not any(_may_raise(key) for key in usable):
         yield "no key of it may sign a real emergency"
     for key in old.keys if old is not None else ():
         after = next((each for each in new.keys if each.key_id == key.key_id), None)
         if not key.revoked and (after is None or after.revoked):
             yield f"what {key.key_id} ordered falls silent at once on every node, also in the middle of a word"
+
+
+def _may_raise(key: OperationalKey) -> bool:
+    scope = key.scope
+    return (
+        "emergency" in scope.document_types
+        and BroadcastClass.EMERGENCY in scope.classes
+        and Reality.REAL in scope.realities
+    )
 
 
 def expiring(keyset: Keyset, now_ms: int) -> Iterator[str]:

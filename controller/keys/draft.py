@@ -10,7 +10,7 @@ keyset and back says the same. Whether the draft is wise in view of the keyset i
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -27,6 +27,8 @@ from protocol.messages import BroadcastClass, Counter, KeyScope, Keyset, Operati
 ZONE: Final = dt.timezone(dt.timedelta(hours=7))
 """Vietnam has one time and no summer time."""
 KEYS_MAX: Final = 64
+DAY_MS: Final = 24 * 3600 * 1000
+_EAST_MS: Final = 7 * 3600 * 1000
 _HEAD: Final = """\
 # Bộ khoá của tỉnh / the province's keyset. Đọc kỹ trước khi ký / read it before you sign it.
 # areas: khu vực và mọi nơi bên dưới; "*" là mọi nơi / an area and all below it; "*" is everywhere
@@ -100,6 +102,11 @@ def end_ms(text: str, where: str) -> int:
     return _instant(text, where, days=1)
 
 
+def day_begin_ms(at_ms: int) -> int:
+    """When the local day of an instant began: what is drafted begins and ends with whole days."""
+    return (at_ms + _EAST_MS) // DAY_MS * DAY_MS - _EAST_MS
+
+
 def day_text(at_ms: int) -> str:
     """An instant as a person reads it."""
     return f"{dt.datetime.fromtimestamp(at_ms / 1000, ZONE):%Y-%m-%d %H:%M}"
@@ -138,7 +145,7 @@ def successor(keyset: Keyset, keys: Iterable[OperationalKey], *, now_ms: int, da
         keyset,
         id=f"keyset.{version}",
         counter=version,
-        expires_at_ms=max(keyset.expires_at_ms, now_ms + days * 24 * 3600 * 1000),
+        expires_at_ms=max(keyset.expires_at_ms, day_begin_ms(now_ms) + days * DAY_MS),
         keys=tuple(keys),
     )
 
@@ -210,9 +217,10 @@ class _Dumper(yaml.SafeDumper):
     """Blocks of keys, lists of words on one line, and dates in quotes as they must be given."""
 
 
-def _sequence(dumper: _Dumper, value: list[Any]) -> yaml.Node:
+def _sequence(dumper: _Dumper, value: Sequence[Any]) -> yaml.Node:
     is_short = all(isinstance(each, str) for each in value)
     return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=is_short)
 
 
 _Dumper.add_representer(list, _sequence)
+_Dumper.add_representer(tuple, _sequence)

@@ -15,7 +15,7 @@ from controller.adapters.key_files import read_sealed
 from controller.adapters.keyset_verbs import issue_keyset, read_keyset, verdict_of
 from controller.adapters.passphrases import Passphrases
 from controller.errors import KeyFileError
-from controller.keys.draft import draft_text, parse_draft
+from controller.keys.draft import day_begin_ms, draft_text, parse_draft
 from protocol.keyring import RootKeys, open_keyset
 from protocol.messages import Keyset
 from protocol.topics import TopicName, topic
@@ -110,9 +110,11 @@ def test_rotation_puts_the_new_key_beside_the_old_which_then_ends(office: Office
     office.run(keyset_verbs.run_rotate, out="draft.yaml", key_id="op-1", new=office.at("op-2.key"), **options)
     office.sign("draft.yaml", shares=("root-1", "root-2"), out="keyset-2.cose")
     old, _, new = office.verified("keyset-2.cose").keys
-    assert (old.key_id, old.expires_at_ms) == ("op-1", NOW_MS + 30 * DAY_MS)
-    assert (new.key_id, new.scope, new.expires_at_ms) == ("op-2", old.scope, NOW_MS + 400 * DAY_MS)
-    assert new.not_before_ms < NOW_MS
+    today_ms = day_begin_ms(NOW_MS)
+    assert NOW_MS - DAY_MS < today_ms <= NOW_MS
+    assert (old.key_id, old.expires_at_ms) == ("op-1", today_ms + 30 * DAY_MS)
+    assert (new.key_id, new.scope, new.expires_at_ms) == ("op-2", old.scope, today_ms + 400 * DAY_MS)
+    assert new.not_before_ms == today_ms
 
 
 def test_a_fault_cannot_be_signed_over(office: Office) -> None:

@@ -143,7 +143,7 @@ def test_what_must_not_be_signed_is_a_fault(new: Keyset, why: str) -> None:
     ("new", "why"),
     [
         (keyset(), "no key of it may sign a real emergency"),
-        (keyset(key()), "emergencies everywhere"),
+        (keyset(key()), "real emergencies everywhere"),
         (keyset(key(expires_at_ms=NOW_MS + 1_000 * DAY_MS)), "more than two years"),
         (keyset(key(), days=30), "good for longer than the keyset"),
         (keyset(key(expires_at_ms=NOW_MS + 10 * DAY_MS)), "keys keyset rotate"),
