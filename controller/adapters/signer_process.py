@@ -211,7 +211,7 @@ async def _run(config: SignerConfig) -> None:
 
 
 def _bound(path: Path) -> socket.socket:
-    """The socket, with its mode from the first moment; one that an ended signer left is replaced. Raises ConfigError."""
+    """The socket, with its mode from the first moment; what an ended signer left is replaced. Raises ConfigError."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o777 & ~_SOCKET_MODE)
     try:
