@@ -94,8 +94,9 @@ def findings_on(
     ]
     unpowered = None
     if trace is not None:
-        trace = [change for change in trace if change.at_ns >= begin_ns]
+        # All that was captured is held against all that was switched: a playlist may have sounded before this round.
         unpowered = evidence.unpowered_sound_ms(capture, trace, tolerance_ns=POWER_TOLERANCE_NS, until_ns=until_ns)
+        trace = [change for change in trace if change.at_ns >= begin_ns]
     return NodeFindings(
         node=node,
         village=village,
