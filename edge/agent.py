@@ -13,19 +13,23 @@ Rules kept:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from edge import events as happened
 from edge.assignment import nowhere
 from edge.clock_watch import ClockWatch
+from edge.condition import Rooms
 from edge.documents import Documents, Outcome, refusal_log
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
 from edge.events import Event
 from edge.gpio.amplifier import AmplifierSettings
 from edge.gpio.faults import Fault
+from edge.gpio.inputs import StopButtonSettings
 from edge.guard import Guard
 from edge.health import Health
+from edge.hush import Hush
 from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from edge.player.arbiter import Reason
@@ -37,12 +41,12 @@ from edge.streams import OpenPacket
 from edge.studio import Outcome as StudioOutcome
 from edge.studio import Studio
 from edge.subscriptions import Subscriptions
-from edge.telemetry import SOUND_PATH_CHARACTERS_MAX, StatusReporter, TelemetrySettings, sounding_of
+from edge.telemetry import NO_MACHINE, Machine, StatusReporter, TelemetrySettings, make_state
 from edge.voices import Voices
 from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
-from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Telemetry
+from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Silence
 from protocol.opening import OPENER, Opener
 from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
@@ -66,6 +70,8 @@ class AgentSettings:
     session_epoch: int
     amplifier: AmplifierSettings
     telemetry: TelemetrySettings
+    button: StopButtonSettings = field(default_factory=StopButtonSettings)
+    machine: Machine = NO_MACHINE
 
 
 class Agent:
@@ -84,7 +90,7 @@ class Agent:
         self.media: Final = MediaNeed(node=node)
         self.outbox: Final = Outbox(node=node, signer=signer)
         self._settings = settings
-        self._guard = Guard(place=nowhere(node), root=settings.root, opener=opener)
+        self._guard = Guard(place=nowhere(node), root=settings.root, opener=opener, box=settings.machine.box)
         self._documents = Documents(self._guard)
         self._repertoire = Repertoire(
             guard=self._guard, documents=self._documents, workshop=workshop, open_packet=open_packet
@@ -96,14 +102,29 @@ class Agent:
             settings=settings.amplifier,
             has_media=self.media.has,
         )
-        self._reporter = StatusReporter(
-            node=node, version=settings.version, session_epoch=settings.session_epoch, settings=settings.telemetry
+        birth = make_state(node, Readiness.INIT, settings.session_epoch, settings.version, settings.machine)
+        self._reporter = StatusReporter(birth=birth, settings=settings.telemetry)
+        self._hush = Hush(
+            settings=settings.button,
+            silences=self._guard.silences,
+            health=self._health,
+            standing=self._repertoire.standing_emergencies,
+        )
+        self._rooms = Rooms(
+            birth=birth,
+            guard=self._guard,
+            health=self._health,
+            media=self.media,
+            outbox=self.outbox,
+            repertoire=self._repertoire,
+            studio=self._studio,
         )
         self._subscriptions = Subscriptions()
         self._clock_watch = ClockWatch()
         self._measured: happened.Measured | None = None
         self._is_stale = True
         self._is_stopped = False
+        self._must_hush = False
         self._was_time_known = False
         self._deadline: MonotonicNs | None = None
         self._handlers: Final[dict[type[Event], Callable[[Any, Now], list[Effect]]]] = {
@@ -119,6 +140,9 @@ class Agent:
             happened.CardStarted: self._hardware,
             happened.CardFailed: self._hardware,
             happened.AmplifierFailed: self._hardware,
+            happened.ButtonFound: self._hush.told,
+            happened.ButtonMoved: self._hush.told,
+            happened.ButtonFailed: self._hush.told,
             happened.Wake: lambda *_: [],
         }
 
@@ -155,6 +179,9 @@ class Agent:
             return []
         if isinstance(event, happened.MessageReceived):
             effects = self._message(event, now)
+            if self._must_hush:
+                self._must_hush = False
+                return [*self._settle(now), *effects]  # the amplifier first, then the disk
             return [*effects, *self._settle(now)] if effects else []
         return [*self._handlers[type(event)](event, now), *self._settle(now)]
 
@@ -192,6 +219,8 @@ class Agent:
             match document:
                 case Acknowledgement():
                     effects += self.outbox.acknowledged(document.stored_number, document.loose, now)
+                case Silence():
+                    self._must_hush = True
                 case Root() | Keyset():
                     self._subscriptions.refresh()
                 case Assignment():
@@ -221,10 +250,11 @@ class Agent:
         self.media.hurry()
         return [_log("connected", incarnation=event.incarnation), *self.outbox.connected(now)]
 
-    def _disconnected(self, event: happened.Disconnected, _: Now) -> list[Effect]:
+    def _disconnected(self, event: happened.Disconnected, now: Now) -> list[Effect]:
         self._reporter.disconnected()
         self.outbox.disconnected()
-        return [_log("disconnected", LogLevel.WARNING, reason=event.reason)]
+        log = _log("disconnected", LogLevel.WARNING, reason=event.reason)
+        return [log, *self._health.disconnected(event.reason, now)]
 
     def _media(self, event: happened.MediaFetched | happened.MediaFailed, now: Now) -> list[Effect]:
         self._is_stale = True
@@ -270,7 +300,8 @@ class Agent:
         effects = self._notice_clock(now)
         effects += self._follow(self._documents.wake(now), now)
         effects += self._renew(now)
-        effects += self._play(now)
+        hushed = self._hush.settle(now)
+        effects += [*self._play(now), *hushed]
         fetch = self.media.next_fetch(now)
         if fetch is not None:
             effects.append(fetch)
@@ -312,38 +343,9 @@ class Agent:
         is_ready = self._guard.has_keyset and self._guard.place.is_assigned
         on_air = self._studio.on_air
         shown = (on_air, self._health.faults.active, self._studio.amplifier.is_powered)
-        return [
-            *self._reporter.birth(Readiness.READY if is_ready else Readiness.INIT),
-            *self._reporter.status(shown, lambda: self._telemetry(now), now, is_on_air=on_air is not None),
-        ]
-
-    def _telemetry(self, now: Now) -> Telemetry:
-        on_air = self._studio.on_air
-        heard = self._studio.heard
-        lateness = self._repertoire.streams.lateness_ms() or (None, None)
-        return Telemetry(
-            node=self._settings.node,
-            at_ms=now.shared_ms,
-            sounding=None if on_air is None else sounding_of(*on_air),
-            level_dbfs=None if on_air is None else self._studio.playout.level_dbfs,
-            amplifier=self._studio.amplifier.state.value,
-            sound_path=self._studio.card_path[:SOUND_PATH_CHARACTERS_MAX],
-            clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else None,
-            lateness_ms_p50=lateness[0],
-            lateness_ms_p99=lateness[1],
-            audible_ms=heard.audible_ms,
-            concealed_ms=heard.concealed_ms,
-            silent_ms=heard.silent_ms,
-            underruns=0 if self._measured is None else self._measured.underruns,
-            reanchors=self._studio.playout.reanchors,
-            refused=dict(self._guard.refused),
-            faults=self._health.faults.active,
-            media_missing=self.media.missing,
-            reports_waiting=self.outbox.waiting,
-            plan_until_ms=self._repertoire.program.until_ms,
-            disk_free_bytes=None if self._measured is None else self._measured.disk_free_bytes,
-            version=self._settings.version,
-        )
+        births = self._reporter.birth(Readiness.READY if is_ready else Readiness.INIT)
+        telemetry = partial(self._rooms.telemetry, self._measured, now)
+        return [*births, *self._reporter.status(shown, telemetry, now, is_on_air=on_air is not None)]
 
     def _keep(self, outcome: StudioOutcome, now: Now) -> list[Effect]:
         effects = list(outcome.effects)
@@ -372,6 +374,7 @@ class Agent:
             self.outbox.next_deadline(),
             self._documents.next_deadline(),
             self._reporter.next_deadline(),
+            self._hush.next_deadline(),
             _before_slewing(self._studio.next_deadline(now), now),
             _before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )

@@ -55,8 +55,8 @@ class Place:
         return len(self.areas)
 
     def document_topics(self) -> tuple[str, ...]:
-        """What is written for this node's areas: plans, emergencies, stream starts."""
-        names = (TopicName.EMERGENCY, TopicName.PLAN)
+        """What is written for this node's areas: silences first, then emergencies, plans, stream starts."""
+        names = (TopicName.AREA_SILENCE, TopicName.EMERGENCY, TopicName.PLAN)
         plain = tuple(topic(name, area=area) for name in names for area in self.areas)
         return plain + tuple(topic(TopicName.STREAM, area=area, stream="+") for area in self.areas)
 

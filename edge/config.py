@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import ConfigurationError
 from edge.gpio.amplifier import HOLD_MS_DEFAULT, HOLD_MS_MIN, WARM_UP_MS_DEFAULT
+from edge.gpio.inputs import BOUNCE_MS_DEFAULT, SILENT_MINUTES_DEFAULT, StopButtonSettings
 from protocol.configuration import SettingsError, parse_settings
 from protocol.identity import NodeId
 
@@ -78,6 +79,15 @@ class AmplifierConfig(_Part, frozen=True, kw_only=True):
     trace: FilePath | None = None
 
 
+class InputsConfig(_Part, frozen=True, kw_only=True):
+    """The stop button on the pole; without `stop_pin` there is none."""
+
+    stop_pin: Annotated[int, Meta(ge=0, le=27)] | None = None
+    stop_active_high: bool = False
+    bounce_ms: Annotated[int, Meta(ge=5, le=500)] = BOUNCE_MS_DEFAULT
+    stop_minutes: Annotated[int, Meta(ge=1, le=60)] = SILENT_MINUTES_DEFAULT
+
+
 class TelemetryConfig(_Part, frozen=True, kw_only=True):
     """How often the node says how it is when nothing changes."""
 
@@ -122,6 +132,7 @@ class EdgeConfig(_Part, frozen=True, kw_only=True):
     state_dir: FilePath = "/var/lib/loaxa"
     sound: SoundConfig = SoundConfig()
     amplifier: AmplifierConfig = AmplifierConfig()
+    inputs: InputsConfig = InputsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     clock: ClockConfig = ClockConfig()
     log: LogConfig = LogConfig()
@@ -140,6 +151,11 @@ def parse_config(text: str, *, name: str, folder: Path) -> EdgeConfig:
     return _absolute(config, folder)
 
 
+def button_settings(config: InputsConfig) -> StopButtonSettings:
+    """The stop button as the agent is told."""
+    return StopButtonSettings(bounce_ms=config.bounce_ms, silent_minutes=config.stop_minutes)
+
+
 def _problems(config: EdgeConfig) -> list[str]:
     problems: list[str] = []
     url = urlsplit(config.media.url)
@@ -154,6 +170,10 @@ def _problems(config: EdgeConfig) -> list[str]:
         )
     if not config.node and config.enrolment.file is None:
         problems.append("node: write the node's name, or enrolment.file: the unit then gets its name by enrolment")
+    if config.inputs.stop_pin == config.amplifier.relay_pin:
+        problems.append(
+            f"inputs.stop_pin: {config.inputs.stop_pin} is amplifier.relay_pin; the button needs a pin of its own"
+        )
     if 0 < config.recorder.bytes_max < RECORDER_BYTES_MIN:
         problems.append(
             f"recorder.bytes_max: {config.recorder.bytes_max} is too little for a recording to replay; write "

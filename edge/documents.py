@@ -8,6 +8,8 @@ Rules kept:
   One exception: a real emergency whose storing *failed*, or has gone unanswered for PATIENCE_MS, is obeyed from
   memory, for a pole with a dying card must still warn; in this run its counter holds all the same, and its own
   expiry bounds what a replay after a restart could do;
+- silence first, then the disk: an order to be silent is obeyed as soon as it is verified, and stored then; its
+  release is obeyed only once it is on the disk, for what a power cut makes a node forget must never be a silence;
 - what the disk refused is offered to it again, and comes into force as soon as it is kept;
 - an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
 - when the root, the keyset or the assignment changes, everything in force is judged anew, and what no longer may
@@ -26,6 +28,7 @@ from edge.assignment import place_of
 from edge.effects import Effect, ForgetDocuments, LogDecision, LogLevel, StoreDocument
 from edge.events import DocumentStored, DocumentStoreFailed, LastCounter, StoredDocument
 from edge.guard import Accepted, Guard
+from edge.silences import SILENCE_TOPICS, refuse_unfit
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.messages import (
@@ -38,6 +41,8 @@ from protocol.messages import (
     Plan,
     Reality,
     Root,
+    Silence,
+    SilenceRelease,
     StreamEnd,
     StreamStart,
 )
@@ -52,8 +57,13 @@ OFFER_AGAIN_MS: Final = 60_000
 """How long what the disk refused waits until it is offered again; at once when the disk has taken something else."""
 STREAM_TOPICS_MAX: Final = 64
 """Streams known at once; a controller has a handful."""
-_ORDER: Final = {TopicName.ROOT: 0, TopicName.KEYSET: 1, TopicName.ASSIGNMENT: 2}
-"""Keys come before what they sign, the place before what is addressed to it."""
+_ORDER: Final = {
+    TopicName.ROOT: 0,
+    TopicName.KEYSET: 1,
+    TopicName.ASSIGNMENT: 2,
+    **dict.fromkeys(SILENCE_TOPICS, 3),
+}
+"""Keys come before what they sign, the place before what is addressed to it, silence before what it silences."""
 _NOT_ALLOWED: Final = frozenset({RefusalReason.REVOKED_KEY, RefusalReason.UNKNOWN_KEY, RefusalReason.WRONG_SCOPE})
 
 
@@ -145,6 +155,7 @@ class Documents:
         accepted = self._guard.open(topic, payload, now)
         if (topic, accepted.sha256) in self._pending:
             return Outcome()
+        refuse_unfit(accepted, self._in_force.get(topic), self._guard.keyring, self._guard.place.parents)
         if accepted.is_duplicate:
             known = self._in_force.get(topic)
             if isinstance(accepted.document, Root) or (known is not None and known.sha256 == accepted.sha256):
@@ -153,6 +164,8 @@ class Documents:
         if isinstance(accepted.document, Acknowledgement):
             self._guard.remember(accepted)
             return Outcome(came=(accepted.document,))
+        if isinstance(accepted.document, Silence):
+            return self._hush(accepted, now)
         self._refuse_excess(accepted)
         if isinstance(accepted.document, AllClear):
             self._refuse_foreign_all_clear(topic, accepted.document)
@@ -169,7 +182,7 @@ class Documents:
         if self._refused:
             self._offer_at = now.monotonic_ns
         pending = self._pending.pop((event.topic, event.sha256), None)
-        return Outcome() if pending is None else self._enforce(pending.accepted, now)
+        return Outcome() if pending is None else self._enforce_stored(pending.accepted, now)
 
     def store_failed(self, event: DocumentStoreFailed, now: Now) -> Outcome:
         """A document could not be stored: it is not obeyed, unless it is a real emergency or its all-clear."""
@@ -179,7 +192,7 @@ class Documents:
             return Outcome()
         self._refused[event.topic] = refused
         self._offer_at = self._offer_at or MonotonicNs(now.monotonic_ns + OFFER_AGAIN_MS * NS_PER_MS)
-        if pending is None:
+        if pending is None or self._in_force.get(event.topic) is refused:
             return Outcome()
         if pending.cannot_wait:
             return self._enforce(pending.accepted, now)
@@ -208,6 +221,29 @@ class Documents:
         """When `wake` has something to do."""
         waits = [_patience_until(pending) for pending in self._pending.values() if pending.cannot_wait]
         return min((*waits, *(() if self._offer_at is None else (self._offer_at,))), default=None)
+
+    def _hush(self, accepted: Accepted, now: Now) -> Outcome:
+        """An order to be silent is obeyed now; a disk that has too much to do is offered it later."""
+        before = self._guard.remember(accepted)
+        outcome = self._enforce(accepted, now)
+        if len(self._pending) >= PENDING_MAX:
+            self._refused[accepted.topic] = accepted
+            self._offer_at = self._offer_at or MonotonicNs(now.monotonic_ns + OFFER_AGAIN_MS * NS_PER_MS)
+            return outcome
+        place = (accepted.topic, accepted.sha256)
+        self._pending[place] = _Pending(accepted=accepted, before=before, since=now.monotonic_ns)
+        return Outcome(effects=(*outcome.effects, _store(accepted)), came=outcome.came)
+
+    def _enforce_stored(self, accepted: Accepted, now: Now) -> Outcome:
+        """What was waiting for the disk, unless a silence that came meanwhile forbids it, or it is in force already."""
+        standing = self._in_force.get(accepted.topic)
+        if standing is accepted:
+            return Outcome()
+        try:
+            refuse_unfit(accepted, standing, self._guard.keyring, self._guard.place.parents)
+        except Refusal as refusal:
+            return Outcome(effects=(_refused_log("document not in force", accepted.topic, refusal),))
+        return self._enforce(accepted, now)
 
     def _offer_again(self, now: Now) -> list[Effect]:
         effects: list[Effect] = []
@@ -247,6 +283,9 @@ class Documents:
                 self._guard.keyring = Keyring.from_keyset(accepted.document)
             case Assignment():
                 self._guard.place = place_of(accepted.document)
+            case Silence() | SilenceRelease():
+                self._use_silences()
+                return Outcome(effects=tuple(effects), came=tuple(came))
             case _:
                 return Outcome(effects=tuple(effects), came=tuple(came))
         effects += self._judge_all(now)
@@ -269,8 +308,12 @@ class Documents:
                 effects.append(_refused_log("document no longer in force", topic, refusal))
         if dropped:
             effects.append(ForgetDocuments(topics=tuple(dropped), with_counters=False))
+            self._use_silences()
         self._taken_away = tuple(taken_away)
         return effects
+
+    def _use_silences(self) -> None:
+        self._guard.silences.use(each.document for each in self._in_force.values())
 
     def _drop(self, topic: str) -> None:
         del self._in_force[topic]

@@ -164,6 +164,27 @@ class AmplifierFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonFound:
+    """The stop button's pin can be read; whether it was down already."""
+
+    is_pressed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonMoved:
+    """The raw level of the stop button has changed; a bounce is one too."""
+
+    is_pressed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonFailed:
+    """The stop button's pin cannot be read."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The answer to Measure: free space for the state folder, counters of the sound card since the process began."""
 
@@ -195,6 +216,9 @@ Event = (
     | CardStarted
     | CardFailed
     | AmplifierFailed
+    | ButtonFound
+    | ButtonMoved
+    | ButtonFailed
     | Measured
     | StopRequested
     | Wake

@@ -24,6 +24,7 @@ from edge import effects as wanted
 from edge import events as happened
 from edge.effects import Effect
 from edge.events import Event, MessageReceived
+from edge.gpio.inputs import BOUNCE_MS_DEFAULT, SILENT_MINUTES_DEFAULT
 from protocol.codec import cbor_decode, cbor_decode_plain
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
@@ -75,6 +76,10 @@ class Begin(Struct, frozen=True, kw_only=True, array_like=True, tag="begin"):
     is_connected: bool = False
     card: str = ""
     format: int = FORMAT
+    bounce_ms: int = BOUNCE_MS_DEFAULT
+    silent_minutes: int = SILENT_MINUTES_DEFAULT
+    box: str = ""
+    boot: str = ""
 
 
 class Step(Struct, frozen=True, kw_only=True, array_like=True, tag="step"):

@@ -1,9 +1,9 @@
 """The guard has the last word that something may *not* sound or be obeyed.
 
 It verifies what comes from outside, in this order: size, topic, form, key, signature, type, place, scope,
-time, audience, replay; and it says at each instant what keeps a candidate silent: an unknown clock or quiet
-hours; and how loud it may be at most. It leaves to the caller to count a refusal it raised (`count`), and to
-store a document before it is obeyed.
+time, audience, replay; and it says at each instant what keeps a candidate silent: silence that was ordered, the
+button on the pole, an unknown clock or quiet hours; and how loud it may be at most. It leaves to the caller to count
+a refusal it raised (`count`), and to store a document before it is obeyed.
 
 Rules kept:
 - nothing is believed before its signature is; a broker can only drop or delay;
@@ -13,7 +13,7 @@ Rules kept:
   passed: what the clock reads (a floor: image date, hour saved last) or a genuine document says;
 - in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
-  begin to act. A revoked key or a lost scope takes it away, also while it sounds;
+  begin to act. A revoked key or a lost scope takes it away, also while it sounds; but no silence (`silences`);
 - a root takes the pinned one's place if both signed the change (`protocol.root_chain`). The keyset that an earlier
   root signed stays until the next one comes, for a pole must not fall silent in between; a new one must be the
   newest root's, and its versions are counted anew, so that a stolen root cannot have used up all numbers.
@@ -31,6 +31,7 @@ from edge.assignment import Place
 from edge.events import LastCounter
 from edge.player.arbiter import Reason
 from edge.player.program import Candidate
+from edge.silences import SILENCE_TOPICS, Silences
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, RootKeys, open_keyset
 from protocol.messages import (
@@ -45,6 +46,8 @@ from protocol.messages import (
     Plan,
     Reality,
     Root,
+    Silence,
+    SilenceRelease,
     StreamEnd,
     StreamStart,
 )
@@ -68,6 +71,8 @@ _ALLOWED: Final[dict[TopicName, tuple[type[AnyDocument], ...]]] = {
     TopicName.PLAN: (Plan,),
     TopicName.STREAM: (StreamStart, StreamEnd),
     TopicName.EMERGENCY: (Emergency, AllClear),
+    TopicName.AREA_SILENCE: (Silence, SilenceRelease),
+    TopicName.NODE_SILENCE: (Silence, SilenceRelease),
     TopicName.ACKNOWLEDGEMENT: (Acknowledgement,),
 }
 _TIMELESS: Final = frozenset({TopicName.ROOT, TopicName.KEYSET, TopicName.ASSIGNMENT, TopicName.EMERGENCY})
@@ -89,9 +94,10 @@ class Accepted:
 class Guard:
     """One node's guard; `place` and `keyring` are replaced as assignments and keysets are accepted."""
 
-    def __init__(self, *, place: Place, root: RootKeys, opener: Opener = OPENER) -> None:
+    def __init__(self, *, place: Place, root: RootKeys, opener: Opener = OPENER, box: str = "") -> None:
         self.place = place
         self.keyring = Keyring.empty()
+        self.silences: Final = Silences(box=box)
         self.refused: dict[str, int] = {}
         self.passed_ms = 0
         """The latest instant from which a genuine document was valid: it has passed, whatever the clock says."""
@@ -162,6 +168,9 @@ class Guard:
 
     def blocks(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
         """What forbids a candidate to sound at an instant."""
+        silenced = self.silences.blocks(candidate)
+        if silenced is not None:
+            return silenced
         is_real_emergency = candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
         if is_real_emergency or not is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms):
             return None
@@ -193,7 +202,10 @@ class Guard:
             raise Refusal(RefusalReason.UNKNOWN_TOPIC, f"nothing is obeyed that comes on {topic}")
         if not now.is_time_known and parsed.name not in _TIMELESS:
             raise Refusal(RefusalReason.NOT_YET_VALID, "the shared time is not known yet")
-        document, key_id = self._authenticate(topic, parsed, payload, now, is_new=is_new)
+        if is_new or parsed.name not in SILENCE_TOPICS:
+            document, key_id = self._authenticate(topic, parsed, payload, now, is_new=is_new)
+        else:
+            document, key_id = self._trust_own_store(topic, payload)
         if document.audience not in self.place.audiences:
             raise Refusal(RefusalReason.WRONG_AUDIENCE, f"for {document.audience}")
         _refuse_other_place(parsed, document)
@@ -228,6 +240,11 @@ class Guard:
         if isinstance(document, Assignment):
             time_zone_of(document.time_zone)
         return document, sealed.key_id
+
+    def _trust_own_store(self, topic: str, payload: bytes) -> tuple[AnyDocument, str]:
+        """A silence or its release that was obeyed once holds on, whatever has become of its key: safe is silent."""
+        sealed = self._opener.envelope(payload, topic=topic)
+        return self._opener.document(sealed.payload), sealed.key_id
 
     def _follow(self, topic: str, payload: bytes) -> tuple[RootKeys, ...]:
         """The roots of a chain that begins with those known here; raises Refusal."""

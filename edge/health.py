@@ -15,10 +15,14 @@ from edge.gpio.faults import Fault, Faults
 from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from protocol.messages import FaultRecord
-from protocol.units import Now
+from protocol.units import NS_PER_MS, MonotonicNs, Now
 
 FREE_BYTES_LOW: Final = 16 * 1024 * 1024
 """Less room than this on the card is as good as none: the system's own logs grow by as much in an hour."""
+TAKEN_OVER: Final = "taken over"
+"""What every broker says with reason code 0x8E (MQTT 5, 4.13): somebody else has connected under this name."""
+TAKEN_OVER_MS: Final = 1_800_000
+"""Two that share a name throw each other out within a minute or two; half an hour without it is peace."""
 
 
 class Health:
@@ -29,6 +33,9 @@ class Health:
         self._outbox = outbox
         self._media = media
         self._dropped = 0
+        self.taken_over = 0
+        """How often somebody else took the connection, in this run."""
+        self._taken_over_at: MonotonicNs | None = None
 
     def fault(self, fault: Fault, detail: str, now: Now) -> list[Effect]:
         """Something is wrong; nothing follows if that is known already."""
@@ -40,6 +47,14 @@ class Health:
             return []
         return self._report(self.faults.clear(fault, "right again", now.shared_ms))
 
+    def disconnected(self, reason: str, now: Now) -> list[Effect]:
+        """The connection has ended; by the broker's words, perhaps because another has come under our name."""
+        if TAKEN_OVER not in reason:
+            return []
+        self.taken_over += 1
+        self._taken_over_at = now.monotonic_ns
+        return self.fault(Fault.TAKEN_OVER, "another unit has connected under this node's name and certificate", now)
+
     def cut_off(self, last_number: int, now: Now) -> list[Effect]:
         """The run before did not end in good order: what it neither stored nor sent is lost, uncounted."""
         detail = f"the run before ended suddenly: what it noted after report {last_number} and had not sent is lost"
@@ -50,6 +65,10 @@ class Health:
     def watch(self, amplifier: Amplifier, free_bytes: int | None, now: Now) -> list[Effect]:
         """Raise and clear what follows from the state of other rooms; `free_bytes` None: not measured yet."""
         effects = self._watch_room(free_bytes, now)
+        since = self._taken_over_at
+        if since is not None and now.monotonic_ns - since >= TAKEN_OVER_MS * NS_PER_MS:
+            self._taken_over_at = None
+            effects += self.cleared(Fault.TAKEN_OVER, now)
         if amplifier.state is AmplifierState.ON:
             effects += self.cleared(Fault.AMPLIFIER, now)
         if now.is_time_known:

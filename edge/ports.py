@@ -97,6 +97,19 @@ class AmplifierPin(Protocol):
         """Switch it off and let go of it."""
 
 
+class StopButtonPin(Protocol):
+    """The pin of the stop button: tells ButtonFound once it can be read, then ButtonMoved at each raw change.
+
+    A pin that cannot be claimed tells ButtonFailed, and nothing more: a pole without its button still warns.
+    """
+
+    def start(self) -> None:
+        """Claim the pin and begin to tell."""
+
+    def close(self) -> None:
+        """Let go of it; nothing is told afterwards."""
+
+
 class Supervisor(Protocol):
     """Whoever restarts a process that hangs (systemd)."""
 

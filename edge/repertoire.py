@@ -54,6 +54,10 @@ class Repertoire:
             *self.streams.candidates(now.shared_ms),
         )
 
+    def standing_emergencies(self, now: Now) -> list[str]:
+        """The emergencies and drills that stand now, by name."""
+        return [each.emergency for each in self._standing(now.shared_ms)]
+
     def why_gone(self, candidate: Candidate) -> Reason:
         """Why what was a candidate is none now."""
         if any(_ordered(document, candidate) for document in self._documents.taken_away):

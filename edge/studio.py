@@ -6,6 +6,7 @@ what could sound at all, and to the card when samples are asked for (`render`).
 Rules kept:
 - a grant is made `LEAD_MS` ahead, so that a planned item begins on its exact sample on a warm amplifier;
 - the amplifier is demanded only for a granted session, and samples are zero until it is warm;
+- where silence is ordered the amplifier goes off with the last session, without its hold;
 - whoever is granted late joins in step, once the amplifier is warm;
 - a card that does not run for `CARD_PATIENCE_MS` ends the sessions and so releases the amplifier; it stays
   wanted, and when it comes back what is due then joins in step.
@@ -217,7 +218,8 @@ class Studio:
     def _power(self, outcome: Outcome, now: Now) -> None:
         ahead_ms = self._settings.warm_up_ms + POWER_SLACK_MS
         demanding = [each for each in self._arbiter.sessions if each.slot.from_ms - ahead_ms <= now.shared_ms]
-        if self.amplifier.update(is_demanded=bool(demanding), now=now):
+        is_cut = not demanding and self._guard.silences.is_silencing and self.amplifier.cut(now)
+        if self.amplifier.update(is_demanded=bool(demanding), now=now) or is_cut:
             is_on = self.amplifier.is_powered
             outcome.effects.append(PowerAmplifier(on=is_on))
             outcome.effects.append(LogDecision(decision="amplifier", fields=(("powered", is_on),)))

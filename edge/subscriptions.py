@@ -52,7 +52,7 @@ def wanted_topics(*, place: Place, has_keyset: bool, audio_topics: Iterable[str]
     """Topics with their QoS, in the order in which they matter."""
     wanted = {topic(name): TOPICS[name].qos for name in (TopicName.ROOT, TopicName.KEYSET)}
     if has_keyset:
-        for name in (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT):
+        for name in (TopicName.ASSIGNMENT, TopicName.NODE_SILENCE, TopicName.ACKNOWLEDGEMENT):
             wanted[topic(name, node=place.node)] = TOPICS[name].qos
         for documents in place.document_topics():
             wanted[documents] = TOPICS[TopicName.PLAN].qos

@@ -10,9 +10,12 @@ Rules kept:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from edge.effects import Effect, Measure, Publish
 from edge.player.program import Candidate
@@ -39,13 +42,12 @@ class TelemetrySettings:
 class StatusReporter:
     """The state topic and the telemetry topic of one node."""
 
-    def __init__(self, *, node: str, version: str, session_epoch: int, settings: TelemetrySettings) -> None:
-        self._node = node
+    def __init__(self, *, birth: NodeState, settings: TelemetrySettings) -> None:
+        self._birth = birth
+        self._node = node = birth.node
         self._topic = topic(TopicName.TELEMETRY, node=node)
-        self._version = version
         self._settings = settings
         self._is_connected = False
-        self._session_epoch = session_epoch
         self._readiness: Readiness | None = None
         self._shown: tuple[object, ...] = ()
         self._due_at: MonotonicNs | None = None
@@ -72,7 +74,7 @@ class StatusReporter:
             return ()
         self._readiness = readiness
         row = TOPICS[TopicName.NODE_STATE]
-        state = make_state(self._node, readiness, self._session_epoch, self._version)
+        state = msgspec.structs.replace(self._birth, state=readiness)
         return (
             Publish(
                 topic=topic(TopicName.NODE_STATE, node=self._node),
@@ -107,9 +109,37 @@ class StatusReporter:
         )
 
 
-def make_state(node: str, readiness: Readiness, session_epoch: int, version: str) -> NodeState:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Which box this is and which of its lives, for whoever must tell two with one name apart.
+
+    `box` is `box_digest` of its serial number, `boot` what the kernel calls its present life.
+    """
+
+    box: str = ""
+    boot: str = ""
+
+
+NO_MACHINE: Final = Machine()
+
+
+def box_digest(hardware: str) -> str:
+    """A box's serial number as the wire has it: enough to tell two boxes apart, and not to know one again elsewhere."""
+    return hashlib.sha256(hardware.encode()).hexdigest()[:16] if hardware else ""
+
+
+def make_state(
+    node: str, readiness: Readiness, session_epoch: int, version: str, machine: Machine = NO_MACHINE
+) -> NodeState:
     """Birth, farewell or will: the three differ only in their readiness."""
-    return NodeState(node=node, state=readiness, session_epoch=session_epoch, version=version)
+    return NodeState(
+        node=node,
+        state=readiness,
+        session_epoch=session_epoch,
+        version=version,
+        box=machine.box,
+        boot=machine.boot,
+    )
 
 
 def sounding_of(candidate: Candidate, since_ms: SharedMs) -> NowSounding:

@@ -7,6 +7,7 @@ whatever the machine has: a clock chip, the hour that was saved last, or 1970.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from edge.config import EdgeConfig
 from edge.effects import LogDecision
 from edge.errors import StoreError
 from edge.player.ports import OpusDecoder
+from edge.telemetry import Machine, box_digest
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
@@ -140,10 +142,18 @@ class Pole:
         self.on_decision: list[Callable[[Pole, LogDecision], None]] = []
         self.process: NodeProcess | None = None
         self.card_drift_ppb = settings.card.drift_ppb
+        self.hardware = f"serial/{self.name}"
+        """The serial number that its chip says it has."""
         self._off_since_ns = 0
         self._is_unplugged = self._is_rtc_dead = False
         self._boot_timer: Timer | None = None
         self._chance = world.chance(f"pole/{self.name}")
+
+    @property
+    def machine(self) -> Machine:
+        """What tells this box and its present life from others; a clone may say what another box says."""
+        boot = hashlib.sha256(f"{self.name}/{self._off_since_ns}".encode()).hexdigest()[:32]
+        return Machine(box=box_digest(self.hardware), boot=boot)
 
     @property
     def is_on(self) -> bool:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from edge.adapters.executor import Executor, Ports
 from edge.agent import AgentSettings
+from edge.config import button_settings
 from edge.effects import Effect, LogDecision
 from edge.events import (
     Booted,
+    ButtonFound,
+    ButtonMoved,
     CardFailed,
     CardStarted,
     Connected,
@@ -28,7 +31,7 @@ from edge.events import (
     Wake,
 )
 from edge.gpio.amplifier import AmplifierSettings
-from edge.telemetry import TelemetrySettings, make_state
+from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.mqtt_link import Will
 from protocol.codec import json_encode
 from protocol.driver import Driver
@@ -78,6 +81,7 @@ class NodeProcess:
         self._pole = pole
         self._world = world = pole.world
         config, session_epoch = pole.config, pole.clock.read_now().shared_ns // NS_PER_MS
+        machine = pole.machine
         self._is_alive = True
         self._timer: ClockTimer | None = None
         self._idle_gathers = 0
@@ -93,7 +97,7 @@ class NodeProcess:
             free_bytes_min=config.media.free_bytes_min,
             post=self.post,
         )
-        self.link: Final = self._make_link(session_epoch)
+        self.link: Final = self._make_link(session_epoch, machine)
         self.agent: Final = pole.settings.new_agent(
             settings=AgentSettings(
                 node=config.node,
@@ -105,6 +109,8 @@ class NodeProcess:
                     idle_interval_s=config.telemetry.idle_interval_s,
                     on_air_interval_s=config.telemetry.on_air_interval_s,
                 ),
+                button=button_settings(config.inputs),
+                machine=machine,
             ),
             signer=pole.trust.report_signer,
             workshop=SimulatedWorkshop(
@@ -130,6 +136,8 @@ class NodeProcess:
         restored = self.store.load()
         fields = {name: getattr(restored, name) for name in Restored.__slots__}
         self.post(Booted(restored=Restored(**{**fields, "media": self.media.present()})))
+        self._pole.button.on_change = lambda level: self.post(ButtonMoved(is_pressed=level))
+        self.post(ButtonFound(is_pressed=self._pole.button.level))
         self.link.start()
 
     def post(self, event: Event) -> None:
@@ -188,10 +196,10 @@ class NodeProcess:
         self._timer = None
         self._driver.wake()
 
-    def _make_link(self, session_epoch: int) -> Link:
+    def _make_link(self, session_epoch: int, machine: Machine) -> Link:
         pole = self._pole
         node = pole.config.node
-        will = make_state(node, Readiness.LOST, session_epoch, VERSION)
+        will = make_state(node, Readiness.LOST, session_epoch, VERSION, machine)
         return Link(
             pole.world,
             pole.surroundings.network,

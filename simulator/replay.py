@@ -28,8 +28,9 @@ from edge.errors import ClipError
 from edge.events import CardStarted, Connected, Event
 from edge.flight_log import AUDIO, FORMAT, Begin, Entry, Gap, Step, decision_of, event_of, read_blocks
 from edge.gpio.amplifier import AmplifierSettings
+from edge.gpio.inputs import StopButtonSettings
 from edge.player.ports import Samples
-from edge.telemetry import TelemetrySettings
+from edge.telemetry import Machine, TelemetrySettings
 from protocol.envelope import signer_from_private_key
 from protocol.errors import Refusal, RefusalReason
 from protocol.stream import AudioPacket
@@ -134,6 +135,8 @@ class _Run:
                 telemetry=TelemetrySettings(
                     idle_interval_s=begin.idle_interval_s, on_air_interval_s=begin.on_air_interval_s
                 ),
+                button=StopButtonSettings(bounce_ms=begin.bounce_ms, silent_minutes=begin.silent_minutes),
+                machine=Machine(box=begin.box, boot=begin.boot),
             ),
             # Whose signature stands under a report is not compared: the pole's key stays on the pole.
             signer=signer_from_private_key("replay", Ed25519PrivateKey.generate()),

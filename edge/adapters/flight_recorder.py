@@ -241,6 +241,10 @@ class FlightRecorder:
             is_boot=is_boot,
             is_connected=not is_boot and self._keyframe.is_connected,
             card="" if is_boot else self._keyframe.card,
+            bounce_ms=agent.button.bounce_ms,
+            silent_minutes=agent.button.silent_minutes,
+            box=agent.machine.box,
+            boot=agent.machine.boot,
         )
 
 

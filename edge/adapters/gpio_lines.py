@@ -1,4 +1,4 @@
-"""The amplifier's pin through gpiozero, on a Raspberry Pi's lines or on a mock without them.
+"""The amplifier's pin and the stop button's through gpiozero, on a Raspberry Pi's lines or on a mock without them.
 
 The pin is driven off the moment it is claimed and again when it is let go, so that no start, end or restart
 leaves the amplifier powered. Each change of the pin's level is appended to a trace file when one is configured:
@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from edge.config import AmplifierConfig
+from edge.config import AmplifierConfig, InputsConfig
 from edge.errors import GpioError
+from edge.events import ButtonFailed, ButtonFound, ButtonMoved, Event
 from protocol.units import Now
 
 
@@ -106,6 +107,39 @@ class GpioAmplifier:
             self._trace = None
 
 
+class GpioStopButton:
+    """The stop button behind the port `StopButtonPin`; `post` takes events in on any thread."""
+
+    def __init__(self, config: InputsConfig, *, pin_factory: PinFactory, post: Callable[[Event], None]) -> None:
+        self._config = config
+        self._wanted = pin_factory
+        self._post = post
+        self.factory: Any = None
+        self._device: Any = None
+
+    def start(self) -> None:
+        """See `StopButtonPin.start`."""
+        pin = self._config.stop_pin
+        if pin is None:
+            return
+        try:
+            self.factory, _ = _factory(self._wanted)
+            self._device = device = _input(pin, self._config, self.factory)
+            device.when_activated = lambda: self._post(ButtonMoved(is_pressed=True))
+            device.when_deactivated = lambda: self._post(ButtonMoved(is_pressed=False))
+            self._post(ButtonFound(is_pressed=bool(device.is_active)))
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, the pole goes on without its button
+            self.close()
+            self._post(ButtonFailed(detail=f"pin {pin} of the stop button cannot be read: {error}"))
+
+    def close(self) -> None:
+        """See `StopButtonPin.close`."""
+        for held in (self._device, self.factory):
+            if held is not None:
+                held.close()
+        self._device = self.factory = None
+
+
 def silence(settings: PinSettings, *, read_now: Callable[[], Now]) -> bool:
     """Switch the amplifier off for a process that could not; returns whether a real pin was driven."""
     pin = GpioAmplifier(settings, read_now=read_now)
@@ -133,6 +167,15 @@ def _mock() -> Any:  # noqa: ANN401 - gpiozero publishes no types
     from gpiozero.pins.mock import MockFactory  # noqa: PLC0415 - not needed on a board with pins
 
     return MockFactory()
+
+
+def _input(pin: int, config: InputsConfig, factory: Any) -> Any:  # noqa: ANN401 - gpiozero publishes no types
+    """The board's own resistor holds the pin at the level of a button that is up."""
+    from gpiozero import DigitalInputDevice  # noqa: PLC0415 - as in `_output`
+
+    return DigitalInputDevice(
+        pin, pull_up=not config.stop_active_high, bounce_time=config.bounce_ms / 1000, pin_factory=factory
+    )
 
 
 def _output(settings: PinSettings, factory: Any) -> Any:  # noqa: ANN401 - gpiozero publishes no types

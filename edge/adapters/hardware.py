@@ -10,11 +10,16 @@ import re
 from pathlib import Path
 from typing import Final
 
+from edge.telemetry import Machine, box_digest
 from protocol.enrolment import HARDWARE_CHARACTERS_MAX
 
 SOURCES: Final = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/etc/machine-id"))
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""What the kernel calls its present life."""
 _KEPT: Final = re.compile(r"[^0-9A-Za-z.:-]")
 _BYTES_MAX: Final = 256
+BOOT_CHARACTERS_MAX: Final = 36
+"""A UUID; the bound of the field on the wire."""
 
 
 def read_hardware(file: str | None) -> str:
@@ -29,3 +34,12 @@ def read_hardware(file: str | None) -> str:
         if serial:
             return serial
     return ""
+
+
+def read_machine(file: str | None) -> Machine:
+    """This box and its present life, as the wire has them."""
+    try:
+        boot = _KEPT.sub("", BOOT_ID.read_text(encoding="ascii"))[:BOOT_CHARACTERS_MAX]
+    except OSError:
+        boot = ""
+    return Machine(box=box_digest(read_hardware(file)), boot=boot)

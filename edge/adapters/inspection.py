@@ -16,6 +16,7 @@ from edge.adapters.config_file import read_config
 from edge.adapters.decoder import LibopusDecoder
 from edge.adapters.enrolment_verb import enrolment_lines, is_enrolled
 from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
+from edge.adapters.hardware import read_machine
 from edge.adapters.media import media_folder, present_in
 from edge.adapters.port_audio import PortAudioOutput
 from edge.adapters.preflight import Prepared, prepare
@@ -29,7 +30,7 @@ from edge.events import Restored
 from edge.guard import Guard
 from edge.player.program import Candidate, Program
 from protocol.adapters.system_clock import explain_clock, read_now
-from protocol.messages import AllClear, AnyDocument, Emergency, Keyset, Plan
+from protocol.messages import AllClear, AnyDocument, Emergency, Keyset, Plan, Silence
 from protocol.units import Now
 
 OCCURRENCES_SHOWN_MAX: Final = 40
@@ -67,7 +68,8 @@ def show(path: Path) -> list[str]:
     prepared = prepare(path)
     config = prepared.config
     restored = read_only(Path(config.state_dir))
-    guard = Guard(place=nowhere(config.node), root=prepared.root)
+    box = read_machine(config.enrolment.hardware).box
+    guard = Guard(place=nowhere(config.node), root=prepared.root, box=box)
     documents = Documents(guard)
     now = read_now()
     documents.restore(restored.documents, restored.counters, now)
@@ -78,6 +80,8 @@ def show(path: Path) -> list[str]:
         *_place_lines(guard.place, config),
         f"root: version {guard.root.version} ({guard.root.threshold} of {', '.join(guard.root.keys)} must sign)",
         *_keyset_lines(in_force, now),
+        *_silence_lines(in_force, guard.place),
+        _button_line(config),
         *_emergency_lines(in_force, guard.place),
         *_plan_lines(in_force, guard.place, media, now),
         f"media: {len(media)} files in {media_folder(Path(config.state_dir))}",
@@ -141,6 +145,25 @@ def _keyset_lines(in_force: list[AnyDocument], now: Now) -> list[str]:
         until = datetime.fromtimestamp(key.expires_at_ms / 1000, UTC)
         lines.append(f"  {key.key_id}: {state} until {until:%Y-%m-%d}, {', '.join(sorted(key.scope.realities))}")
     return lines
+
+
+def _silence_lines(in_force: list[AnyDocument], place: Place) -> list[str]:
+    lines = []
+    for document in in_force:
+        if isinstance(document, Silence):
+            who = f"{document.ordered_by}, {_local(document.not_before_ms, place)}: {document.reason}"
+            spared = ", real emergencies sound" if document.spares_emergencies else ""
+            box = f", but for the box {document.spared_box}" if document.spared_box else ""
+            lines.append(f"SILENCED: im lặng theo lệnh · by order for {document.place} ({who}){spared}{box}")
+    return lines
+
+
+def _button_line(config: EdgeConfig) -> str:
+    inputs = config.inputs
+    if inputs.stop_pin is None:
+        return "stop button: none (inputs.stop_pin)"
+    level = "high" if inputs.stop_active_high else "low"
+    return f"stop button: pin {inputs.stop_pin}, {level} is pressed, silent for {inputs.stop_minutes} min"
 
 
 def _emergency_lines(in_force: list[AnyDocument], place: Place) -> list[str]:

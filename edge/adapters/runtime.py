@@ -22,7 +22,8 @@ from edge.adapters.enrolment_run import NodeEnrolment
 from edge.adapters.enrolment_watch import enrol_first, keep_certificate
 from edge.adapters.executor import Executor, Ports
 from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
-from edge.adapters.gpio_lines import GpioAmplifier, pin_settings
+from edge.adapters.gpio_lines import GpioAmplifier, GpioStopButton, PinFactory, pin_settings
+from edge.adapters.hardware import read_machine
 from edge.adapters.logging import LoggedDecisions, set_up_logging
 from edge.adapters.media import HttpsMediaStore, MediaSettings, media_folder
 from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
@@ -33,11 +34,11 @@ from edge.adapters.trusted_clock import TrustedClock
 from edge.adapters.version import product_version
 from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
-from edge.config import EdgeConfig
+from edge.config import EdgeConfig, button_settings
 from edge.effects import Effect, LogDecision, LogLevel
 from edge.events import Booted, Connected, Disconnected, DocumentStored, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings, AmplifierState
-from edge.telemetry import TelemetrySettings, make_state
+from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings, Will
 from protocol.adapters.system_clock import read_now
@@ -110,11 +111,15 @@ class _Process:
         self._store = SqliteStore(folder, post=self._post_from_thread)
         self._media = HttpsMediaStore(_media_settings(prepared), post=self._post_from_thread)
         session_epoch = time.time_ns() // NS_PER_MS
-        self._link = _link(config, session_epoch, self._post)
+        machine = read_machine(config.enrolment.hardware)
+        self._link = _link(config, session_epoch, machine, self._post)
         openings = Openings()
         workshop = NotingWorkshop(LibraryWorkshop(self._media.path), openings)
         workshop.new_decoder()
-        settings = _agent_settings(prepared, session_epoch)
+        settings = _agent_settings(prepared, session_epoch, machine)
+        self._button = GpioStopButton(
+            config.inputs, pin_factory=PinFactory(config.amplifier.pin_factory), post=self._post_from_thread
+        )
         self._agent = agent = Agent(
             settings=settings,
             signer=prepared.report_signer,
@@ -147,6 +152,7 @@ class _Process:
         """Boot, connect, and work until told to stop; raises what a bug in the agent raised."""
         restored = self._store.load()
         self._post(Booted(restored=replace(restored, media=self._media.present())))
+        self._button.start()
         self._post_documents()
         self._link.start()
         gc.freeze()  # what was made at the start lives on: the collector need not walk it while sound is rendered
@@ -201,6 +207,7 @@ class _Process:
 
     def close(self) -> None:
         """Take everything down, each in bounded time; what was asked of the disk is done."""
+        self._button.close()
         self._store.close()
         self._link.stop()
         self._card.close()
@@ -226,7 +233,7 @@ class _Process:
             self._driver.post_from_thread(MessageReceived(topic=own, payload=payload))
 
 
-def _agent_settings(prepared: Prepared, session_epoch: int) -> AgentSettings:
+def _agent_settings(prepared: Prepared, session_epoch: int, machine: Machine) -> AgentSettings:
     config = prepared.config
     return AgentSettings(
         node=config.node,
@@ -237,6 +244,8 @@ def _agent_settings(prepared: Prepared, session_epoch: int) -> AgentSettings:
         telemetry=TelemetrySettings(
             idle_interval_s=config.telemetry.idle_interval_s, on_air_interval_s=config.telemetry.on_air_interval_s
         ),
+        button=button_settings(config.inputs),
+        machine=machine,
     )
 
 
@@ -269,8 +278,8 @@ def _card_settings(config: EdgeConfig) -> CardSettings:
     )
 
 
-def _link(config: EdgeConfig, session_epoch: int, post: Callable[[Event], None]) -> MqttLink:
-    will = make_state(config.node, Readiness.LOST, session_epoch, product_version())
+def _link(config: EdgeConfig, session_epoch: int, machine: Machine, post: Callable[[Event], None]) -> MqttLink:
+    will = make_state(config.node, Readiness.LOST, session_epoch, product_version(), machine)
     return MqttLink(
         MqttSettings(
             host=config.broker.host,

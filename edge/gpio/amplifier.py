@@ -8,6 +8,7 @@ Rules kept:
   do not make the relay click;
 - sound passes only once the amplifier is warm: `sound_from` is the shared instant from which samples may be
   anything but zero, None while it is off;
+- where silence is ordered there is no hold (`cut`);
 - a fault switches it off from any state, and it is tried again only after `retry_ms`.
 """
 
@@ -46,6 +47,7 @@ class AmplifierEvent(StrEnum):
     RELEASED = "released"
     HELD = "held"
     FAILED = "failed"
+    CUT = "cut"
 
 
 _OFF, _WARMING, _ON, _HOLDING = AmplifierState
@@ -56,6 +58,7 @@ TRANSITIONS: Final[dict[tuple[AmplifierState, AmplifierEvent], AmplifierState]] 
     (_ON, AmplifierEvent.RELEASED): _HOLDING,
     (_HOLDING, AmplifierEvent.DEMANDED): _ON,
     (_HOLDING, AmplifierEvent.HELD): _OFF,
+    **{(state, AmplifierEvent.CUT): _OFF for state in AmplifierState},
     (_OFF, AmplifierEvent.FAILED): _OFF,
     (_WARMING, AmplifierEvent.FAILED): _OFF,
     (_ON, AmplifierEvent.FAILED): _OFF,
@@ -125,6 +128,12 @@ class Amplifier:
         """The pin could not be driven: off, and a pause before the next attempt."""
         self._move(AmplifierEvent.FAILED, now)
         self._blocked_until = MonotonicNs(now.monotonic_ns + RETRY_MS * NS_PER_MS)
+
+    def cut(self, now: Now) -> bool:
+        """Off at once, without the hold: somebody wants silence; returns whether the pin must change."""
+        was_powered = self.is_powered
+        self._move(AmplifierEvent.CUT, now)
+        return was_powered
 
     def _move(self, event: AmplifierEvent, now: Now) -> None:
         after = TRANSITIONS.get((self._state, event))

@@ -44,6 +44,10 @@ class Reason(StrEnum):
     CLOCK_UNKNOWN = "clock_unknown"
     SHUT_DOWN = "shut_down"
     POWER_CUT = "power_cut"
+    SILENCED = "silenced"
+    """A signed order; nothing but its release ends it."""
+    STOP_BUTTON = "stop_button"
+    """Somebody pressed the button on the pole."""
 
 
 class SessionState(StrEnum):

@@ -4,8 +4,8 @@ Decides only when something is worth a record. It leaves numbering, signing and 
 
 Rules kept:
 - an airing is one uninterrupted time on air; what comes back after an interruption is another one;
-- what is due and may not sound (quiet hours), or cannot (its media are missing), is on record at once; what
-  only had to wait (outranked, no stream yet, no card) is on record at its end, if it never sounded;
+- what is due and may not sound (quiet hours, an order, the button), or cannot (its media are missing), is on record
+  at once; what only had to wait (outranked, no stream yet, no card) is on record at its end, if it never sounded;
 - each is recorded once, however often it is asked about;
 - an airing's name is its own, also when a clock that was set back brings the same item at the same time again.
 """
@@ -27,7 +27,12 @@ UNTIMED_ERROR_MS: Final = 1e12
 """31 years: the error of a time that the node did not know."""
 TOKEN_CHARACTERS: Final = 8
 """Two airings of one item that begin in the same millisecond of one clock are the same once in four billion times."""
-_AT_ONCE: Final = {Reason.QUIET_HOURS: AiringState.REFUSED, Reason.MEDIA_MISSING: AiringState.MISSED}
+_AT_ONCE: Final = {
+    Reason.QUIET_HOURS: AiringState.REFUSED,
+    Reason.SILENCED: AiringState.REFUSED,
+    Reason.STOP_BUTTON: AiringState.REFUSED,
+    Reason.MEDIA_MISSING: AiringState.MISSED,
+}
 """Denials that are facts at their time."""
 
 

@@ -41,9 +41,10 @@ def test_listens_to_its_own_chain_and_to_nobody_else() -> None:
     pole = Pole()
     pole.introduce()
     expected = {topic(TopicName.ROOT), topic(TopicName.KEYSET), topic(TopicName.ASSIGNMENT, node=NODE)}
-    expected |= {topic(TopicName.ACKNOWLEDGEMENT, node=NODE)}
+    expected |= {topic(name, node=NODE) for name in (TopicName.ACKNOWLEDGEMENT, TopicName.NODE_SILENCE)}
     for area in (VILLAGE, COMMUNE):
         expected |= {topic(TopicName.PLAN, area=area), topic(TopicName.EMERGENCY, area=area)}
+        expected |= {topic(TopicName.AREA_SILENCE, area=area)}
         expected |= {topic(TopicName.STREAM, area=area, stream="+")}
     assert pole.subscribed == expected
 

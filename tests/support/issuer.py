@@ -30,6 +30,8 @@ from protocol.messages import (
     Reality,
     Root,
     RootKey,
+    Silence,
+    SilenceRelease,
     StreamEnd,
     StreamStart,
 )
@@ -40,7 +42,10 @@ from protocol.units import FRAME_SAMPLES, NS_PER_MS, SharedNs
 COMMUNE = "xa-binh-minh"
 VILLAGE = "thon-dong"
 HOUR_MS = 3_600_000
-TYPES = ("assignment", "plan", "stream-start", "stream-end", "emergency", "all-clear", "acknowledgement")
+TYPES = (
+    *("assignment", "plan", "stream-start", "stream-end", "emergency", "all-clear", "acknowledgement"),
+    *("silence", "silence-release"),
+)
 
 
 def key_of(name: str) -> Ed25519PrivateKey:
@@ -180,6 +185,35 @@ class Issuer:
     def acknowledgement(self, node: str, number: int) -> Acknowledgement:
         """Everything up to a number is stored."""
         return Acknowledgement(**self._header("ack", node_audience(node)), node=node, stored_number=number)
+
+    def silence(self, order: str = "silence-1", *, area: str | None = COMMUNE, **changes: Any) -> Silence:
+        """An order to be silent, for an area or, with `area` None, for a node."""
+        node = changes.pop("node", None if area else "N001")
+        audience = node_audience(node) if node else area_audience(area or "")
+        fields: dict[str, Any] = {
+            **self._header("silence", audience),
+            "broadcast_class": BroadcastClass.EMERGENCY,
+            "order": order,
+            "area": None if node else area,
+            "node": node,
+            "reason": "tháo loa",
+            "ordered_by": "lan",
+        }
+        return Silence(**{**fields, **changes})
+
+    def release(self, order: str = "silence-1", *, area: str | None = COMMUNE, **changes: Any) -> SilenceRelease:
+        """The end of such an order."""
+        node = changes.pop("node", None if area else "N001")
+        audience = node_audience(node) if node else area_audience(area or "")
+        fields: dict[str, Any] = {
+            **self._header("release", audience),
+            "broadcast_class": BroadcastClass.EMERGENCY,
+            "order": order,
+            "area": None if node else area,
+            "node": node,
+            "reason": "xong",
+        }
+        return SilenceRelease(**{**fields, **changes})
 
     def packet(self, stream: str, sequence: int, *, origin_ms: int, epoch: int = 1, key: str = "") -> bytes:
         """100 ms of a stream that began at `origin_ms`; the frames say which they are."""

@@ -18,7 +18,7 @@ from edge.adapters.executor import Executor, Ports
 from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect, LogDecision
-from edge.events import Booted, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
+from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import AmplifierSettings
 from edge.telemetry import TelemetrySettings
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
@@ -151,6 +151,17 @@ class Pole:
         self._incarnation += 1
         self._post(Connected(session_present=session_present, incarnation=self._incarnation))
         self.subscribe(list(self._subscribed.items()))
+
+    def button(self, *, is_pressed: bool) -> None:
+        """The contact of the stop button moves."""
+        self._post(ButtonMoved(is_pressed=is_pressed))
+
+    def push(self, *, for_ms: int = 200) -> None:
+        """Somebody presses the stop button, and lets go."""
+        self.button(is_pressed=True)
+        self.run_for(for_ms)
+        self.button(is_pressed=False)
+        self.run_for(100)
 
     def disconnect(self) -> None:
         """The broker is gone."""
@@ -311,7 +322,7 @@ class Pole:
             self.heard_blocks.append((block.at_true_ns, np.asarray(block.samples, np.int16).reshape(-1)))
 
 
-def _topic_of(document: AnyDocument, fields: dict[str, str]) -> str:
+def _topic_of(document: Any, fields: dict[str, str]) -> str:
     names = {
         "assignment": TopicName.ASSIGNMENT,
         "plan": TopicName.PLAN,
@@ -321,6 +332,8 @@ def _topic_of(document: AnyDocument, fields: dict[str, str]) -> str:
         "stream-end": TopicName.STREAM,
         "acknowledgement": TopicName.ACKNOWLEDGEMENT,
     }
+    if document.document_type.startswith("silence"):
+        names[document.document_type] = TopicName.NODE_SILENCE if document.node else TopicName.AREA_SILENCE
     said = {field: getattr(document, field) for field in ("area", "node", "stream") if getattr(document, field, None)}
     if document.document_type == "assignment":
         said.pop("area", None)
