@@ -36,6 +36,11 @@ def fresh(*, has_keys: bool = False, validity: Validity | None = None) -> UnitEn
     return UnitEnrolment(has_keys=has_keys, validity=validity, name="box", now_ms=NOW_MS)
 
 
+def state_of(unit: UnitEnrolment) -> UnitState:
+    """As it is now; mypy takes an attribute for unchanged."""
+    return unit.state
+
+
 def test_a_new_unit_makes_keys_and_applies_at_once() -> None:
     unit = fresh()
     assert unit.next_step(NOW_MS) is Todo.MAKE_KEYS
@@ -61,14 +66,14 @@ def test_a_unit_without_network_tries_ever_more_seldom_but_for_ever() -> None:
 def test_who_waits_for_approval_comes_when_told_and_within_bounds() -> None:
     unit = fresh(has_keys=True)
     unit.told(Told(what=Happening.WAIT, retry_after_s=20), NOW_MS)
-    assert (unit.state, unit.wait_s(NOW_MS)) == (UnitState.PENDING, 20)
+    assert (state_of(unit), unit.wait_s(NOW_MS)) == (UnitState.PENDING, 20)
     unit.told(Told(what=Happening.WAIT, retry_after_s=10**9), NOW_MS)
     assert unit.wait_s(NOW_MS) == WAIT_S_MAX
     unit.told(Told(what=Happening.DENIED, retry_after_s=0), NOW_MS)
-    assert unit.state is UnitState.DENIED
+    assert state_of(unit) is UnitState.DENIED
     assert unit.wait_s(NOW_MS) > 0
     unit.told(Told(what=Happening.ISSUED, validity=VALID), NOW_MS)
-    assert unit.state is UnitState.ENROLLED, "somebody has put it right"
+    assert state_of(unit) is UnitState.ENROLLED, "somebody has put it right"
 
 
 def test_renewal_at_two_thirds_of_life_goes_on_until_it_is_done_or_the_certificate_ends() -> None:
@@ -79,12 +84,12 @@ def test_renewal_at_two_thirds_of_life_goes_on_until_it_is_done_or_the_certifica
     assert unit.wait_s(NOW_MS) == WAIT_S_MAX, "the clock may be set meanwhile"
     assert unit.next_step(due_ms) is Todo.RENEW
     unit.told(Told(what=Happening.DENIED, retry_after_s=300), due_ms)
-    assert unit.state is UnitState.RENEWING, "it plays on and asks again"
+    assert state_of(unit) is UnitState.RENEWING, "it plays on and asks again"
     assert unit.next_step(due_ms + 300_000) is Todo.RENEW
     assert unit.next_step(VALID.not_after_ms) is Todo.APPLY
-    assert unit.state is UnitState.EXPIRED
+    assert state_of(unit) is UnitState.EXPIRED
     unit.told(Told(what=Happening.UNREACHABLE), VALID.not_after_ms)
-    assert unit.state is UnitState.EXPIRED
+    assert state_of(unit) is UnitState.EXPIRED
 
 
 @given(st.text(max_size=30), st.integers(min_value=1, max_value=397))

@@ -17,6 +17,8 @@ import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from controller.adapters.database import open_database
 from controller.enrolment import EnrolmentState
@@ -26,7 +28,7 @@ from edge.adapters.enrolment_client import own_context
 from edge.adapters.identity_files import LAST_SEEN
 from edge.enrolment import Happening, Todo, UnitState
 from edge.identity import CA, CERTIFICATE, IDENTITY, TLS_KEY
-from protocol.enrolment import CACERTS_PATH, DOCUMENTS_PATH, ENROLL_PATH, PROOF_HEADER, EnrolmentDocuments
+from protocol.enrolment import CACERTS_PATH, DOCUMENTS_PATH, ENROLL_PATH, PROOF_HEADER, EnrolmentDocuments, proof_bytes
 from tests.support.enrolment_bench import OPERATOR, Bench, Unit, enrolling, make_authority, make_unit
 from tests.support.waiting import until
 
@@ -116,6 +118,18 @@ async def test_a_request_made_by_openssl_needs_the_report_keys_proof(bench: Benc
     assert status == 200
     assert b"BEGIN" not in answer
     assert bench.keys["N002"] == public.hex()
+
+
+async def test_a_request_that_its_own_key_has_not_signed_is_refused(bench: Bench) -> None:
+    report = keys.new_report_key()
+    made = keys.make_request(tls_key_pem=keys.new_tls_key(), report_key_pem=report, node="N001", hardware="box")
+    der = bytearray(base64.b64decode(made.body))
+    der[-1] ^= 1
+    signer = load_pem_private_key(report, None)
+    assert isinstance(signer, Ed25519PrivateKey)
+    proof = base64.b64encode(signer.sign(proof_bytes(bytes(der)))).decode()
+    status, answer = await posted(bench, base64.b64encode(der), proof, "")
+    assert (status, b"signed by the key that it is for" in answer) == (400, True)
 
 
 @pytest.mark.parametrize(

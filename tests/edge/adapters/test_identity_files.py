@@ -94,7 +94,8 @@ async def finish(bench: Bench, unit: Unit) -> None:
     assert not boot_settings(await asyncio.to_thread(unit.boot.read_bytes), name="boot").claim
     live = [each for each in bench.service.records if each.node == "N001" and each.certificates]
     assert len(live) == 1, "never locked out, never twice"
-    assert enrolment.identity is not None
+    shown = await asyncio.to_thread((enrolment.folder / CERTIFICATE).read_text)
+    assert live[0].certificate_pem in shown, "what it believes to hold is what it holds"
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
