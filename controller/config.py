@@ -1,24 +1,20 @@
-"""The controller's configuration: one YAML, typed, checked as a whole.
+"""The controller's configuration: every key that its one YAML may have, with type, bound and default.
 
-`parse_config` takes text and the folder that relative paths start from; it reads nothing else. That the
-files it names exist and can be used is `adapters.preflight`'s duty. Keys stand in files of their own, by path.
+It leaves reading the text to `config_parsing`, what the parts must be to each other to `config_check`, and that the
+files it names exist and can be used to `adapters.preflight`. Keys stand in files of their own, by path.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from controller.broker_rules import BrokerServerConfig
-from controller.config_check import faults_of
-from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig, with_absolute_paths
-from controller.errors import ConfigError
-from controller.keys.key_config import SigningKeyConfig, at_folder
+from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
+from controller.keys.key_config import SigningKeyConfig
 from controller.rights import Role
-from protocol.configuration import SettingsError, parse_settings
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
 from protocol.messages import BroadcastClass, Reality
 
@@ -29,7 +25,6 @@ TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """Days as `datetime.weekday` counts them."""
-_SQLITE: Final = "sqlite:///"
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -219,66 +214,3 @@ class Config(_Part, frozen=True, kw_only=True):
     audit: AuditConfig = AuditConfig()
     time_service: TimeServiceConfig = TimeServiceConfig()
     enrolment: EnrolmentConfig | None = None
-
-
-def parse_config(text: str, *, folder: Path, name: str) -> Config:
-    """A whole, consistent configuration with absolute paths; raises ConfigError naming every fault found."""
-    try:
-        config = parse_settings(text, Config, name=name)
-    except SettingsError as error:
-        raise ConfigError(str(error)) from error
-    faults = faults_of(config)
-    if faults:
-        raise ConfigError("\n".join(f"{name}: {fault}" for fault in faults))
-    return _absolute(config, folder)
-
-
-def _absolute(config: Config, folder: Path) -> Config:
-    def at(path: str) -> str:
-        return str(folder / path)
-
-    replace = msgspec.structs.replace
-    trust, http = config.trust, config.http
-    database = config.database
-    if database.startswith(_SQLITE):
-        database = _SQLITE + at(database.removeprefix(_SQLITE))
-    server = config.broker.server
-    if server is not None:
-        paths = ("folder", "certificate", "private_key", "ca", "revoked", "pid_file")
-        server = replace(server, **{field: at(getattr(server, field)) for field in paths if getattr(server, field)})
-    return replace(
-        config,
-        broker=replace(config.broker, server=server),
-        trust=replace(
-            trust,
-            **{
-                field: at(getattr(trust, field))
-                for field in ("ca", "certificate", "private_key", "keyset", "root_keys")
-            },
-            root_chain=trust.root_chain and at(trust.root_chain),
-            signing_keys=tuple(at_folder(key, folder) for key in trust.signing_keys),
-        ),
-        database=database,
-        state_dir=at(config.state_dir),
-        people=replace(config.people, key_file=config.people.key_file and at(config.people.key_file)),
-        audit=replace(config.audit, key_file=config.audit.key_file and at(config.audit.key_file)),
-        http=HttpConfig(
-            nodes=replace(http.nodes, certificate=at(http.nodes.certificate), private_key=at(http.nodes.private_key)),
-            console=replace(
-                http.console,
-                token_file=at(http.console.token_file),
-                certificate=http.console.certificate and at(http.console.certificate),
-                private_key=http.console.private_key and at(http.console.private_key),
-            ),
-            enrolment=http.enrolment,
-        ),
-        enrolment=with_absolute_paths(config.enrolment, folder),
-        clips=tuple(replace(clip, file=at(clip.file)) for clip in config.clips),
-        programmes=tuple(
-            replace(
-                programme,
-                items=tuple(replace(item, file=at(item.file)) if item.file else item for item in programme.items),
-            )
-            for programme in config.programmes
-        ),
-    )

@@ -12,15 +12,12 @@ import zoneinfo
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from controller.areas import Area, AreaTree
-from controller.enrolment_config import enrolment_faults
+from controller.config import Config, ItemConfig
 from controller.errors import ConfigError
 from protocol.messages import BroadcastClass
-
-if TYPE_CHECKING:
-    from controller.config import Config, ItemConfig
 
 FAULTS_SHOWN_MAX: Final = 20
 """More than a person corrects at once."""
@@ -58,7 +55,7 @@ def _faults(config: Config) -> Iterator[str]:
             if not is_feed_url(url):
                 yield f"feeds.{feed.id}.urls: {url!r} is no http or https address"
     yield from _programme_faults(config, known_areas)
-    yield from enrolment_faults(config)
+    yield from _enrolment_faults(config)
 
 
 def _door_faults(config: Config) -> Iterator[str]:
@@ -129,6 +126,21 @@ def _item_faults(item: ItemConfig, known_feeds: set[str]) -> Iterator[str]:
         yield "a feed needs duration_s: how long it is relayed"
     if item.file is not None and item.duration_s is not None:
         yield "duration_s: a file lasts as long as it is; remove the key"
+
+
+def _enrolment_faults(config: Config) -> Iterator[str]:
+    """One sentence for each thing that does not fit."""
+    enrolment = config.enrolment
+    if (enrolment is None) != (config.http.enrolment is None):
+        yield "enrolment and http.enrolment: write both, or neither"
+    if enrolment is None:
+        for node in config.nodes:
+            if not node.report_key:
+                yield f"nodes.{node.id}.report_key: needed, for there is no section enrolment that it could come from"
+        return
+    for key in ("url", "nodes_url"):
+        if urllib.parse.urlsplit(getattr(enrolment, key)).scheme != "https":
+            yield f"enrolment.{key}: {getattr(enrolment, key)!r} must begin with https://"
 
 
 def _repeated(part: str, ids: Iterable[str]) -> Iterator[str]:

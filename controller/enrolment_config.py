@@ -1,17 +1,12 @@
-"""The keys of the configuration that enrolment needs, and what they must be to the rest."""
+"""The keys of the configuration that enrolment needs."""
 
 from __future__ import annotations
 
-import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
-
-if TYPE_CHECKING:
-    from controller.config import Config
 
 T = TypeVar("T", bound=Struct)
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -61,18 +56,3 @@ def with_absolute_paths(enrolment: EnrolmentConfig | None, folder: Path) -> Enro
 def _at(part: T, folder: Path, *fields: str) -> T:
     absolute = {field: str(folder / getattr(part, field)) for field in fields if getattr(part, field)}
     return msgspec.structs.replace(part, **absolute)
-
-
-def enrolment_faults(config: Config) -> Iterator[str]:
-    """One sentence for each thing that does not fit."""
-    enrolment = config.enrolment
-    if (enrolment is None) != (config.http.enrolment is None):
-        yield "enrolment and http.enrolment: write both, or neither"
-    if enrolment is None:
-        for node in config.nodes:
-            if not node.report_key:
-                yield f"nodes.{node.id}.report_key: needed, for there is no section enrolment that it could come from"
-        return
-    for key in ("url", "nodes_url"):
-        if urllib.parse.urlsplit(getattr(enrolment, key)).scheme != "https":
-            yield f"enrolment.{key}: {getattr(enrolment, key)!r} must begin with https://"

@@ -18,7 +18,7 @@ from typing import Final
 from simulator.broker_access import AccessRules
 from simulator.broker_end import BrokerEnd
 from simulator.broker_retained import RetainedMessages
-from simulator.broker_session import Session, publish_of
+from simulator.broker_session import Session, SessionEnd, publish_of
 from simulator.broker_topics import FilterError, SubscriptionTable
 from simulator.connection import NS_PER_S, Connection
 from simulator.network import Network
@@ -146,14 +146,13 @@ class Broker:
         """The database is lost (a new machine, a deleted volume)."""
         self._saved = (RetainedMessages(), [])
 
-    def work(self, cost_ns: int) -> int:
-        """Occupy the one core; when it will have done this (true time, ns)."""
-        self._busy_until_ns = busy_ns = max(self._busy_until_ns, self._world.now_ns) + cost_ns
-        return busy_ns
-
     def handshake_ends_at(self) -> int:
         """One more TLS handshake (`network.Server`)."""
-        return self.work(self.settings.handshake_ns)
+        return self._work(self.settings.handshake_ns)
+
+    def delivery_ends_at(self) -> int:
+        """One more packet to a client (`broker_end.EndOwner`)."""
+        return self._work(self.settings.delivery_ns)
 
     def accept(self, connection: Connection) -> BrokerEnd:
         """A client's certificate was good (`network.Server`)."""
@@ -322,6 +321,11 @@ class Broker:
                     live = publish_of(message, 0, is_retained=False, now_ns=now_ns)
                 session.deliver_now(live)
 
+    def _work(self, cost_ns: int) -> int:
+        """Occupy the one core; when it will have done this (true time, ns)."""
+        self._busy_until_ns = busy_ns = max(self._busy_until_ns, self._world.now_ns) + cost_ns
+        return busy_ns
+
     def _save_again(self) -> None:
         if self.settings.is_persistent:
             self.save()
@@ -333,7 +337,7 @@ class Broker:
         self.is_running = False
         self._world.cancel(self._autosave)
         self._network.stop_listening(self.address, machine_is_off=reason is None)
-        ends = list(self._opening.values())
+        ends: list[SessionEnd] = list(self._opening.values())
         for session in self._sessions.values():
             self._world.cancel(session.expiry_timer)
             self._world.cancel(session.will_timer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simulator.broker_session import Session
 from simulator.connection import Connection
@@ -19,11 +19,33 @@ from simulator.packets import (
 )
 from simulator.world import Timer, World
 
-if TYPE_CHECKING:
-    from simulator.broker import Broker
-
 CONNECT_NS_MAX = 30_000_000_000
 """How long a secured connection may stay without a CONNECT."""
+
+
+class EndOwner(Protocol):
+    """The broker, as its end of a connection needs it."""
+
+    def delivery_ends_at(self) -> int:
+        """When its core will have handed on one more packet (true time, ns)."""
+
+    def connect(self, end: BrokerEnd, packet: Connect) -> None:
+        """CONNECT."""
+
+    def take(self, end: BrokerEnd, session: Session, packet: Publish) -> None:
+        """PUBLISH."""
+
+    def subscribe(self, end: BrokerEnd, session: Session, packet: Subscribe) -> None:
+        """SUBSCRIBE."""
+
+    def unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
+        """UNSUBSCRIBE."""
+
+    def say_goodbye(self, session: Session, packet: Disconnect) -> None:
+        """DISCONNECT."""
+
+    def lost(self, end: BrokerEnd, reason: str) -> None:
+        """The connection ended without a DISCONNECT."""
 
 
 class BrokerEnd:
@@ -31,7 +53,7 @@ class BrokerEnd:
 
     __slots__ = ("_broker", "_keep_alive", "_timer", "_world", "connection", "session")
 
-    def __init__(self, world: World, broker: Broker, connection: Connection) -> None:
+    def __init__(self, world: World, broker: EndOwner, connection: Connection) -> None:
         self._world = world
         self._broker = broker
         self.connection = connection
@@ -41,7 +63,7 @@ class BrokerEnd:
 
     def send(self, packet: Packet) -> None:
         """Send a packet when the broker's core gets round to it."""
-        self.connection.down.send(packet, size_of(packet), self._broker.work(self._broker.settings.delivery_ns))
+        self.connection.down.send(packet, size_of(packet), self._broker.delivery_ends_at())
 
     def received(self, packet: Any) -> None:  # noqa: ANN401 - as connection.End
         """Take in a packet from the client."""

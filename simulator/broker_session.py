@@ -8,18 +8,32 @@ unacknowledged is sent again first, marked as a duplicate. QoS 0 is for those wh
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from simulator.packets import Message, Publish, WillMessage
+from simulator.connection import Connection
+from simulator.packets import Message, Packet, Publish, WillMessage
 from simulator.world import Timer
-
-if TYPE_CHECKING:
-    from simulator.broker_end import BrokerEnd
 
 _MESSAGE_ID_MAX: Final = 65_535
 SEND_BUFFER_BYTES: Final = 256 * 1024
 """What a socket's send buffer takes before QoS 0 is dropped for a client that does not read."""
 _NS_PER_S: Final = 1_000_000_000
+
+
+class SessionEnd(Protocol):
+    """The broker's end of the connection that a session has now."""
+
+    connection: Connection
+    session: Session | None
+
+    def send(self, packet: Packet) -> None:
+        """Send a packet when the broker's core gets round to it."""
+
+    def close(self, reason: str) -> None:
+        """End the connection from our side."""
+
+    def vanish(self) -> None:
+        """The broker's machine is dead: nobody is told."""
 
 
 class Session:
@@ -48,7 +62,7 @@ class Session:
         self.identity = identity
         self.queued_max = queued_max
         self.subscriptions: dict[str, int] = {}
-        self.end: BrokerEnd | None = None
+        self.end: SessionEnd | None = None
         self.expiry_ns = 0
         self.is_saved = False
         self.expiry_timer: Timer | None = None
@@ -119,7 +133,7 @@ class Session:
         copied.next_id = self.next_id
         return copied
 
-    def _send(self, end: BrokerEnd, message: Message, *, is_retained: bool, now_ns: int) -> None:
+    def _send(self, end: SessionEnd, message: Message, *, is_retained: bool, now_ns: int) -> None:
         message_id = self.next_id
         while True:
             message_id = message_id % _MESSAGE_ID_MAX + 1

@@ -12,13 +12,17 @@ its keep-alive would have run out, never to know at once what a real end could n
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-from simulator.delay import SEGMENT_BYTES, SEGMENT_OVERHEAD_BYTES, DelayModel, first_retransmission_after
+from simulator.chance import Chance
+from simulator.delay import (
+    SEGMENT_BYTES,
+    SEGMENT_OVERHEAD_BYTES,
+    AccessSettings,
+    DelayModel,
+    first_retransmission_after,
+)
 from simulator.world import Timer, World
-
-if TYPE_CHECKING:
-    from simulator.network import Host, Listener
 
 NS_PER_S: Final = 1_000_000_000
 PING_BYTES: Final = 2 * (2 + SEGMENT_OVERHEAD_BYTES)
@@ -39,6 +43,44 @@ class End(Protocol):
 
     def resumed(self) -> None:
         """Things arrive again; only for working out keep-alive."""
+
+
+class ClientHost(Protocol):
+    """The machine that opens connections (`network.Host`), as they need it."""
+
+    access: AccessSettings
+    chance: Chance
+    is_on: bool
+    ping_bytes_settled: int
+
+    def send_up(self, wire_bytes: int) -> int:
+        """Charge an outgoing message; when its last bit has left (true time, ns)."""
+
+    def send_down(self, wire_bytes: int) -> int:
+        """Charge an incoming message; when its last bit has passed the access (true time, ns)."""
+
+    def drop(self, connection: Connection) -> None:
+        """A connection is over."""
+
+
+class Server(Protocol):
+    """A program that accepts connections at an address."""
+
+    def handshake_ends_at(self) -> int:
+        """When its core will have done one more TLS handshake that has just begun (true time, ns)."""
+
+    def accept(self, connection: Connection) -> End | None:
+        """A connection is secured: its end, or None to refuse it."""
+
+
+class Listener:
+    """An address with a program behind it, or none."""
+
+    __slots__ = ("is_on", "server")
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+        self.is_on = True
 
 
 class _Farewell:
@@ -144,7 +186,7 @@ class Connection:
         "world",
     )
 
-    def __init__(self, world: World, host: Host, client: End, number: int) -> None:
+    def __init__(self, world: World, host: ClientHost, client: End, number: int) -> None:
         self.world = world
         self.host = host
         self.number = number
@@ -272,4 +314,4 @@ class Connection:
         self.client = self.server = None
         self.up.drop()
         self.down.drop()
-        self.host.connections.pop(self.number, None)
+        self.host.drop(self)

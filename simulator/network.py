@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from simulator.connection import NS_PER_S, Connection, End
+from simulator.connection import NS_PER_S, Connection, End, Listener, Server
 from simulator.delay import AccessSettings
 from simulator.world import World
 
@@ -22,26 +22,6 @@ SERVER_FLIGHT_BYTES: Final = 1_900
 CLIENT_FLIGHT_BYTES: Final = 1_500
 """The client's certificate, its proof and Finished."""
 _BITS: Final = 8
-
-
-class Server(Protocol):
-    """A program that accepts connections at an address."""
-
-    def handshake_ends_at(self) -> int:
-        """When its core will have done one more TLS handshake that has just begun (true time, ns)."""
-
-    def accept(self, connection: Connection) -> End | None:
-        """A connection is secured: its end, or None to refuse it."""
-
-
-class Listener:
-    """An address with a program behind it, or none."""
-
-    __slots__ = ("is_on", "server")
-
-    def __init__(self) -> None:
-        self.server: Server | None = None
-        self.is_on = True
 
 
 class OpeningEnd(End, Protocol):
@@ -127,6 +107,10 @@ class Host:
         self._world.record(self.name, "data_renewed")
         if was_cut_off and self.is_reachable:
             self.thaw()
+
+    def drop(self, connection: Connection) -> None:
+        """A connection is over (`connection.ClientHost`)."""
+        self.connections.pop(connection.number, None)
 
     def freeze(self) -> None:
         """Hold every connection."""

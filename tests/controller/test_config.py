@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.areas import Area, AreaTree
-from controller.config import parse_config
+from controller.config_parsing import parse_config
 from controller.errors import ConfigError
 from tests.support.controller_desk import plain_config
 from tests.support.pki import DevelopmentKeys

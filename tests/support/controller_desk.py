@@ -15,7 +15,8 @@ import msgspec
 import yaml
 
 from controller.audit import Act, Actor
-from controller.config import Config, parse_config
+from controller.config import Config
+from controller.config_parsing import parse_config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish
 from controller.errors import RequestError
