@@ -195,7 +195,7 @@ class Commune:
             "--key",
             str(pki / "controller.key"),
         ]
-        return [program, "-h", "localhost", "-p", str(self.town.site.ports.broker), "-V", "5", "-q", "1", *keys]
+        return [program, "-h", "localhost", "-p", str(self.town.site.ports.services), "-V", "5", "-q", "1", *keys]
 
     def _relays_stopped(self) -> bool:
         self.console.stop_relays()
