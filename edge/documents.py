@@ -28,7 +28,8 @@ from edge.assignment import place_of
 from edge.effects import Effect, ForgetDocuments, LogDecision, LogLevel, StoreDocument
 from edge.events import DocumentStored, DocumentStoreFailed, LastCounter, StoredDocument
 from edge.guard import Accepted, Guard
-from edge.silences import SILENCE_TOPICS, refuse_unfit
+from edge.silence_succession import refuse_unfit
+from edge.silences import SILENCE_TOPICS
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.messages import (
