@@ -24,6 +24,7 @@ from cryptography import x509
 
 from edge.adapters import enrolment_keys as keys
 from edge.adapters.enrolment_keys import Certified, KeyRequest
+from edge.adapters.tls import node_context, server_checked_context
 from edge.enrolment import may_be_used
 from edge.errors import EnrolmentError
 from protocol.adapters.system_clock import read_discipline, read_now
@@ -42,8 +43,6 @@ from protocol.enrolment import (
 _Told = TypeVar("_Told", EnrolmentSite, EnrolmentDocuments)
 SILENCE_S_MAX: Final = 15.0
 """How long a server may say nothing: a village's 4G link stalls for ten seconds and comes back."""
-_NO_CHECK_TIME: Final = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h), which Python's `ssl` does not name."""
 _REFUSALS: Final = frozenset({http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS, http.client.BAD_REQUEST})
 _REASON_CHARACTERS_MAX: Final = 300
 
@@ -204,21 +203,14 @@ class _Answer:
 
 def own_context(ca: str, certificate: str) -> ssl.SSLContext:
     """TLS with a node's own certificate; the server's times are judged by us. Raises EnrolmentError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= _NO_CHECK_TIME
     try:
-        context.load_verify_locations(cafile=ca)
-        context.load_cert_chain(certificate)
+        return node_context(ca=ca, certificate=certificate)
     except (OSError, ValueError) as error:
         raise EnrolmentError(f"the certificate {certificate} cannot be used: {error}") from error
-    return context
 
 
 def _context(roots_pem: bytes) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= _NO_CHECK_TIME
+    context = server_checked_context()
     try:
         context.load_verify_locations(cadata=roots_pem.decode())
     except (ssl.SSLError, ValueError) as error:

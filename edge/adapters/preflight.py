@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from edge.adapters.config_file import read_bounded, read_config
 from edge.adapters.hardware import read_hardware
 from edge.adapters.identity_files import FolderFiles, IdentityFiles
+from edge.adapters.tls import server_checked_context
 from edge.config import EdgeConfig
 from edge.errors import ConfigurationError
 from edge.identity import identity_folder, with_identity
@@ -119,8 +120,7 @@ def _tls(config: EdgeConfig, findings: Findings) -> ssl.SSLContext | None:
     if len(findings.problems) > before:
         return None
     _warn_of_readers(Path(trust.private_key), "trust.private_key", findings)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context = server_checked_context()
     try:
         context.load_verify_locations(cafile=trust.ca)
     except (ssl.SSLError, ValueError) as error:

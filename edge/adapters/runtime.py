@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +29,7 @@ from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
 from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.sound_card import CardSettings, Pacing, PortAudioCard
 from edge.adapters.store import SqliteStore
+from edge.adapters.tls import node_context
 from edge.adapters.trusted_clock import TrustedClock
 from edge.adapters.version import product_version
 from edge.adapters.workshop import LibraryWorkshop
@@ -198,11 +198,8 @@ class _Process:
         if identity.node != config.node:
             self.ask_to_stop()
             return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_verify_locations(cafile=config.trust.ca)
-        context.load_cert_chain(config.trust.certificate, config.trust.private_key)
-        self._media.use_context(context)
+        trust = config.trust
+        self._media.use_context(node_context(ca=trust.ca, certificate=trust.certificate, private_key=trust.private_key))
         self._link.use_certificate(config.trust.certificate, config.trust.private_key)
 
     def close(self) -> None:
@@ -288,6 +285,7 @@ def _link(config: EdgeConfig, session_epoch: int, machine: Machine, post: Callab
             ca_path=config.trust.ca,
             certificate_path=config.trust.certificate,
             private_key_path=config.trust.private_key,
+            is_time_checked=False,
         ),
         Will(topic=topic(TopicName.NODE_STATE, node=config.node), payload=json_encode(will)),
         on_connected=lambda present, incarnation: post(Connected(session_present=present, incarnation=incarnation)),

@@ -29,6 +29,8 @@ INBOX_MAX: Final = 1_000
 PAYLOAD_BYTES_MAX: Final = DOCUMENT_BYTES_MAX
 
 
+NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h), which Python's `ssl` does not name."""
 UNGREETED: Final = "ended the connection right after the handshake"
 """With TLS 1.3 a refused client learns of it only after its own handshake, and often just loses the connection."""
 
@@ -55,6 +57,9 @@ class MqttSettings:
     """What the broker may have on its way to us unacknowledged; the most that MQTT 5 knows is 65,535."""
     inbox_max: int = INBOX_MAX
     """Received messages that may wait for the event loop."""
+    is_time_checked: bool = True
+    """Whether the broker's certificate must be valid by this machine's clock. A node's may be years wrong, and it
+    believes no broker anyway: it would be silent for ever where the time comes only after the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,8 @@ def make_context(settings: MqttSettings) -> ResumingContext:
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = True
+    if not settings.is_time_checked:
+        context.verify_flags |= NO_CHECK_TIME
     try:
         context.load_verify_locations(cafile=str(settings.ca_path))
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from controller.adapters.development_certificates import Authority, Purpose
 from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will
 from protocol.topics import TopicName, topic
 from tests.support.broker import RealBroker
@@ -106,6 +110,34 @@ async def test_a_certificate_of_another_authority_is_refused(
         await until(lambda: heard.disconnected)
     assert "refuses our certificate" in heard.disconnected[0]
     assert not heard.connected
+
+
+async def test_a_node_whose_clock_is_behind_the_servers_certificate_is_connected_and_others_are_not(
+    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
+) -> None:
+    tomorrow = tmp_path / "tomorrow"
+    shutil.copytree(pki.folder, tomorrow)
+    key = load_pem_private_key((tomorrow / "server.key").read_bytes(), password=None)
+    authority_key = load_pem_private_key((tomorrow / "ca.key").read_bytes(), password=None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    assert isinstance(authority_key, EllipticCurvePrivateKey)
+    authority = Authority(key=authority_key, certificate_pem=(tomorrow / "ca.pem").read_bytes())
+    not_yet_valid = authority.issue(
+        key.public_key(), name="server", purpose=Purpose.SERVER, hosts=("localhost",), valid_days=30, backdated_days=-1
+    )
+    (tomorrow / "server.pem").write_bytes(not_yet_valid)
+    broker.stop()
+    broker.start(server_pki=tomorrow, await_ready=False)
+    with (
+        linked(pki.mqtt_settings("N001", broker.port, is_time_checked=False)) as (_, behind),
+        linked(pki.mqtt_settings("N002", broker.port)) as (_, strict),
+    ):
+        await until(lambda: behind.connected)
+        await until(lambda: any("not to be trusted" in reason for reason in strict.disconnected))
+        assert not strict.connected
+    with linked(pki.mqtt_settings("N001", broker.port, is_time_checked=False, host="127.0.0.2")) as (_, elsewhere):
+        await until(lambda: elsewhere.disconnected)
+        assert not elsewhere.connected, "the name is checked all the same"
 
 
 async def test_a_broker_of_another_authority_is_not_trusted(
