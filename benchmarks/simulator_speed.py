@@ -25,8 +25,7 @@ from edge.config import EdgeConfig
 from protocol.units import NS_PER_S, SAMPLES_PER_MS
 from simulator.commune import Province, ProvinceSettings
 from simulator.controller import ControllerSettings
-from simulator.node import PoleSettings
-from simulator.node_process import ProbeSettings, SoundMode
+from simulator.pole_parts import PoleSettings, ProbeSettings, SoundMode
 from simulator.sound_card import SimulatedCardSettings
 from simulator.usual import COMMUNE, FEED, FLOOD, MEDIA, usual_commune
 from simulator.world import DEFAULT_START_NS

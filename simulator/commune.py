@@ -29,8 +29,9 @@ from simulator.disk import Disk
 from simulator.media_server import MediaServer, Recording
 from simulator.microphone import Microphone
 from simulator.network import Network
-from simulator.node import NodeTrust, Pole, PoleSettings, Surroundings
+from simulator.node import Pole
 from simulator.pattern import Tags
+from simulator.pole_parts import NodeTrust, PoleSettings, Surroundings
 from simulator.remembering import RememberingOpener
 from simulator.world import DEFAULT_START_NS, World
 

@@ -53,7 +53,7 @@ from simulator.event_log import Fact
 from simulator.feed import SimulatedRelayWorker, Stations
 from simulator.link import Link, LinkSettings
 from simulator.media_server import Recording
-from simulator.node import Surroundings
+from simulator.pole_parts import Surroundings
 from simulator.world import World
 
 IMPORT_NS: Final = 20 * NS_PER_MS

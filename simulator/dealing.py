@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-from simulator.node_process import SoundMode
+from simulator.pole_parts import SoundMode
 from simulator.scenario import Scenario
 
 FLOOR_PER_THOUSAND: Final = 3

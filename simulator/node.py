@@ -1,43 +1,27 @@
-"""One pole: a machine with clock, SD card, network access, sound card and amplifier, and the program that runs on it.
+"""One pole's life: what happens to its machine from outside.
 
-What happens to it from outside happens here: power cut and boot, a killed program, a replaced unit, a copied card. What
-its program does about it is the product's own affair (`node_process`). A boot takes time, and the clock starts from
-whatever the machine has: a clock chip, the hour that was saved last, or 1970.
+Power cut and boot, a killed program, a replaced unit, a copied card happen here. What it is made of is in `pole_parts`;
+what its program does about all this is the product's own affair (`node_process`). A boot takes time, and the clock
+starts from whatever the machine has: a clock chip, the hour that was saved last, or 1970.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
 from typing import Final
 
-from edge.agent import Agent
 from edge.config import EdgeConfig
 from edge.effects import LogDecision
 from edge.errors import StoreError
-from edge.player.ports import OpusDecoder
-from edge.telemetry import Machine, box_digest
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
-from protocol.envelope import Signer
-from protocol.keyring import RootKeys
 from protocol.units import NS_PER_MS, NS_PER_S
-from simulator.box import InputLine, Mains, Relay
-from simulator.clock import BUILD_DATE_NS, ClockSettings, NodeClock
-from simulator.delay import WIRED, AccessSettings
-from simulator.disk import CAPACITY_BYTES, Disk
-from simulator.ear import Ear
-from simulator.enclosure import Enclosure, EnclosureSettings
-from simulator.media_server import MediaServer, Recording
-from simulator.microphone import Place
-from simulator.network import Network
-from simulator.node_process import NodeProcess, ProbeSettings, SoundMode
-from simulator.pattern import Tags
-from simulator.remembering import RememberingOpener
-from simulator.sound_card import SimulatedCard, SimulatedCardSettings
-from simulator.workshop import SyntheticDecoder
+from simulator.clock import BUILD_DATE_NS
+from simulator.disk import Disk
+from simulator.enclosure import Enclosure
+from simulator.node_process import NodeProcess
+from simulator.pole_parts import NodeTrust, PoleParts, PoleSettings, Rtc, Surroundings
+from simulator.sound_card import SimulatedCard
 from simulator.world import Timer, World
 
 DECISIONS_KEPT: Final = 2_048
@@ -50,64 +34,8 @@ NTP_AGAIN_NS: Final = 64 * NS_PER_S
 _HOUR_NS: Final = 3_600 * NS_PER_S
 
 
-class Rtc(StrEnum):
-    """What a machine knows of the time when it boots: a chip, the hour that it saved last, or its image's date."""
-
-    CHIP = "chip"
-    SAVED_HOUR = "saved_hour"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootSettings:
-    """How long a machine takes to boot, and how it comes by the time; `ntp_after_ns` None: there is no time server."""
-
-    boot_ns: int = 22 * NS_PER_S
-    rtc: Rtc = Rtc.SAVED_HOUR
-    ntp_after_ns: int | None = 8 * NS_PER_S
-    ntp_error_ns: int = 2 * NS_PER_MS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoleSettings:
-    """What one pole is made of."""
-
-    sound: SoundMode = SoundMode.SILENT
-    probe: ProbeSettings = field(default_factory=ProbeSettings)
-    clock: ClockSettings = field(default_factory=ClockSettings)
-    access: AccessSettings = WIRED
-    card: SimulatedCardSettings = field(default_factory=SimulatedCardSettings)
-    boot: BootSettings = field(default_factory=BootSettings)
-    disk_bytes: int = CAPACITY_BYTES
-    enclosure: EnclosureSettings = field(default_factory=EnclosureSettings)
-    place: Place = field(default_factory=Place)
-    new_decoder: Callable[[], OpusDecoder] = SyntheticDecoder
-    new_agent: type[Agent] = Agent
-    """The product's agent; a test of a checker plants a faulty one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeTrust:
-    """Whom a node believes, and what it proves itself with."""
-
-    root: RootKeys
-    report_signer: Signer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all poles of a province share."""
-
-    network: Network
-    broker_address: str
-    media_server: MediaServer
-    recordings: Mapping[str, Recording]
-    tags: Tags = field(default_factory=Tags)
-    opener: RememberingOpener = field(default_factory=RememberingOpener)
-
-
-class Pole:
-    """One machine; `unit` is its own name where it is not the node's (a clone, a replacement beside the old one)."""
+class Pole(PoleParts):
+    """One machine and its life."""
 
     def __init__(
         self,
@@ -120,40 +48,17 @@ class Pole:
         unit: str | None = None,
         disk: Disk | None = None,
     ) -> None:
-        self.name: Final = unit or config.node
-        self.world: Final = world
-        self.surroundings: Final = surroundings
-        self.config: Final = config
-        self.trust: Final = trust
-        self.settings: Final = settings
-        self.clock: Final = NodeClock(world, self.name, settings.clock)
+        super().__init__(world, surroundings, config=config, trust=trust, settings=settings, unit=unit, disk=disk)
         self.clock.on_set = self.clock_was_set
-        self.host: Final = surroundings.network.add_host(self.name, settings.access)
-        self.disk = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
-        self.mains: Final = Mains(world)
-        self.relay: Final = Relay(world, self.name, self.mains)
         self.enclosure: Final = Enclosure(
             world, self.name, settings.enclosure, mains=self.mains, relay=self.relay, on_empty=self._go_dark
         )
-        self.door: Final = InputLine(world)
-        self.button: Final = InputLine(world)
-        self.ear: Final = Ear(world, self.name, surroundings.tags, self.relay)
         self.decisions: deque[tuple[int, LogDecision]] = deque(maxlen=DECISIONS_KEPT)
         self.on_decision: list[Callable[[Pole, LogDecision], None]] = []
         self.process: NodeProcess | None = None
-        self.card_drift_ppb = settings.card.drift_ppb
-        self.hardware = f"serial/{self.name}"
-        """The serial number that its chip says it has."""
-        self._off_since_ns = 0
         self._is_unplugged = self._is_rtc_dead = False
         self._boot_timer: Timer | None = None
         self._chance = world.chance(f"pole/{self.name}")
-
-    @property
-    def machine(self) -> Machine:
-        """What tells this box and its present life from others; a clone may say what another box says."""
-        boot = hashlib.sha256(f"{self.name}/{self._off_since_ns}".encode()).hexdigest()[:32]
-        return Machine(box=box_digest(self.hardware), boot=boot)
 
     @property
     def is_on(self) -> bool:
@@ -189,7 +94,7 @@ class Pole:
         self.world.record(self.name, "power_cut")
         self.relay.release()
         self.enclosure.switch_computer(on=False)
-        self._off_since_ns = self.world.now_ns
+        self.off_since_ns = self.world.now_ns
         self.world.cancel(self._boot_timer)
         process, self.process = self.process, None
         if process is not None:
@@ -271,7 +176,7 @@ class Pole:
 
     def _boot(self) -> None:
         boot = self.settings.boot
-        saved_ns = max(BUILD_DATE_NS, self._off_since_ns // _HOUR_NS * _HOUR_NS)
+        saved_ns = max(BUILD_DATE_NS, self.off_since_ns // _HOUR_NS * _HOUR_NS)
         rtc = Rtc.DEAD if self._is_rtc_dead else boot.rtc
         rtc_ns = {Rtc.CHIP: None, Rtc.SAVED_HOUR: saved_ns, Rtc.DEAD: BUILD_DATE_NS}[rtc]
         self.clock.reboot(rtc_ns=rtc_ns)
@@ -281,7 +186,7 @@ class Pole:
 
     def _synchronise(self, booted_at_ns: int) -> None:
         """The time server answers, unless the network is away or the machine has gone again meanwhile."""
-        if not self.is_on or self._off_since_ns > booted_at_ns:
+        if not self.is_on or self.off_since_ns > booted_at_ns:
             return
         if not self.host.is_reachable:
             self.world.after(NTP_AGAIN_NS, self._synchronise, booted_at_ns)
@@ -300,7 +205,7 @@ class Pole:
     def _start_process(self) -> None:
         """A program whose store cannot be made ends, and is started again."""
         self.world.record(self.name, "process_started")
-        process = NodeProcess(self)
+        process = NodeProcess(self, decided=self.decided)
         try:
             process.start()
         except StoreError as error:

@@ -8,9 +8,8 @@ more happens at all). An exception in the agent ends the simulation, for it is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import Final
 
 from edge.adapters.executor import Executor, Ports
 from edge.agent import AgentSettings
@@ -42,13 +41,11 @@ from simulator.clock import ClockTimer
 from simulator.event_log import Fact
 from simulator.link import Link, LinkSettings
 from simulator.media_files import SimulatedMediaStore
+from simulator.pole_parts import PoleParts, SoundMode
 from simulator.quiet_card import QuietCard
 from simulator.sound_card import SimulatedCard
 from simulator.storage import SimulatedStore
 from simulator.workshop import SimulatedWorkshop
-
-if TYPE_CHECKING:
-    from simulator.node import Pole
 
 VERSION: Final = "simulated"
 GATHER_NS: Final = NS_PER_S
@@ -59,26 +56,12 @@ PROBE_AFTER_NS: Final = 150 * NS_PER_MS
 """After a decision of the studio: the fades are over, and a warm amplifier is on."""
 
 
-class SoundMode(StrEnum):
-    """`full` renders and reads every sample; `silent` renders none and asks now and then."""
-
-    FULL = "full"
-    SILENT = "silent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSettings:
-    """When a silent node is asked what it sounds: after each airing's begin and end, and every so often (0: never)."""
-
-    is_after_decisions: bool = True
-    every_ns: int = 60 * NS_PER_S
-
-
 class NodeProcess:
     """One life of a node's program, on one pole."""
 
-    def __init__(self, pole: Pole) -> None:
+    def __init__(self, pole: PoleParts, *, decided: Callable[[LogDecision], None]) -> None:
         self._pole = pole
+        self._decided = decided
         self._world = world = pole.world
         config, session_epoch = pole.config, pole.clock.read_now().shared_ns // NS_PER_MS
         machine = pole.machine
@@ -169,7 +152,7 @@ class NodeProcess:
     def write(self, decision: LogDecision) -> None:
         """A decision of the agent (`DecisionLog`): onto the record, and a reason to listen."""
         pole = self._pole
-        pole.decided(decision)
+        self._decided(decision)
         facts: dict[str, Fact] = {
             name: str(value) if isinstance(value, float) else value for name, value in decision.fields
         }

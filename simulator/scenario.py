@@ -34,8 +34,7 @@ from simulator.enclosure import EnclosureSettings
 from simulator.faults import KINDS, FaultError, FaultPlan, check_faults
 from simulator.media_server import recording
 from simulator.microphone import Place
-from simulator.node import BootSettings, PoleSettings, Rtc
-from simulator.node_process import ProbeSettings, SoundMode
+from simulator.pole_parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
 from simulator.scenario_steps import Expectation, SimulatedNode, Step
 from simulator.sound_card import SimulatedCardSettings
 from simulator.usual import HTTP, MEDIA, TRUST, usual_commune

@@ -43,8 +43,8 @@ from simulator.ear import Sound
 from simulator.faults import FaultPlan
 from simulator.media_files import FOLDER
 from simulator.node import Pole
-from simulator.node_process import SoundMode
 from simulator.notary import Notary
+from simulator.pole_parts import SoundMode
 from simulator.sound_card import SimulatedCard
 from simulator.storage import JOURNAL_BYTES_MAX
 

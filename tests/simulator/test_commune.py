@@ -19,8 +19,7 @@ from simulator.clock import ClockSettings
 from simulator.commune import Province, ProvinceSettings
 from simulator.controller import ControllerSettings
 from simulator.ear import Sound
-from simulator.node import BootSettings, PoleSettings, Rtc
-from simulator.node_process import ProbeSettings, SoundMode
+from simulator.pole_parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
 from simulator.usual import COMMUNE, DRILL, FEED, FLOOD, MEDIA, PROGRAMMES, usual_commune
 from simulator.workshop import real_decoder
 from simulator.world import DEFAULT_START_NS
@@ -308,8 +307,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 def test_hash_seeds_change_nothing(sound: SoundMode) -> None:
     program = (
         "from simulator.commune import Province, ProvinceSettings\n"
-        "from simulator.node import PoleSettings\n"
-        "from simulator.node_process import SoundMode\n"
+        "from simulator.pole_parts import PoleSettings, SoundMode\n"
         "from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune\n"
         f"pole = PoleSettings(sound=SoundMode({sound.value!r}))\n"
         "place = Province(ProvinceSettings(controller=usual_commune(poles=3), media=MEDIA, pole=pole), seed=4)\n"

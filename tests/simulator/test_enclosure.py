@@ -6,8 +6,8 @@ from protocol.units import NS_PER_S
 from simulator.climate import HOUR_NS, BatterySettings, CabinetSettings, WeatherKind
 from simulator.commune import Province, ProvinceSettings
 from simulator.enclosure import EnclosureSettings
-from simulator.node import Pole, PoleSettings
-from simulator.node_process import ProbeSettings
+from simulator.node import Pole
+from simulator.pole_parts import PoleSettings, ProbeSettings
 from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
 from simulator.world import DEFAULT_START_NS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.messages import AiringRecord
 from simulator.commune import Province, ProvinceSettings
-from simulator.node import BootSettings, PoleSettings
+from simulator.pole_parts import BootSettings, PoleSettings
 from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
 
 MINUTE_S = 60

@@ -10,8 +10,7 @@ from simulator.commune import Province, ProvinceSettings
 from simulator.fault_ports import FaultRunner
 from simulator.faults import Fault, FaultPlan
 from simulator.machine_faults import connect_all
-from simulator.node import BootSettings, PoleSettings, Rtc
-from simulator.node_process import ProbeSettings, SoundMode
+from simulator.pole_parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
 from simulator.sound_card import SimulatedCard
 from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
 

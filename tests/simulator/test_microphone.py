@@ -10,9 +10,8 @@ from simulator import pattern
 from simulator.commune import Province, ProvinceSettings
 from simulator.ear import Sound
 from simulator.microphone import Microphone, Place, travel_ns
-from simulator.node import PoleSettings
-from simulator.node_process import SoundMode
 from simulator.pattern import Tags
+from simulator.pole_parts import PoleSettings, SoundMode
 from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
 
 BEGIN_NS = 10 * NS_PER_S
