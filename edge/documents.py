@@ -20,7 +20,7 @@ Rules kept:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,7 @@ from edge.events import DocumentStored, DocumentStoreFailed, LastCounter, Stored
 from edge.guard import Accepted, Guard
 from edge.silence_succession import refuse_unfit
 from edge.silences import SILENCE_TOPICS
+from edge.streams import refuse_taken
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.messages import (
@@ -157,6 +158,7 @@ class Documents:
         if (topic, accepted.sha256) in self._pending:
             return Outcome()
         refuse_unfit(accepted, self._in_force.get(topic), self._guard.keyring, self._guard.place.parents)
+        refuse_taken(accepted.document, self._known())
         if accepted.is_duplicate:
             known = self._in_force.get(topic)
             if isinstance(accepted.document, Root) or (known is not None and known.sha256 == accepted.sha256):
@@ -319,6 +321,11 @@ class Documents:
     def _drop(self, topic: str) -> None:
         del self._in_force[topic]
         self._shown = None
+
+    def _known(self) -> Iterator[AnyDocument]:
+        """What is obeyed, and what is about to be."""
+        yield from (each.document for each in self._in_force.values())
+        yield from (each.accepted.document for each in self._pending.values())
 
     def _refuse_excess(self, accepted: Accepted) -> None:
         if len(self._pending) >= PENDING_MAX:

@@ -7,13 +7,14 @@ and who sounds to the arbiter.
 Rules kept:
 - a stream whose start was never verified is not subscribed to, and its packets are refused;
 - a packet with a wrong signature, or whose epoch or sequence does not rise, is dropped and counted;
+- a stream is that of the area which began it: a key for another area neither takes it over nor ends it;
 - a stream is a candidate from its first packet's play time on, and no longer once nothing has been there to
   play for `stall_ms_max`: a silent relay keeps no amplifier powered. When packets return, so does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -23,7 +24,7 @@ from edge.player.ports import OpusDecoder
 from edge.player.program import Candidate, planned_key
 from edge.player.stream_source import StreamSource
 from protocol.errors import Refusal, RefusalReason
-from protocol.messages import SourceKind, StreamEnd, StreamStart
+from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamStart
 from protocol.stream import AudioPacket, unpack_audio
 from protocol.topics import TopicName, topic
 from protocol.units import FRAME_MS, NS_PER_MS, Now, SharedMs, sample_of_shared_ms
@@ -177,6 +178,17 @@ class Streams:
         if known is not None:
             known.has_end = True
             known.ends_at_ms = SharedMs(min(known.ends_at_ms, document.ends_at_ms))
+
+
+def refuse_taken(document: AnyDocument, others: Iterable[AnyDocument]) -> None:
+    """Raise Refusal for the start or end of a stream that another area has begun."""
+    if not isinstance(document, (StreamStart, StreamEnd)):
+        return
+    for other in others:
+        is_taken = isinstance(other, (StreamStart, StreamEnd)) and other.stream == document.stream
+        if is_taken and other.area != document.area:
+            detail = f"the stream {document.stream} is of {other.area}, not of {document.area}"
+            raise Refusal(RefusalReason.WRONG_AUDIENCE, detail)
 
 
 def _candidate(live: LiveStream, first_at_ms: SharedMs) -> Candidate:

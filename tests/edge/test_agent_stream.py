@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from protocol.topics import TopicName, topic
-from tests.support.issuer import COMMUNE, media, occurrence
+from tests.support.issuer import COMMUNE, VILLAGE, key_of, media, occurrence
 from tests.support.pole import T0_MS, Pole
 from tests.support.waves import differs_by, stream_wave
 
@@ -163,3 +165,37 @@ def test_an_old_stream_is_forgotten_on_the_card() -> None:
     pole.run_until(BEGIN_MS + 40_000)
     assert name not in pole.sd_card.documents
     assert not [place for place in pole.sd_card.counters if place[1] == name]
+
+
+@pytest.mark.parametrize("trick", ["takes it over", "ends it", "shortens it"])
+def test_a_stream_is_the_areas_that_began_it(trick: str) -> None:
+    pole = listening_pole()
+    start(pole)
+    pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(60))
+    pole.run_until(BEGIN_MS + 2_000)
+    issuer = pole.issuer
+    foreign = {
+        "takes it over": issuer.stream_start(
+            STREAM, starts_at_ms=BEGIN_MS, area=VILLAGE, public_key=key_of("another").public_key().public_bytes_raw()
+        ),
+        "ends it": issuer.stream_end(STREAM, ends_at_ms=BEGIN_MS + 2_000, area=VILLAGE),
+        "shortens it": issuer.stream_start(
+            STREAM, starts_at_ms=BEGIN_MS, area=VILLAGE, ends_at_ms=BEGIN_MS + 3_000, expires_at_ms=BEGIN_MS + 600_000
+        ),
+    }
+    pole.send(foreign[trick])
+    pole.run_until(BEGIN_MS + 5_000)
+    heard = pole.heard(BEGIN_MS + 50, BEGIN_MS + 4_900)
+    assert differs_by(heard, stream_wave(BEGIN_MS, BEGIN_MS + 50, BEGIN_MS + 4_900)) <= 1
+    assert pole.telemetry()["refused"] == {"wrong_audience": 1}
+
+
+def test_of_two_areas_that_begin_a_stream_at_once_the_first_has_it() -> None:
+    pole = listening_pole()
+    starts = [pole.issuer.stream_start(STREAM, starts_at_ms=BEGIN_MS, area=area) for area in (COMMUNE, VILLAGE)]
+    for each in starts:
+        pole.send(each)
+    pole.run_for(2_000)
+    assert [decision.fields[-2] for decision in pole.decisions if decision.decision == "refused"] == [
+        ("reason", "wrong_audience")
+    ]
