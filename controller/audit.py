@@ -44,6 +44,9 @@ class Deed(StrEnum):
     CORRECTION = "correction"
     RELAY_START = "relay_start"
     RELAY_STOP = "relay_stop"
+    SILENCE = "silence"
+    SILENCE_RELEASE = "silence_release"
+    CLONE = "clone"
     ACCOUNT = "account"
     PEOPLE = "people"
     TOKEN = "token"  # noqa: S105 - a word for the log, no secret

@@ -23,12 +23,13 @@ from controller.enrolment_cli import add_enrolment_verbs
 from controller.errors import ConfigError, ControllerError
 from controller.keys.cli import add_keys_verbs, add_signer_verb
 from controller.people_cli import add_people_verbs
+from controller.silence_cli import add_silence_verbs
 from controller.tables import TABLES, table_of
 
 DONE: Final = 0
 FAILED: Final = 1
 WRONG: Final = 2
-SHOWN: Final = ("nodes", "airings", "plan", "emergencies", "relays")
+SHOWN: Final = ("nodes", "airings", "plan", "emergencies", "relays", "silences")
 Verbs = Any
 """What `add_subparsers` gives; argparse keeps the type to itself."""
 MakeParser = Callable[..., argparse.ArgumentParser]
@@ -191,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--limit", type=_positive, default=50, help="at most so many rows (default 50)")
     _add_emergency(verbs)
     _add_relay(verbs)
+    add_silence_verbs(verbs)
     add_people_verbs(verbs)
     add_broker_verbs(verbs)
     add_enrolment_verbs(verbs)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.airing import ReportDesk
-from controller.audit import Deed, act_of
-from controller.effects import Answer, Effect, Level, Note, Publish, Subscribe
+from controller.audit import Actor, Deed, act_of
+from controller.effects import Answer, Effect, Level, Note, Publish
 from controller.emergency import count, is_standing
 from controller.emergency_desk import EmergencyDesk
 from controller.errors import RequestCode, RequestError, SigningError
@@ -37,32 +37,41 @@ from controller.events import (
     Stopping,
 )
 from controller.fleet import Fleet
+from controller.inbox import Inbox, subscriptions
 from controller.ledger import Ledger
 from controller.notary import Notary, Scopes
 from controller.ports import Fresh
 from controller.provision import Provision
-from controller.records import EmergencyRecord, Kept, RelayRecord, StoredReport, WithdrawnDocument
+from controller.records import EmergencyRecord, Kept, RelayRecord, SilenceRecord, StoredReport, WithdrawnDocument
 from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
 from controller.relay_desk import RelayDesk
 from controller.request_audit import on_record
-from controller.requests import EndEmergency, RaiseEmergency, Request, StartRelay, StopRelay
+from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
 from controller.resigning import Resigning
+from controller.silence import SilenceDesk
 from controller.site import MediaShelf, Site, with_report_keys
 from controller.standing import Standing
-from controller.views import BrokerView, EmergencyView, RelayView, StatusView, emergency_view, node_view, relay_view
-from protocol.codec import json_decode, json_encode
+from controller.views import (
+    BrokerView,
+    EmergencyView,
+    RelayView,
+    SilenceView,
+    StatusView,
+    emergency_view,
+    node_view,
+    relay_view,
+    silence_view,
+)
+from protocol.codec import json_encode
 from protocol.enrolment import EnrolmentDocuments
 from protocol.envelope import Signer
-from protocol.errors import Refusal, RefusalReason
-from protocol.messages import AiringRecord, ControllerState, NodeState, Plan, Readiness, Telemetry
+from protocol.messages import AiringRecord, ControllerState, Plan, Readiness
 from protocol.opening import OPENER, Opener
-from protocol.topics import TOPICS, TopicName, parse_topic, topic
+from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
 
 WAKE_MS_MAX: Final = 60_000
 """The longest sleep: a clock that was set meanwhile is noticed after it."""
-HEARD: Final = (TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT)
-"""What nodes say to the desk; what they ask the time service is not its business."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +98,6 @@ class Desk:
         self._epoch = now.shared_ms
         self._broker = BrokerView(is_connected=False, since_ms=now.shared_ms, reason="not connected yet")
         self._shelf = MediaShelf(ready={}, refused={})
-        self._refused: dict[str, int] = {}
         counters = {(used.key_id, used.topic): used.counter for used in kept.counters}
         self._notary = Notary(
             signers=authority.signers, scopes=authority.scopes, parents=site.tree.chain, counters=counters
@@ -112,10 +120,12 @@ class Desk:
         self._relays = RelayDesk(
             site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh
         )
+        self._silences = SilenceDesk(site=site, notary=self._notary, ledger=self._ledger, standing=self._standing)
         self._fleet = Fleet(site=site, ledger=self._ledger)
         self._reports = ReportDesk(
             site=site, notary=self._notary, ledger=self._ledger, on_stored=self._report_stored, opener=opener
         )
+        self._inbox = Inbox(fleet=self._fleet, reports=self._reports)
         self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
         self._relays.restore(kept.relays)
         self._fleet.restore(kept.nodes)
@@ -156,9 +166,10 @@ class Desk:
             ),
             emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
             relays=tuple(relay_view(site, record) for record in self._relays.records),
+            silences=tuple(silence_view(site, record) for record in self._silences.records),
             warnings=tuple(self._provision.warnings.values()),
             strangers=tuple(self._fleet.strangers),
-            refused={**self._refused, **self._reports.refused},
+            refused={**self._inbox.refused, **self._reports.refused},
         )
 
     def emergency_view(self, record: EmergencyRecord, now: Now) -> EmergencyView:
@@ -170,6 +181,10 @@ class Desk:
     def relay_view(self, record: RelayRecord) -> RelayView:
         """One relay."""
         return relay_view(self._site, record)
+
+    def silence_view(self, record: SilenceRecord) -> SilenceView:
+        """One silence."""
+        return silence_view(self._site, record)
 
     @property
     def site(self) -> Site:
@@ -192,14 +207,15 @@ class Desk:
     def _take(self, event: Event, now: Now) -> Sequence[Effect]:
         match event:
             case MessageReceived():
-                return self._message(event, now)
+                return self._inbox.take(event, now)
             case Committed(number=number):
                 return self._ledger.committed(number, now)
             case CommitFailed(number=number, reason=reason):
                 return self._ledger.failed(number, reason, now)
             case RequestReceived(ticket=ticket, request=request, by=by):
-                done = self._request(ticket, request, now)
-                return on_record(done, request, by=by, ledger=self._ledger, at_ms=now.shared_ms)
+                done = self._request(ticket, request, by, now)
+                asked_area = self._asked_area(request)
+                return on_record(done, request, by=by, ledger=self._ledger, at_ms=now.shared_ms, asked_area=asked_area)
             case RelayNews(stream=stream, news=news):
                 return self._relay_news(stream, news, now)
             case AuthorityChanged():
@@ -215,7 +231,7 @@ class Desk:
                 return self._broker_changed(event, now)
             case ListeningBegan():
                 self._fleet.listening_began(now)
-                return [_subscriptions()]
+                return [subscriptions()]
             case ListeningEnded(reason=reason):
                 return self._fleet.listening_ended(reason)
             case MediaPrepared() | MediaRefused():
@@ -263,36 +279,22 @@ class Desk:
         ]
         return min([each for each in times if each is not None], default=SharedMs(now_ms + WAKE_MS_MAX))
 
-    def _message(self, event: MessageReceived, now: Now) -> Sequence[Effect]:
-        try:
-            parsed = parse_topic(event.topic)
-            node = parsed.fields.get("node", "")
-            match parsed.name:
-                case TopicName.REPORT:
-                    return self._reports.received(node, event.payload, now)
-                case TopicName.TELEMETRY:
-                    telemetry = json_decode(event.payload, Telemetry)
-                    _require_own_name(node, telemetry.node)
-                    return self._fleet.told_telemetry(telemetry, now)
-                case TopicName.NODE_STATE if event.payload:
-                    state = json_decode(event.payload, NodeState)
-                    _require_own_name(node, state.node)
-                    return self._fleet.told_state(state, now)
-                case _:
-                    return ()
-        except Refusal as refusal:
-            self._refused[refusal.reason.value] = self._refused.get(refusal.reason.value, 0) + 1
-            return [
-                Note(level=Level.WARNING, what="message_refused", reason=str(refusal), facts={"topic": event.topic})
-            ]
-
     def _report_stored(self, node: str, report: StoredReport, now: Now) -> Sequence[Effect]:
         effects = self._fleet.told_report(node, report.record, now)
         if isinstance(report.record, AiringRecord):
             effects += self._emergencies.heard(node, report.record, now)
         return effects
 
-    def _request(self, ticket: int, request: Request, now: Now) -> Sequence[Effect]:
+    def _asked_area(self, request: Request) -> str:
+        match request:
+            case RaiseEmergency() | StartRelay():
+                return request.area
+            case StartSilence() | EndSilence():
+                return self._silences.area_of(request)
+            case _:
+                return ""
+
+    def _request(self, ticket: int, request: Request, by: Actor | None, now: Now) -> Sequence[Effect]:
         try:
             match request:
                 case RaiseEmergency():
@@ -303,6 +305,10 @@ class Desk:
                     return self._relays.start(request, ticket, now)
                 case StopRelay():
                     return self._relays.stop(request, ticket, now)
+                case StartSilence():
+                    return self._silences.start(request, by, ticket, now)
+                case EndSilence():
+                    return self._silences.end(request, ticket, now)
         except RequestError as error:
             return [Answer(ticket=ticket, result=error)]
         except SigningError as error:
@@ -349,7 +355,7 @@ class Desk:
     def _site_changed(self, event: SiteChanged, now: Now) -> Sequence[Effect]:
         self._site = site = event.site
         self._notary.set_parents(site.tree.chain)
-        for room in (self._provision, self._emergencies, self._relays, self._fleet, self._reports):
+        for room in (self._provision, self._emergencies, self._relays, self._silences, self._fleet, self._reports):
             room.site_changed(site)
         acts = [] if event.by is None else [act_of(Deed.CONFIGURATION, by=event.by, at_ms=now.shared_ms)]
         kept = self._ledger.commit(acts) if acts else []
@@ -365,12 +371,3 @@ class Desk:
             qos=row.qos,
             retain=row.retain,
         )
-
-
-def _subscriptions() -> Subscribe:
-    return Subscribe(topics=tuple((topic(name, node="+"), TOPICS[name].qos) for name in HEARD))
-
-
-def _require_own_name(node: str, claimed: str) -> None:
-    if claimed != node:
-        raise Refusal(RefusalReason.WRONG_AUDIENCE, f"{node} speaks in the name of {claimed}")

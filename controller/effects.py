@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from controller.config import FeedConfig
 from controller.errors import RequestError
-from controller.records import Change, EmergencyRecord, RelayRecord
+from controller.records import Change, EmergencyRecord, RelayRecord, SilenceRecord
 
 
 class Level(StrEnum):
@@ -64,7 +64,7 @@ class Answer:
     """The answer to a request."""
 
     ticket: int
-    result: EmergencyRecord | RelayRecord | RequestError
+    result: EmergencyRecord | RelayRecord | SilenceRecord | RequestError
     is_new: bool = True
 
 

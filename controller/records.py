@@ -97,6 +97,20 @@ class RelayRecord(Struct, frozen=True, kw_only=True):
     stopped: bool = False
 
 
+class SilenceRecord(Struct, frozen=True, kw_only=True):
+    """One order to be silent, as its document says it; for a whole area where `node` is empty."""
+
+    order: str
+    area: str
+    node: str
+    reason: str
+    by: str
+    ordered_at_ms: int
+    spares_emergencies: bool = False
+    spared_box: str = ""
+    released_at_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
     """One verified report as it is kept: the bytes that the node signed are the proof, the record is read from them.

@@ -44,4 +44,20 @@ class StopRelay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream: Annotated[str, Meta(max_length=16)]
 
 
-Request = RaiseEmergency | EndEmergency | StartRelay | StopRelay
+class StartSilence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keep everything below an area, or one node, silent until the release; real emergencies too."""
+
+    area: Annotated[str, Meta(max_length=40)] = ""
+    node: Annotated[str, Meta(max_length=23)] = ""
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+class EndSilence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Release the silence of an area or of a node."""
+
+    area: Annotated[str, Meta(max_length=40)] = ""
+    node: Annotated[str, Meta(max_length=23)] = ""
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+Request = RaiseEmergency | EndEmergency | StartRelay | StopRelay | StartSilence | EndSilence

@@ -23,7 +23,7 @@ from controller.notary import Notary
 from controller.records import StandingDocument
 from controller.standing import Standing
 from protocol.errors import ProtocolError, Refusal
-from protocol.messages import AllClear, AnyDocument, Emergency
+from protocol.messages import AllClear, AnyDocument, Emergency, Silence
 from protocol.units import Now, SharedMs
 
 SLICE_DOCUMENTS: Final = 200
@@ -114,7 +114,7 @@ def _again(document: AnyDocument, counter: int) -> AnyDocument:
 
 
 def _is_urgent(document: AnyDocument | None) -> bool:
-    return isinstance(document, Emergency | AllClear)
+    return isinstance(document, Emergency | AllClear | Silence)
 
 
 def _complaint(refusal: Refusal, error: Exception) -> Note:

@@ -43,6 +43,7 @@ class Action(StrEnum):
     RAISE_DRILL = "raise_drill"
     RAISE_EMERGENCY = "raise_emergency"
     END_EMERGENCY = "end_emergency"
+    SILENCE = "silence"
     ENROL_NODES = "enrol_nodes"
     MANAGE_KEYS = "manage_keys"
     MANAGE_PEOPLE = "manage_people"
@@ -61,10 +62,13 @@ PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
             Action.RAISE_DRILL,
             Action.RAISE_EMERGENCY,
             Action.END_EMERGENCY,
+            Action.SILENCE,
         }
     ),
     Role.TECHNICIAN: frozenset({Action.SEE, Action.ENROL_NODES}),
-    Role.ADMINISTRATOR: frozenset({Action.SEE, Action.ENROL_NODES, Action.MANAGE_KEYS, Action.MANAGE_PEOPLE}),
+    Role.ADMINISTRATOR: frozenset(
+        {Action.SEE, Action.SILENCE, Action.ENROL_NODES, Action.MANAGE_KEYS, Action.MANAGE_PEOPLE}
+    ),
     Role.AUDITOR: frozenset({Action.SEE, Action.READ_AUDIT}),
 }
 """The table; docs/security.md shows the same one."""
@@ -73,6 +77,7 @@ OF_EVERYBODY: Final = frozenset({Action.USE_ACCOUNT, Action.SECURE_ACCOUNT})
 STEP_UP: Final = frozenset(
     {
         Action.RAISE_EMERGENCY,
+        Action.SILENCE,
         Action.ENROL_NODES,
         Action.MANAGE_KEYS,
         Action.MANAGE_PEOPLE,

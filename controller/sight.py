@@ -45,9 +45,13 @@ def status_for(principal: Principal, status: StatusView, tree: AreaTree) -> Stat
         for each in status.emergencies
         if each.area in sounding
     )
+    silences = tuple(
+        each for each in status.silences if (each.area in sounding if not each.node else each.node in names)
+    )
     return msgspec.structs.replace(
         status,
         nodes=nodes,
+        silences=silences,
         emergencies=emergencies,
         relays=tuple(each for each in status.relays if each.area in sounding),
         warnings=(),

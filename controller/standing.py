@@ -25,7 +25,15 @@ SLICE_EVERY_MS: Final = 100
 _ORDER: Final = {
     name: rank
     for rank, name in enumerate(
-        (TopicName.KEYSET, TopicName.EMERGENCY, TopicName.STREAM, TopicName.PLAN, TopicName.ASSIGNMENT)
+        (
+            TopicName.KEYSET,
+            TopicName.AREA_SILENCE,
+            TopicName.NODE_SILENCE,
+            TopicName.EMERGENCY,
+            TopicName.STREAM,
+            TopicName.PLAN,
+            TopicName.ASSIGNMENT,
+        )
     )
 }
 

@@ -104,6 +104,13 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         ("until", _time("expires_at_ms")),
         ("used", _time("used_at_ms")),
     ),
+    "silences": (
+        ("area", _plain("area")),
+        ("node", lambda row, _: row.get("node") or "-"),
+        ("ordered", _time("ordered_at_ms")),
+        ("by", _plain("by")),
+        ("reason", _plain("reason")),
+    ),
     "relays": (
         ("stream", _plain("stream")),
         ("title", _plain("title")),

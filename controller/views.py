@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from controller.emergency import Count
 from controller.fleet import NodeLife
-from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState
+from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState, SilenceRecord
 from controller.site import Site
 from protocol.messages import BroadcastClass, Reality
 
@@ -87,6 +87,21 @@ class RelayView(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class SilenceView(Struct, frozen=True, kw_only=True):
+    """One order to be silent that stands, or has just been released."""
+
+    order: str
+    area: str
+    area_title: str
+    node: str
+    node_title: str
+    reason: str
+    by: str
+    ordered_at_ms: int
+    spares_emergencies: bool
+    is_standing: bool
+
+
 class BrokerView(Struct, frozen=True, kw_only=True):
     """Whether the broker can be reached, and if not, why."""
 
@@ -105,6 +120,7 @@ class StatusView(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeView, ...]
     emergencies: tuple[EmergencyView, ...]
     relays: tuple[RelayView, ...]
+    silences: tuple[SilenceView, ...]
     warnings: tuple[str, ...]
     strangers: tuple[str, ...]
     refused: dict[str, int]
@@ -187,4 +203,21 @@ def relay_view(site: Site, record: RelayRecord) -> RelayView:
         ends_at_ms=record.ends_at_ms,
         is_planned=record.occurrence is not None,
         reason=record.reason,
+    )
+
+
+def silence_view(site: Site, record: SilenceRecord) -> SilenceView:
+    """An order to be silent as it is now."""
+    node = site.nodes.get(record.node)
+    return SilenceView(
+        order=record.order,
+        area=record.area,
+        area_title=site.tree.title(record.area),
+        node=record.node,
+        node_title=node.title if node else "",
+        reason=record.reason,
+        by=record.by,
+        ordered_at_ms=record.ordered_at_ms,
+        spares_emergencies=record.spares_emergencies,
+        is_standing=record.released_at_ms is None,
     )

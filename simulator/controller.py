@@ -33,7 +33,7 @@ from controller.events import (
     Woken,
 )
 from controller.levelling import Samples
-from controller.records import EmergencyRecord, RelayRecord
+from controller.records import EmergencyRecord, RelayRecord, SilenceRecord
 from controller.relay import RelayEnded, RelayEvent
 from controller.requests import Request
 from controller.site import LOST_AFTER_MS, Site, site_of
@@ -67,7 +67,7 @@ class Asked:
 
     ticket: int
     request: Request
-    answer: EmergencyRecord | RelayRecord | RequestError | None = None
+    answer: EmergencyRecord | RelayRecord | SilenceRecord | RequestError | None = None
 
     @property
     def emergency(self) -> EmergencyRecord:

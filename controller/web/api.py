@@ -15,8 +15,8 @@ from aiohttp import web
 from controller.effects import Answer
 from controller.errors import RequestCode, RequestError
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
-from controller.records import EmergencyRecord, RelayRecord
-from controller.requests import EndEmergency, RaiseEmergency, StartRelay, StopRelay
+from controller.records import EmergencyRecord, RelayRecord, SilenceRecord
+from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
 from controller.sight import seen_areas, status_for
 from controller.views import StatusView
 from controller.web.parts import CONSOLE, VISITOR
@@ -47,6 +47,9 @@ def add_api(application: web.Application) -> None:
         ("GET", "/relays", _relays),
         ("POST", "/relays", _start_relay),
         ("DELETE", "/relays/{stream}", _stop_relay),
+        ("GET", "/silences", _silences),
+        ("POST", "/silences", _start_silence),
+        ("POST", "/silences/release", _end_silence),
         ("GET", "/areas", _areas),
         ("GET", "/feeds", _feeds),
         ("GET", "/clips", _clips),
@@ -107,6 +110,18 @@ async def _stop_relay(request: web.Request) -> web.Response:
     return await _asked(request, StopRelay(stream=request.match_info["stream"][:16]), created=200)
 
 
+async def _silences(request: web.Request) -> web.Response:
+    return _json({"silences": _seen(request).silences})
+
+
+async def _start_silence(request: web.Request) -> web.Response:
+    return await _asked(request, await _body(request, StartSilence), created=201)
+
+
+async def _end_silence(request: web.Request) -> web.Response:
+    return await _asked(request, await _body(request, EndSilence), created=200)
+
+
 async def _areas(request: web.Request) -> web.Response:
     tree = request.app[CONSOLE].desk.site.tree
     seen = seen_areas(request[VISITOR].principal, tree)
@@ -137,9 +152,7 @@ async def _plan(request: web.Request) -> web.Response:
     return _json({name: getattr(plan, name) for name in kept})
 
 
-async def _asked(
-    request: web.Request, wanted: RaiseEmergency | EndEmergency | StartRelay | StopRelay, *, created: int
-) -> web.Response:
+async def _asked(request: web.Request, wanted: Request, *, created: int) -> web.Response:
     console = request.app[CONSOLE]
     answer: Answer = await console.ask(wanted, by=request[VISITOR].actor)
     view: Mapping[str, Any]
@@ -148,6 +161,8 @@ async def _asked(
             view = msgspec.to_builtins(console.desk.emergency_view(record, read_now()))
         case RelayRecord() as relay:
             view = msgspec.to_builtins(console.desk.relay_view(relay))
+        case SilenceRecord() as silence:
+            view = msgspec.to_builtins(console.desk.silence_view(silence))
         case RequestError() as error:
             raise error
     broker = console.status().broker

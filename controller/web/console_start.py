@@ -27,6 +27,7 @@ from controller.web.page import add_page
 from controller.web.parts import Console, ConsoleSettings
 from controller.web.people import add_people
 from controller.web.people_parts import PeopleParts, checkpoints_of, people_of, settings_of
+from controller.web.silence_page import add_silence_page
 
 log = logging.getLogger("controller")
 
@@ -34,7 +35,16 @@ log = logging.getLogger("controller")
 def full_console(console: Console, *, settings: ConsoleSettings, people: PeopleParts) -> web.Application:
     """The application with all its routes."""
     application = console_application(console, settings=settings, people=people)
-    for add in (add_api, add_page, add_login, add_account, add_people, add_audit_page, add_emergency_page):
+    for add in (
+        add_api,
+        add_page,
+        add_login,
+        add_account,
+        add_people,
+        add_audit_page,
+        add_emergency_page,
+        add_silence_page,
+    ):
         add(application)
     return application
 

@@ -84,6 +84,16 @@ async def _of_relay(request: web.Request, action: Action) -> Question:
     return _of(action, known.get(request.match_info["stream"]))
 
 
+async def _silenced(request: web.Request, action: Action) -> Question:
+    """The area that is to be silent, or that of the node; a node that is not known is nowhere."""
+    fields = await fields_of(request)
+    if not fields.get("node"):
+        return Question(action=action, areas=(fields.get("area", ""),))
+    node = request.app[CONSOLE].desk.site.nodes.get(fields["node"])
+    areas = {node.area if node else EVERYWHERE, *([fields["area"]] if fields.get("area") else [])}
+    return Question(action=action, areas=tuple(sorted(areas)))
+
+
 async def _of_person(request: web.Request, action: Action) -> Question:
     """Every area in which the person has a role, and those of the roles that a form gives."""
     view = await request.app[OFFICE].known(request.match_info["name"])
@@ -149,6 +159,9 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/relays"): _program(Action.SEE),
     ("POST", f"{API}/relays"): _program(Action.RELAY, _area_asked),
     ("DELETE", f"{API}/relays/{{stream}}"): _program(Action.RELAY, _of_relay),
+    ("GET", f"{API}/silences"): _program(Action.SEE),
+    ("POST", f"{API}/silences"): _program(Action.SILENCE, _silenced),
+    ("POST", f"{API}/silences/release"): _program(Action.SILENCE, _silenced),
     ("GET", f"{API}/enrolments"): _program(Action.ENROL_NODES, _everywhere),
     ("POST", f"{API}/enrolments/claims"): _program(Action.ENROL_NODES, _place_of_node),
     ("POST", f"{API}/enrolments/approvals"): _program(Action.ENROL_NODES, _place_of_node),
@@ -191,4 +204,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/emergency/confirm"): _person(Action.RAISE_EMERGENCY, _raising),
     ("POST", "/emergency"): _person(Action.RAISE_EMERGENCY, _raising),
     ("POST", "/emergency/{id}/end"): _person(Action.END_EMERGENCY, _of_emergency),
+    ("GET", "/silence"): _person(Action.SEE),
+    ("POST", "/silence"): _person(Action.SILENCE, _silenced),
+    ("POST", "/silence/release"): _person(Action.SILENCE, _silenced),
 }

@@ -60,6 +60,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_correction": ("đính chính", "correction"),
     "deed_relay_start": ("bắt đầu tiếp âm", "relay started"),
     "deed_relay_stop": ("dừng tiếp âm", "relay stopped"),
+    "deed_silence": ("lệnh im lặng", "silence ordered"),
+    "deed_silence_release": ("bỏ lệnh im lặng", "silence released"),
+    "deed_clone": ("thẻ nhớ bị sao chép", "card was cloned"),
     "deed_account": ("tài khoản", "own account"),
     "deed_people": ("người dùng", "people"),
     "deed_token": ("mã API", "API token"),
@@ -91,6 +94,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "clock_unknown": ("chưa rõ giờ", "clock unknown"),
     "shut_down": ("thiết bị tắt", "node shut down"),
     "power_cut": ("mất điện", "power cut"),
+    "silenced": ("im lặng theo lệnh", "silent by order"),
+    "stop_button": ("nút dừng tại loa", "stop button on the pole"),
 }
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
@@ -103,6 +108,11 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "amplifier": ("hỏng tăng âm", "amplifier"),
     "reports_dropped": ("mất bớt nhật ký", "reports dropped"),
     "clock_unknown": ("chưa rõ giờ", "clock unknown"),
+    "silenced": ("im lặng theo lệnh", "silent by order"),
+    "stop_button": ("có người bấm nút dừng", "stop button pressed"),
+    "button": ("hỏng nút dừng", "stop button broken"),
+    "taken_over": ("máy khác dùng tên này", "another unit under this name"),
+    "clone": ("thẻ nhớ bị sao chép", "card was cloned"),
 }
 
 _JOINED_LATE: Final = re.compile(r"joined (\d+) ms after its start\Z")
