@@ -6,6 +6,9 @@ from typing import Any
 
 from controller.events import BrokerConnected, BrokerLost, MediaRefused, SiteChanged, Woken
 from controller.planner import DAY_MS
+from controller.provision import SLICE_EVERY_MS, SLICE_SIGNED
+from controller.records import EmergencyRecord
+from controller.requests import RaiseEmergency
 from controller.site import site_of
 from protocol.messages import Assignment, Plan, QuietHours
 from protocol.topics import TopicName, topic
@@ -139,3 +142,24 @@ def test_a_full_disk_publishes_no_plan_that_is_not_durable(pki: DevelopmentKeys)
     world.memory.is_full = False
     world.advance(120_000)
     assert len(published(world.effects, AT_XA)) >= 1
+
+
+def test_a_large_site_is_signed_in_slices_between_which_an_emergency_goes_out(pki: DevelopmentKeys) -> None:
+    nodes = [
+        {"id": f"P{number:03d}", "title": "Cụm loa", "area": "dong", "report_key": f"{number:064x}"}
+        for number in range(100)
+    ]
+    world = DeskWorld(pki, nodes=nodes)
+    world.begin()
+    assignments = {topic(TopicName.ASSIGNMENT, node=node["id"]) for node in nodes}
+
+    def signed(effects: list[Any]) -> int:
+        return len({each.topic for each in published(effects)} & assignments)
+
+    begun_with = signed(world.effects)
+    assert 0 < begun_with < len(nodes)
+    assert isinstance(world.ask(RaiseEmergency(area="xa", clip="flood")).result, EmergencyRecord)
+    assert published(world.effects, topic(TopicName.EMERGENCY, area="xa"))
+    assert signed(world.effects) <= begun_with + SLICE_SIGNED
+    world.advance(8 * SLICE_EVERY_MS)
+    assert assignments <= {each.topic for each in world.memory.kept().documents}
