@@ -16,6 +16,7 @@ from tests.support.scoreboard import (
     Source,
     forbidden_arrows,
     functions_of,
+    import_circles,
     lines_of,
     logic_in_package_files,
     long_functions,
@@ -99,6 +100,11 @@ def test_imports_go_one_way() -> None:
     assert not found, listed(found)
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    found = import_circles(everything)
+    assert not found, listed(found)
+
+
 def test_only_the_rim_touches_the_world() -> None:
     found = world_touched([source for source in product if source.package in PURE])
     assert not found, listed(found)
@@ -157,6 +163,30 @@ def test_imports_along_the_arrows_are_not_blamed() -> None:
     for path in ("edge/planted.py", "controller/planted.py", "simulator/planted.py"):
         assert not forbidden_arrows(planted("from protocol import units\nimport json", path))
     assert not forbidden_arrows(planted("import edge.agent, controller.planner", "simulator/planted.py"))
+
+
+def modules(**imports: str) -> list[Source]:
+    return [Source(path=f"edge/{name}.py", text=text) for name, text in imports.items()]
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        {"a": "from edge.b import B", "b": "import edge.a"},
+        {"a": "from edge import b", "b": "if TYPE_CHECKING:\n    from edge.a import A"},
+        {"a": "import edge.b", "b": "import edge.c", "c": "def late() -> None:\n    from edge.a import A"},
+        {"a": "import edge.a"},
+        {"__init__": "import edge.a", "a": "import edge"},
+    ],
+)
+def test_a_circle_of_imports_is_seen_once(imports: dict[str, str]) -> None:
+    assert len(import_circles(modules(d="import edge.a", **imports))) == 1
+
+
+def test_every_circle_is_told_and_what_goes_one_way_is_not_blamed() -> None:
+    two = modules(a="import edge.b", b="import edge.a", c="import edge.d", d="import edge.c, edge.a")
+    assert len(import_circles(two)) == 2
+    assert not import_circles(modules(__init__="", a="import edge.b, edge.c", b="import edge.c", c="import json"))
 
 
 @pytest.mark.parametrize(

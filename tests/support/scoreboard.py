@@ -7,7 +7,8 @@ may be files of the repository or text planted by a test, so that each measure c
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+import graphlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Source:
     @property
     def package(self) -> str:
         return self.path.partition("/")[0]
+
+    @property
+    def module(self) -> str:
+        """The dotted name that others import it by."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property
     def line_count(self) -> int:
@@ -177,6 +183,23 @@ def forbidden_arrows(sources: Sequence[Source]) -> list[Finding]:
     ]
 
 
+def import_circles(sources: Sequence[Source]) -> list[Finding]:
+    """Modules that reach themselves along imports, one finding a circle; imports for type checkers count too."""
+    paths = {source.module: source.path for source in sources}
+    arrows = {source.module: _modules_imported(source, paths) for source in sources}
+    found: list[Finding] = []
+    while True:
+        try:
+            graphlib.TopologicalSorter(arrows).prepare()
+        except graphlib.CycleError as error:
+            imported_first = error.args[1]
+            circle = imported_first[::-1]
+            found.append(Finding(path=paths[circle[0]], line=1, what="imports itself: " + " -> ".join(circle)))
+            arrows[circle[0]].discard(circle[1])
+        else:
+            return found
+
+
 def world_touched(sources: Sequence[Source]) -> list[Finding]:
     """Clock, sleep, chance, IO, asyncio and threads in files that are not the rim."""
     return [finding for source in sources if not source.is_rim for finding in (*_imports(source), *_calls(source))]
@@ -198,6 +221,16 @@ def mocks(sources: Sequence[Source]) -> list[Finding]:
         if argument.arg in MOCK_FIXTURES
     ]
     return sorted(found)
+
+
+def _modules_imported(source: Source, known: Collection[str]) -> set[str]:
+    """Which of the known modules it imports; of `from a import b` that is `a.b` where it is a module, else `a`."""
+    found = set()
+    for _, name in imported_modules(source):
+        module = name if name in known else name.rpartition(".")[0]
+        if module in known:
+            found.add(module)
+    return found
 
 
 def _imports(source: Source) -> Iterator[Finding]:
