@@ -140,15 +140,15 @@ class LogDecision:
     level: LogLevel = LogLevel.INFO
 
 
+StoreRequest = StoreDocument | ForgetDocuments | StoreReport | ForgetReports
+"""What the store is asked to do."""
+
 Effect = (
     Publish
     | Subscribe
     | Unsubscribe
     | SpreadReconnects
-    | StoreDocument
-    | ForgetDocuments
-    | StoreReport
-    | ForgetReports
+    | StoreRequest
     | FetchMedia
     | DiscardMedia
     | StartCard

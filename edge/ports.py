@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, LogDecision, StoreDocument, StoreReport
+from edge.effects import FetchMedia, LogDecision, StoreRequest
 from edge.events import Event, Restored
 from edge.player.ports import ClipReader, OpusDecoder
 
@@ -52,17 +52,12 @@ class Store(Protocol):
     def load(self) -> Restored:
         """Everything that is stored; the one call that waits, made before the loop runs. Raises StoreError."""
 
-    def store_document(self, effect: StoreDocument) -> None:
-        """Answers DocumentStored or DocumentStoreFailed."""
+    def ask(self, request: StoreRequest) -> None:
+        """Answers what is to be kept with DocumentStored, DocumentStoreFailed, ReportStored or ReportStoreFailed.
 
-    def forget_documents(self, effect: ForgetDocuments) -> None:
-        """Gives no answer: what is forgotten twice, or not at all, harms nobody."""
-
-    def store_report(self, effect: StoreReport) -> None:
-        """Answers ReportStored or ReportStoreFailed."""
-
-    def forget_reports(self, effect: ForgetReports) -> None:
-        """Gives no answer: a report that is not forgotten is sent again, and the controller knows it."""
+        What is to be forgotten gets no answer: a document that is forgotten twice, or not at all, harms nobody, and a
+        report that is not forgotten is sent again, and the controller knows it.
+        """
 
     def close(self) -> None:
         """Finish what was asked for, in bounded time, and let go of the database."""

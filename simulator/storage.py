@@ -18,17 +18,13 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.adapters.store import REQUESTS_MAX, Request
+from edge.adapters.store import REQUESTS_MAX, answer_to, failure_of
 from edge.adapters.store_schema import RESERVE_BYTES
-from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
 from edge.errors import StoreError
 from edge.events import (
-    DocumentStored,
-    DocumentStoreFailed,
     Event,
     LastCounter,
-    ReportStored,
-    ReportStoreFailed,
     Restored,
     StoredDocument,
     StoredReport,
@@ -128,7 +124,7 @@ class SimulatedStore:
         self._world = world
         self._disk = disk
         self._post = post
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[StoreRequest] = deque()
         self._is_busy = False
         self._is_abandoned = False
         self._has_failed = False
@@ -167,21 +163,15 @@ class SimulatedStore:
         self._disk.append(JOURNAL, _framed(["run", is_open]))
         self._disk.sync(JOURNAL)
 
-    def store_document(self, effect: StoreDocument) -> None:
-        """See `Store.store_document`."""
-        self._ask(effect)
-
-    def forget_documents(self, effect: ForgetDocuments) -> None:
-        """See `Store.forget_documents`."""
-        self._ask(effect)
-
-    def store_report(self, effect: StoreReport) -> None:
-        """See `Store.store_report`."""
-        self._ask(effect)
-
-    def forget_reports(self, effect: ForgetReports) -> None:
-        """See `Store.forget_reports`."""
-        self._ask(effect)
+    def ask(self, request: StoreRequest) -> None:
+        """See `Store.ask`."""
+        if len(self._waiting) >= REQUESTS_MAX:
+            detail = f"{REQUESTS_MAX} requests are waiting for the disk"
+            self._world.after(0, self._answer_later, self._fail, request, detail)
+            return
+        self._waiting.append(request)
+        if not self._is_busy:
+            self._begin()
 
     def close(self) -> None:
         """Finish what was asked for as far as the real one's 5 s would reach; it takes no time here."""
@@ -207,15 +197,6 @@ class SimulatedStore:
         """The process is gone: nothing more is written, nobody is answered."""
         self._is_abandoned = True
         self._waiting.clear()
-
-    def _ask(self, request: Request) -> None:
-        if len(self._waiting) >= REQUESTS_MAX:
-            detail = f"{REQUESTS_MAX} requests are waiting for the disk"
-            self._world.after(0, self._answer_later, self._fail, request, detail)
-            return
-        self._waiting.append(request)
-        if not self._is_busy:
-            self._begin()
 
     def _begin(self) -> None:
         """Write the next request; it is durable, and answered, one sync later."""
@@ -244,21 +225,17 @@ class SimulatedStore:
         if not self._is_abandoned:
             answer(*arguments)
 
-    def _answer(self, request: Request) -> None:
+    def _answer(self, request: StoreRequest) -> None:
         self._has_failed = False
-        match request:
-            case StoreDocument():
-                self._post(DocumentStored(topic=request.topic, sha256=request.sha256))
-            case StoreReport():
-                self._post(ReportStored(number=request.number))
+        self._tell(answer_to(request))
 
-    def _fail(self, request: Request, detail: str) -> None:
+    def _fail(self, request: StoreRequest, detail: str) -> None:
         self._has_failed = True
-        match request:
-            case StoreDocument():
-                self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
-            case StoreReport():
-                self._post(ReportStoreFailed(number=request.number, detail=detail))
+        self._tell(failure_of(request, detail))
+
+    def _tell(self, answer: Event | None) -> None:
+        if answer is not None:
+            self._post(answer)
 
     def _write_anew(self, contents: _Contents) -> None:
         self._disk.remove(_NEW)
@@ -268,7 +245,7 @@ class SimulatedStore:
         self._disk.sync()
 
 
-def _listed(request: Request) -> list[Any]:
+def _listed(request: StoreRequest) -> list[Any]:
     match request:
         case StoreDocument():
             return ["document", request.topic, request.payload, request.key_id, request.counter, request.sha256]

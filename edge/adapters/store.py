@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.adapters.store_schema import load_all, mark_run, require_schema, take_reserve
-from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
 from edge.errors import StoreError
 from edge.events import DocumentStored, DocumentStoreFailed, Event, ReportStored, ReportStoreFailed, Restored
 from protocol.codec import cbor_encode
@@ -40,8 +40,6 @@ CLOSE_S_MAX: Final = 5.0
 SET_ASIDE_MAX: Final = 3
 """Damaged databases that are kept for a person to look at; older ones go."""
 
-Request = StoreDocument | StoreReport | ForgetDocuments | ForgetReports
-
 
 class SqliteStore:
     """The store of one node, in `folder`. `post` takes an event in, from any thread."""
@@ -49,7 +47,7 @@ class SqliteStore:
     def __init__(self, folder: Path, *, post: Callable[[Event], None]) -> None:
         self._path: Final = folder / "node.sqlite"
         self._post = post
-        self._requests: queue.Queue[Request | None] = queue.Queue(REQUESTS_MAX)
+        self._requests: queue.Queue[StoreRequest | None] = queue.Queue(REQUESTS_MAX)
         self._thread: threading.Thread | None = None
         self._has_failed = False
         """Whether something was asked for in vain since the last time when all went well."""
@@ -77,21 +75,12 @@ class SqliteStore:
         self._thread.start()
         return replace(restored, damage=damage)
 
-    def store_document(self, effect: StoreDocument) -> None:
-        """See `Store.store_document`."""
-        self._ask(effect)
-
-    def forget_documents(self, effect: ForgetDocuments) -> None:
-        """See `Store.forget_documents`."""
-        self._ask(effect)
-
-    def store_report(self, effect: StoreReport) -> None:
-        """See `Store.store_report`."""
-        self._ask(effect)
-
-    def forget_reports(self, effect: ForgetReports) -> None:
-        """See `Store.forget_reports`."""
-        self._ask(effect)
+    def ask(self, request: StoreRequest) -> None:
+        """See `Store.ask`."""
+        try:
+            self._requests.put_nowait(request)
+        except queue.Full:
+            self._fail(request, f"{REQUESTS_MAX} requests are waiting for the disk")
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -101,12 +90,6 @@ class SqliteStore:
             self._requests.put(None, timeout=CLOSE_S_MAX)
         self._thread.join(CLOSE_S_MAX)
         self._thread = None
-
-    def _ask(self, request: Request) -> None:
-        try:
-            self._requests.put_nowait(request)
-        except queue.Full:
-            self._fail(request, f"{REQUESTS_MAX} requests are waiting for the disk")
 
     def _make_folder(self) -> None:
         folder = self._path.parent
@@ -138,7 +121,7 @@ class SqliteStore:
                     database = None
             else:
                 self._has_failed = False
-                self._answer(request)
+                self._tell(answer_to(request))
         self._end_run(database)
 
     def _open(self) -> sqlite3.Connection:
@@ -162,7 +145,7 @@ class SqliteStore:
             mark_run(database, is_open=self._has_failed)
         database.close()
 
-    def _do(self, database: sqlite3.Connection, request: Request) -> None:
+    def _do(self, database: sqlite3.Connection, request: StoreRequest) -> None:
         match request:
             case StoreDocument():
                 row = (request.key_id, request.topic, request.counter, request.sha256)
@@ -182,20 +165,13 @@ class SqliteStore:
             case ForgetReports():
                 database.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in request.numbers])
 
-    def _answer(self, request: Request) -> None:
-        match request:
-            case StoreDocument():
-                self._post(DocumentStored(topic=request.topic, sha256=request.sha256))
-            case StoreReport():
-                self._post(ReportStored(number=request.number))
-
-    def _fail(self, request: Request, detail: str) -> None:
+    def _fail(self, request: StoreRequest, detail: str) -> None:
         self._has_failed = True
-        match request:
-            case StoreDocument():
-                self._post(DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail))
-            case StoreReport():
-                self._post(ReportStoreFailed(number=request.number, detail=detail))
+        self._tell(failure_of(request, detail))
+
+    def _tell(self, answer: Event | None) -> None:
+        if answer is not None:
+            self._post(answer)
 
     def _set_aside(self) -> None:
         """Rename the database with its journals to the first free numbered name; keep a few."""
@@ -208,6 +184,28 @@ class SqliteStore:
             self._path.rename(folder / f"{self._path.name}.damaged-{number}")
         for old in aside[: max(0, len(aside) + 1 - SET_ASIDE_MAX)]:
             old.unlink(missing_ok=True)
+
+
+def answer_to(request: StoreRequest) -> Event | None:
+    """What is told of a request that is durable; None of one that asked to forget."""
+    match request:
+        case StoreDocument():
+            return DocumentStored(topic=request.topic, sha256=request.sha256)
+        case StoreReport():
+            return ReportStored(number=request.number)
+        case ForgetDocuments() | ForgetReports():
+            return None
+
+
+def failure_of(request: StoreRequest, detail: str) -> Event | None:
+    """What is told of a request that the disk refused; None of one that asked to forget."""
+    match request:
+        case StoreDocument():
+            return DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail)
+        case StoreReport():
+            return ReportStoreFailed(number=request.number, detail=detail)
+        case ForgetDocuments() | ForgetReports():
+            return None
 
 
 def begin_new_chain(folder: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_fresh_disk_is_empty(bench: StoreBench) -> None:
 def test_a_document_replaces_the_former_one_of_its_topic_and_counters_stay_for_each_key(bench: StoreBench) -> None:
     store, _ = bench.open()
     for effect in (document(1), document(2), document(9, key_id="operations-2")):
-        store.store_document(effect)
+        store.ask(effect)
     bench.await_events(3)
     assert all(isinstance(event, DocumentStored) for event in bench.events)
     store.close()
@@ -145,7 +145,7 @@ def test_a_document_replaces_the_former_one_of_its_topic_and_counters_stay_for_e
 def test_answers_come_in_the_order_of_the_requests(bench: StoreBench) -> None:
     store, _ = bench.open()
     for number in range(1, 9):
-        store.store_report(report(number))
+        store.ask(report(number))
     bench.await_events(8)
     assert bench.events == [ReportStored(number=number) for number in range(1, 9)]
     store.close()
@@ -153,8 +153,8 @@ def test_answers_come_in_the_order_of_the_requests(bench: StoreBench) -> None:
 
 def test_what_was_asked_for_before_closing_is_on_the_disk(bench: StoreBench) -> None:
     store, _ = bench.open()
-    store.store_document(document(1))
-    store.store_report(report(1))
+    store.ask(document(1))
+    store.ask(report(1))
     store.close()
     store, restored = bench.open()
     assert len(restored.documents) == len(restored.reports) == 1
@@ -164,8 +164,8 @@ def test_what_was_asked_for_before_closing_is_on_the_disk(bench: StoreBench) -> 
 def test_reports_go_and_the_chain_stays(bench: StoreBench) -> None:
     store, _ = bench.open()
     for number in (1, 2, 3):
-        store.store_report(report(number))
-    store.forget_reports(ForgetReports(numbers=(1, 2, 77)))
+        store.ask(report(number))
+    store.ask(ForgetReports(numbers=(1, 2, 77)))
     store.close()
     store, restored = bench.open()
     assert [each.number for each in restored.reports] == [3]
@@ -176,11 +176,11 @@ def test_reports_go_and_the_chain_stays(bench: StoreBench) -> None:
 
 def test_an_open_airing_is_kept_with_its_report_and_closed_with_the_next(bench: StoreBench) -> None:
     store, _ = bench.open()
-    store.store_report(report(1, AIRING))
+    store.ask(report(1, AIRING))
     store.close()
     store, restored = bench.open()
     assert restored.open_airing == AIRING
-    store.store_report(report(2))
+    store.ask(report(2))
     store.close()
     store, restored = bench.open()
     assert restored.open_airing is None
@@ -190,10 +190,10 @@ def test_an_open_airing_is_kept_with_its_report_and_closed_with_the_next(bench: 
 def test_documents_go_with_their_counters_or_without(bench: StoreBench) -> None:
     store, _ = bench.open()
     other = "loaxa/1/area/thon-dong/emergency"
-    store.store_document(document(1))
-    store.store_document(document(1, topic=other))
-    store.forget_documents(ForgetDocuments(topics=(TOPIC,), with_counters=False))
-    store.forget_documents(ForgetDocuments(topics=(other,), with_counters=True))
+    store.ask(document(1))
+    store.ask(document(1, topic=other))
+    store.ask(ForgetDocuments(topics=(TOPIC,), with_counters=False))
+    store.ask(ForgetDocuments(topics=(other,), with_counters=True))
     store.close()
     store, restored = bench.open()
     assert restored.documents == ()
@@ -205,5 +205,5 @@ def test_a_run_that_ended_in_good_order_was_not_cut_off(bench: StoreBench) -> No
     for number in (1, 2, 3):
         store, restored = bench.open()
         assert not restored.was_cut_off
-        store.store_report(report(number))
+        store.ask(report(number))
         store.close()

@@ -65,7 +65,7 @@ def report(number: int) -> StoreReport:
 def test_what_was_answered_survives_a_power_cut_at_any_instant(seed: int, count: int, after_ns: int) -> None:
     computer = Computer(seed)
     for number in range(1, count + 1):
-        computer.store.store_report(report(number))
+        computer.store.ask(report(number))
     computer.let_pass(after_ns)
     answered = [event.number for event in computer.events if isinstance(event, ReportStored)]
     computer.cut_power()
@@ -79,15 +79,15 @@ def test_what_was_answered_survives_a_power_cut_at_any_instant(seed: int, count:
 
 def test_a_power_cut_in_the_middle_of_a_write_loses_at_most_that_write() -> None:
     computer = Computer()
-    computer.store.store_report(report(1))
+    computer.store.ask(report(1))
     computer.disk.call_at_write(1, computer.cut_power)
-    computer.store.store_report(report(2))
-    computer.store.store_report(report(3))
+    computer.store.ask(report(2))
+    computer.store.ask(report(3))
     computer.let_pass()
     assert computer.events == [ReportStored(number=1)]
     _, restored = computer.boot()
     assert [each.number for each in restored.reports] in ([1], [1, 2])
-    computer.store.store_report(report(9))
+    computer.store.ask(report(9))
     computer.let_pass()
     assert computer.events[-1] == ReportStored(number=9)
 
@@ -95,14 +95,14 @@ def test_a_power_cut_in_the_middle_of_a_write_loses_at_most_that_write() -> None
 def test_a_rotten_journal_is_set_aside_and_said_so() -> None:
     computer = Computer()
     for number in range(1, 9):
-        computer.store.store_report(report(number))
+        computer.store.ask(report(number))
     computer.let_pass()
     computer.disk.rot(JOURNAL, 500)
     _, restored = computer.boot()
     assert restored.damage
     assert restored.reports == ()
     assert computer.disk.exists(JOURNAL + ".damaged-1")
-    computer.store.store_document(document(1))
+    computer.store.ask(document(1))
     computer.let_pass()
     assert isinstance(computer.events[-1], DocumentStored)
 
@@ -114,7 +114,7 @@ def test_a_full_card_keeps_what_the_reserve_has_room_for_through_a_power_cut() -
     computer.disk.foreign_bytes = 2 * RESERVE_BYTES
     assert computer.disk.free_bytes == 0
     for number in (1, 2, 3):
-        computer.store.store_report(report(number))
+        computer.store.ask(report(number))
     computer.let_pass()
     computer.cut_power()
     _, restored = computer.boot()
@@ -131,12 +131,12 @@ def test_what_a_power_cut_tore_off_is_cut_away_also_on_a_full_card() -> None:
         computer.disk.capacity_bytes = 2 * RESERVE_BYTES
         computer.boot()
         computer.disk.foreign_bytes = 2 * RESERVE_BYTES
-        computer.store.store_report(report(1))
+        computer.store.ask(report(1))
         computer.let_pass()
-        computer.store.store_report(report(2))
+        computer.store.ask(report(2))
         computer.cut_power()
         computer.boot()
-        computer.store.store_report(report(3))
+        computer.store.ask(report(3))
         computer.let_pass()
         computer.cut_power()
         _, restored = computer.boot()
@@ -147,13 +147,13 @@ def test_what_a_power_cut_tore_off_is_cut_away_also_on_a_full_card() -> None:
 def test_without_a_reserve_a_full_card_fails_the_request_and_works_again_when_there_is_room() -> None:
     computer = Computer()
     computer.disk.foreign_bytes = 64 * KIB
-    computer.store.store_document(document(1))
+    computer.store.ask(document(1))
     computer.let_pass()
     (event,) = computer.events
     assert isinstance(event, DocumentStoreFailed)
     assert "no space" in event.detail
     computer.disk.foreign_bytes = 0
-    computer.store.store_document(document(2))
+    computer.store.ask(document(2))
     computer.let_pass()
     assert isinstance(computer.events[-1], DocumentStored)
 
@@ -162,7 +162,7 @@ def test_a_worn_card_turns_read_only_and_a_new_store_gives_what_it_holds_and_say
     computer = Computer()
     computer.disk.wear_out_after(2)
     for counter in (1, 2, 3):
-        computer.store.store_document(document(counter))
+        computer.store.ask(document(counter))
     computer.let_pass()
     kinds = [type(event) for event in computer.events]
     assert kinds.count(DocumentStored) == 2
@@ -178,7 +178,7 @@ def test_a_long_journal_is_written_anew_at_the_next_start() -> None:
     computer = Computer()
     computer.disk.capacity_bytes = 16 * KIB * KIB
     for counter in range(1, 2_001):
-        computer.store.store_document(document(counter))
+        computer.store.ask(document(counter))
         computer.let_pass(COMMIT_NS)
     before = len(computer.disk.read(JOURNAL))
     _, restored = computer.boot()
@@ -190,8 +190,8 @@ def test_a_long_journal_is_written_anew_at_the_next_start() -> None:
 
 def test_acknowledged_reports_go_and_numbers_go_on() -> None:
     computer = Computer()
-    computer.store.store_report(report(1))
-    computer.store.forget_reports(ForgetReports(numbers=(1,)))
+    computer.store.ask(report(1))
+    computer.store.ask(ForgetReports(numbers=(1,)))
     computer.let_pass()
     computer.cut_power()
     _, restored = computer.boot()
@@ -201,7 +201,7 @@ def test_acknowledged_reports_go_and_numbers_go_on() -> None:
 
 def test_a_copied_card_is_what_was_durable() -> None:
     computer = Computer()
-    computer.store.store_document(document(1))
+    computer.store.ask(document(1))
     computer.let_pass()
     computer.disk.append("media/x.part", b"not synced")
     copy = computer.disk.clone("N001b")
@@ -230,8 +230,8 @@ def test_names_survive_in_order_and_a_sync_keeps_them_all() -> None:
 def test_a_slow_card_answers_late_and_one_after_the_other() -> None:
     computer = Computer()
     computer.disk.delay_ns = 2 * 10**9
-    computer.store.store_report(report(1))
-    computer.store.store_report(report(2))
+    computer.store.ask(report(1))
+    computer.store.ask(report(2))
     answered = []
     for _ in range(5):
         computer.let_pass(10**9)
@@ -243,6 +243,6 @@ def test_a_stop_writes_what_a_slow_card_takes_in_its_five_seconds() -> None:
     computer = Computer()
     computer.disk.delay_ns = 2 * 10**9
     for number in (1, 2, 3):
-        computer.store.store_report(report(number))
+        computer.store.ask(report(number))
     computer.store.close()
     assert [event.number for event in computer.events if isinstance(event, ReportStored)] == [1, 2]

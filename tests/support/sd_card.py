@@ -10,17 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.adapters.store import answer_to, failure_of
+from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
 from edge.errors import MediaFailure
 from edge.events import (
-    DocumentStored,
-    DocumentStoreFailed,
     Event,
     LastCounter,
     MediaFailed,
     MediaFetched,
-    ReportStored,
-    ReportStoreFailed,
     Restored,
     StoredDocument,
     StoredReport,
@@ -33,8 +30,6 @@ WRITE_NS: Final = 8 * NS_PER_MS
 """A synchronous commit on a good SD card; cheap ones take up to 100 ms."""
 FETCH_NS: Final = 300 * NS_PER_MS
 """A small file over 4G."""
-
-Request = StoreDocument | StoreReport | ForgetDocuments | ForgetReports
 
 
 @dataclass(slots=True)
@@ -84,21 +79,11 @@ class SimulatedStore:
         self._card.is_run_open = was_open or not self._card.fails
         return was_open
 
-    def store_document(self, effect: StoreDocument) -> None:
-        """See `Store.store_document`."""
-        self._ask(effect)
-
-    def forget_documents(self, effect: ForgetDocuments) -> None:
-        """See `Store.forget_documents`."""
-        self._ask(effect)
-
-    def store_report(self, effect: StoreReport) -> None:
-        """See `Store.store_report`."""
-        self._ask(effect)
-
-    def forget_reports(self, effect: ForgetReports) -> None:
-        """See `Store.forget_reports`."""
-        self._ask(effect)
+    def ask(self, request: StoreRequest) -> None:
+        """See `Store.ask`."""
+        self._free_at_ns = max(self._world.now_ns, self._free_at_ns) + self._card.write_ns
+        self._under_way = [timer for timer in self._under_way if timer[2] is not None]
+        self._under_way.append(self._world.at(self._free_at_ns, self._finish, request))
 
     def close(self) -> None:
         """See `Store.close`: what was asked for is written, and answered to nobody."""
@@ -116,28 +101,13 @@ class SimulatedStore:
             self._world.cancel(timer)
         self._under_way.clear()
 
-    def _ask(self, request: Request) -> None:
-        self._free_at_ns = max(self._world.now_ns, self._free_at_ns) + self._card.write_ns
-        self._under_way = [timer for timer in self._under_way if timer[2] is not None]
-        self._under_way.append(self._world.at(self._free_at_ns, self._finish, request))
-
-    def _finish(self, request: Request) -> None:
+    def _finish(self, request: StoreRequest) -> None:
         is_written = self._write(request)
-        match request:
-            case StoreDocument():
-                self._post(
-                    DocumentStored(topic=request.topic, sha256=request.sha256)
-                    if is_written
-                    else DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail="the card is read-only")
-                )
-            case StoreReport():
-                self._post(
-                    ReportStored(number=request.number)
-                    if is_written
-                    else ReportStoreFailed(number=request.number, detail="the card is read-only")
-                )
+        answer = answer_to(request) if is_written else failure_of(request, "the card is read-only")
+        if answer is not None:
+            self._post(answer)
 
-    def _write(self, request: Request) -> bool:
+    def _write(self, request: StoreRequest) -> bool:
         card = self._card
         if card.fails:
             return False

@@ -145,7 +145,7 @@ def test_a_new_report_key_begins_a_new_chain_and_keeps_documents(tmp_path: Path)
     answers: list[object] = []
     store = SqliteStore(tmp_path, post=answers.append)
     store.load()
-    store.store_report(StoreReport(number=7, chain_number=7, payload=b"signed", sha256=bytes(32), open_airing=None))
+    store.ask(StoreReport(number=7, chain_number=7, payload=b"signed", sha256=bytes(32), open_airing=None))
     until_blocking(lambda: answers, what="the report is stored")
     store.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "node.sqlite")) as database, database:

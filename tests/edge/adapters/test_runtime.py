@@ -73,7 +73,7 @@ def sealed(document: AnyDocument, name: str, pki: DevelopmentKeys) -> bytes:
 
 def keep(store: SqliteStore, name: str, payload: bytes, key_id: str, counter: int) -> None:
     sha256 = hashlib.sha256(payload).digest()
-    store.store_document(StoreDocument(topic=name, payload=payload, key_id=key_id, counter=counter, sha256=sha256))
+    store.ask(StoreDocument(topic=name, payload=payload, key_id=key_id, counter=counter, sha256=sha256))
 
 
 def write_clip(folder: Path) -> MediaReference:

@@ -34,7 +34,7 @@ number = store.load().last_number
 while True:
     number += 1
     report = StoreReport(number=number, chain_number=number, payload=b"x" * 300, sha256=bytes(32), open_airing=None)
-    store.store_report(report)
+    store.ask(report)
     while store._requests.qsize() > 50:
         pass
 """
@@ -95,9 +95,7 @@ def test_a_queue_that_is_full_fails_like_a_disk_that_refuses(tmp_path: Path) -> 
     events: list[Event] = []
     store = SqliteStore(tmp_path, post=events.append)
     for number in range(2_000):
-        store.store_report(
-            StoreReport(number=number, chain_number=number, payload=b"x", sha256=bytes(32), open_airing=None)
-        )
+        store.ask(StoreReport(number=number, chain_number=number, payload=b"x", sha256=bytes(32), open_airing=None))
     assert events
     assert isinstance(events[0], ReportStoreFailed)
 
@@ -115,8 +113,8 @@ def test_a_disk_that_goes_away_is_answered_and_comes_back(tmp_path: Path) -> Non
     locker = sqlite3.connect(tmp_path / "node.sqlite")
     locker.execute("DROP TABLE reports")
     locker.commit()
-    store.store_report(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
-    store.store_document(StoreDocument(topic="t", payload=b"d", key_id="k", counter=1, sha256=bytes(32)))
+    store.ask(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.ask(StoreDocument(topic="t", payload=b"d", key_id="k", counter=1, sha256=bytes(32)))
     store.close()
     locker.close()
     assert [type(event).__name__ for event in events] == ["ReportStoreFailed", "DocumentStored"]
@@ -133,7 +131,7 @@ folder = Path(sys.argv[1])
 answers = []
 store = SqliteStore(folder, post=answers.append)
 restored = store.load()
-store.forget_reports(ForgetReports(numbers=()))
+store.ask(ForgetReports(numbers=()))
 store.close()
 longest = max(path.stat().st_size for path in folder.iterdir())
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -142,7 +140,7 @@ sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
 store = SqliteStore(folder, post=answers.append)
 number = store.load().last_number
 for more in range(1, int(sys.argv[2]) + 1):
-    store.store_report(StoreReport(
+    store.ask(StoreReport(
         number=number + more, chain_number=number + more, payload=b"x" * 10_000, sha256=bytes(32), open_airing=None))
     while store._requests.qsize() > 500:
         time.sleep(0.01)
@@ -168,7 +166,7 @@ def test_the_reserve_is_taken_once_and_written_over(tmp_path: Path) -> None:
     for _ in range(3):
         store = SqliteStore(tmp_path, post=lambda _: None)
         store.load()
-        store.forget_reports(ForgetReports(numbers=(1,)))
+        store.ask(ForgetReports(numbers=(1,)))
         store.close()
         sizes.append((tmp_path / "node.sqlite").stat().st_size)
     assert RESERVE_BYTES <= sizes[0] == sizes[1] == sizes[2] < 2 * RESERVE_BYTES
@@ -200,7 +198,7 @@ def test_a_disk_that_cannot_be_written_gives_what_it_holds_and_refuses_the_rest(
         told: list[Event] = []
         store = SqliteStore(folder, post=told.append)
         restored = store.load()
-        store.store_report(StoreReport(number=2, chain_number=2, payload=b"y", sha256=bytes(32), open_airing=None))
+        store.ask(StoreReport(number=2, chain_number=2, payload=b"y", sha256=bytes(32), open_airing=None))
         store.close()
     assert [report.payload for report in restored.reports] == [b"x"]
     assert "cannot be written" in restored.damage
@@ -215,7 +213,7 @@ def written_once(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "card"
     store = SqliteStore(folder, post=told.append)
     store.load()
-    store.store_report(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
+    store.ask(StoreReport(number=1, chain_number=1, payload=b"x", sha256=bytes(32), open_airing=None))
     store.close()
     if os.geteuid() != 0:
         for path in [folder, *folder.iterdir()]:
