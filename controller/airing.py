@@ -38,6 +38,7 @@ BEYOND_MAX: Final = 4_096
 ACKNOWLEDGEMENT_VALID_MS: Final = 300_000
 
 Heard = Callable[[str, StoredReport, Now], Sequence[Effect]]
+Forked = Callable[[str, int, Now], Sequence[Effect]]
 
 
 @dataclass(slots=True)
@@ -55,16 +56,24 @@ class _Node:
 
 
 class ReportDesk:
-    """The reports of all nodes. `on_stored` hears of each new one after it is durable."""
+    """The reports of all nodes. `on_stored` hears of each new one after it is durable, `on_fork` of contradictions."""
 
     def __init__(
-        self, *, site: Site, notary: Notary, ledger: Ledger, on_stored: Heard, opener: Opener = OPENER
+        self,
+        *,
+        site: Site,
+        notary: Notary,
+        ledger: Ledger,
+        on_stored: Heard,
+        on_fork: Forked,
+        opener: Opener = OPENER,
     ) -> None:
         self._site = site
         self._notary = notary
         self._ledger = ledger
         self._opener = opener
         self._on_stored = on_stored
+        self._on_fork = on_fork
         self._nodes: dict[str, _Node] = {}
         self._owed: dict[str, dict[int, None]] = {}
         """Nodes that an acknowledgement is due to, with the loose reports in it."""
@@ -165,7 +174,7 @@ class ReportDesk:
         note = Note(
             level=Level.ERROR, what="report_contradicts", reason=f"number {report.number}", facts={"node": name}
         )
-        return [note, *self._ledger.commit([gap])]
+        return [note, *self._ledger.commit([gap]), *self._on_fork(name, report.number, now)]
 
     def _keep(self, name: str, node: _Node, report: Report, payload: bytes, digest: bytes, now: Now) -> list[Effect]:
         before = (

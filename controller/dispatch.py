@@ -14,6 +14,7 @@ from typing import Final
 
 from controller.airing import ReportDesk
 from controller.audit import Actor, Deed, act_of
+from controller.clones import BoxOf, CloneWatch
 from controller.effects import Answer, Effect, Level, Note, Publish
 from controller.emergency import count, is_standing
 from controller.emergency_desk import EmergencyDesk
@@ -91,7 +92,15 @@ class Desk:
     """One controller's decisions. `kept` is what the database held when the process began."""
 
     def __init__(
-        self, *, site: Site, authority: Authority, kept: Kept, fresh: Fresh, now: Now, opener: Opener = OPENER
+        self,
+        *,
+        site: Site,
+        authority: Authority,
+        kept: Kept,
+        fresh: Fresh,
+        now: Now,
+        opener: Opener = OPENER,
+        box_of: BoxOf = lambda _: "",
     ) -> None:
         self._site = site
         self._now = now
@@ -122,10 +131,16 @@ class Desk:
         )
         self._silences = SilenceDesk(site=site, notary=self._notary, ledger=self._ledger, standing=self._standing)
         self._fleet = Fleet(site=site, ledger=self._ledger)
+        self._clones = CloneWatch(site=site, silences=self._silences, ledger=self._ledger, box_of=box_of)
         self._reports = ReportDesk(
-            site=site, notary=self._notary, ledger=self._ledger, on_stored=self._report_stored, opener=opener
+            site=site,
+            notary=self._notary,
+            ledger=self._ledger,
+            on_stored=self._report_stored,
+            on_fork=self._clones.forked,
+            opener=opener,
         )
-        self._inbox = Inbox(fleet=self._fleet, reports=self._reports)
+        self._inbox = Inbox(fleet=self._fleet, reports=self._reports, clones=self._clones)
         self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
         self._relays.restore(kept.relays)
         self._fleet.restore(kept.nodes)
@@ -162,7 +177,10 @@ class Desk:
             now_ms=now.shared_ms,
             broker=self._broker,
             nodes=tuple(
-                node_view(site, node, self._fleet.life(node), is_broker_connected=is_heard) for node in site.nodes
+                node_view(
+                    site, node, self._fleet.life(node), is_broker_connected=is_heard, clone=self._clones.why(node)
+                )
+                for node in site.nodes
             ),
             emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
             relays=tuple(relay_view(site, record) for record in self._relays.records),
@@ -241,7 +259,7 @@ class Desk:
             case ReportKeysChanged(keys=keys):
                 self._site = with_report_keys(self._site, keys)
                 self._reports.keys_changed(self._site, keys)
-                return ()
+                return self._clones.site_changed(self._site, now)
             case Stopping():
                 return [self._own_state(Readiness.DISCONNECTED)]
             case _:
@@ -359,7 +377,8 @@ class Desk:
             room.site_changed(site)
         acts = [] if event.by is None else [act_of(Deed.CONFIGURATION, by=event.by, at_ms=now.shared_ms)]
         kept = self._ledger.commit(acts) if acts else []
-        return [Note(level=Level.INFO, what="configuration_read_again"), *kept]
+        note = Note(level=Level.INFO, what="configuration_read_again")
+        return [note, *kept, *self._clones.site_changed(site, now)]
 
     def _own_state(self, state: Readiness) -> Publish:
         controller = self._site.controller

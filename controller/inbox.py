@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from controller.airing import ReportDesk
+from controller.clones import CloneWatch
 from controller.effects import Effect, Level, Note, Subscribe
 from controller.events import MessageReceived
 from controller.fleet import Fleet
@@ -26,8 +27,9 @@ HEARD: Final = (TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT)
 class Inbox:
     """Every message from outside. `refused` counts what did not fit."""
 
-    def __init__(self, *, fleet: Fleet, reports: ReportDesk) -> None:
+    def __init__(self, *, fleet: Fleet, reports: ReportDesk, clones: CloneWatch) -> None:
         self._fleet = fleet
+        self._clones = clones
         self._reports = reports
         self.refused: dict[str, int] = {}
 
@@ -42,11 +44,14 @@ class Inbox:
                 case TopicName.TELEMETRY:
                     telemetry = json_decode(event.payload, Telemetry)
                     _require_own_name(node, telemetry.node)
-                    return self._fleet.told_telemetry(telemetry, now)
+                    return [
+                        *self._fleet.told_telemetry(telemetry, now),
+                        *self._clones.told_telemetry(telemetry, now),
+                    ]
                 case TopicName.NODE_STATE if event.payload:
                     state = json_decode(event.payload, NodeState)
                     _require_own_name(node, state.node)
-                    return self._fleet.told_state(state, now)
+                    return [*self._fleet.told_state(state, now), *self._clones.told_state(state, now)]
                 case _:
                     return ()
         except Refusal as refusal:

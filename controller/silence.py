@@ -70,6 +70,7 @@ class SilenceDesk:
         self._notary = notary
         self._ledger = ledger
         self._standing = standing
+        self._under_way: set[str] = set()
 
     def site_changed(self, site: Site) -> None:
         """The configuration was read again; what stands goes on."""
@@ -108,6 +109,10 @@ class SilenceDesk:
             named = ", ".join(each.node or each.area for each in self.records) or "none"
             raise RequestError(RequestCode.ALREADY_OVER, f"no silence stands for {place.audience}; standing: {named}")
         return self.release(place, standing, reason=request.reason, ticket=ticket, now=now)
+
+    def is_under_way(self, place: Place) -> bool:
+        """Whether an order or a release is on its way to the disk."""
+        return place.topic in self._under_way
 
     def standing_at(self, place: Place) -> Silence | None:
         """The order that stands for a very place."""
@@ -150,7 +155,10 @@ class SilenceDesk:
             spared_box=narrowing.spared_box,
         )
 
+        self._under_way.add(place.topic)
+
         def say(later: Now) -> list[Effect]:
+            self._under_way.discard(place.topic)
             note = Note(level=Level.WARNING, what="silence_ordered", reason=reason, facts=_facts(record))
             return [self._standing.put(document, later.shared_ms), *_answer(ticket, record), note]
 
@@ -172,13 +180,16 @@ class SilenceDesk:
             now.shared_ms,
         )
         before = self._record(standing)
+        self._under_way.add(place.topic)
 
         def say(later: Now) -> list[Effect]:
+            self._under_way.discard(place.topic)
             record = msgspec.structs.replace(before, released_at_ms=later.shared_ms)
             note = Note(level=Level.WARNING, what="silence_released", reason=reason, facts=_facts(record))
             return [self._standing.put(document, later.shared_ms), *_answer(ticket, record), note]
 
         def not_kept(why: str, _later: Now) -> list[Effect]:
+            self._under_way.discard(place.topic)
             refusal = RequestError(RequestCode.NOT_STORED, f"the release cannot be kept, the silence stands: {why}")
             note = Note(level=Level.ERROR, what="release_not_stored", reason=why, facts=_facts(before))
             return [*([] if ticket is None else [Answer(ticket=ticket, result=refusal)]), note]

@@ -126,13 +126,14 @@ class StatusView(Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
 
 
-def node_view(site: Site, node: str, life: NodeLife, *, is_broker_connected: bool) -> NodeView:
+def node_view(site: Site, node: str, life: NodeLife, *, is_broker_connected: bool, clone: str = "") -> NodeView:
     """What is known of a node."""
     place = site.nodes[node]
     told = life.telemetry if is_broker_connected else None
     state = life.state.value if life.state is not None and is_broker_connected else "unknown"
     faults = [f"{fault}: {detail}" if detail else fault for fault, detail in life.reported_faults.items()]
     faults += [fault for fault in (told.faults if told else ()) if fault not in life.reported_faults]
+    faults += [f"clone: {clone}"] if clone else []
     sounding = told.sounding if told else None
     return NodeView(
         id=node,

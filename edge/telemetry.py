@@ -10,7 +10,6 @@ Rules kept:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -121,11 +120,6 @@ class Machine:
 
 
 NO_MACHINE: Final = Machine()
-
-
-def box_digest(hardware: str) -> str:
-    """A box's serial number as the wire has it: enough to tell two boxes apart, and not to know one again elsewhere."""
-    return hashlib.sha256(hardware.encode()).hexdigest()[:16] if hardware else ""
 
 
 def make_state(

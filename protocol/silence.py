@@ -8,6 +8,7 @@ node obeys is `edge.silences`' affair.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 from msgspec import Meta
@@ -18,6 +19,11 @@ from protocol.identity import AreaId, DocumentId, NodeId, area_audience, node_au
 BoxDigest = Annotated[
     str, Meta(pattern=r"^([0-9a-f]{16})?\Z", description="first 8 bytes of SHA-256 of a box's serial number; or empty")
 ]
+
+
+def box_digest(hardware: str) -> str:
+    """A box's serial number as the wire has it: enough to tell two boxes apart; empty where there is none."""
+    return hashlib.sha256(hardware.encode()).hexdigest()[:16] if hardware else ""
 
 
 class _ToBeSilent(Document, frozen=True, kw_only=True):

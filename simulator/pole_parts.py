@@ -14,9 +14,10 @@ from typing import Final
 from edge.agent import Agent
 from edge.config import EdgeConfig
 from edge.player.ports import OpusDecoder
-from edge.telemetry import Machine, box_digest
+from edge.telemetry import Machine
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
+from protocol.silence import box_digest
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.box import InputLine, Mains, Relay
 from simulator.clock import ClockSettings, NodeClock

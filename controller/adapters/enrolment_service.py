@@ -29,6 +29,7 @@ from controller.enrolment_registry import REVOKED_KEPT_MS, Registry
 from controller.errors import ControllerError
 from protocol.adapters.system_clock import read_now
 from protocol.enrolment import grouped
+from protocol.silence import box_digest
 
 log = logging.getLogger("controller.enrolment")
 
@@ -89,6 +90,11 @@ class EnrolmentService:
     def is_revoked(self, serial: str) -> bool:
         """Whether a certificate must not be taken."""
         return self._registry.is_revoked(serial)
+
+    def box_of(self, node: str) -> str:
+        """The digest of the box that holds a place; empty where none does, or it has no serial number."""
+        holder = self._registry.holder(node)
+        return "" if holder is None else box_digest(holder.hardware)
 
     def set_places(self, places: frozenset[str]) -> None:
         """The configuration was read again."""

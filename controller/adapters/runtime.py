@@ -20,6 +20,7 @@ from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.relay_pool import RelayPool
 from controller.adapters.signing import FreshSecrets
 from controller.audit import Actor
+from controller.clones import BoxOf
 from controller.config import Config
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
@@ -73,6 +74,8 @@ class Runtime:
         self._driver: LoopDriver[Event, Effect]
         self._report_keys: dict[str, str] = {}
         """Of the nodes whose units are enrolled."""
+        self.box_of: BoxOf = lambda _: ""
+        """The box that a node was enrolled from; whoever keeps the enrolments sets it."""
         self._is_running = False
         self._links: BrokerLinks
         self._relays: RelayPool
@@ -158,7 +161,14 @@ class Runtime:
         """Work until left; the future fails when the desk does. Raises DatabaseError, ConfigError."""
         now, config = read_now(), self._config
         kept = await self._database.load()
-        self._desk = Desk(site=self._site(config), authority=self._authority, kept=kept, fresh=self._secrets, now=now)
+        self._desk = Desk(
+            site=self._site(config),
+            authority=self._authority,
+            kept=kept,
+            fresh=self._secrets,
+            now=now,
+            box_of=lambda node: self.box_of(node),  # noqa: PLW0108 - it is set after this desk is made
+        )
         self._driver = LoopDriver(node=self._desk, execute=self._execute, wake_event=Woken())
         self._writer = CommitWriter(self._database, self._driver.post)
         self._links = BrokerLinks(

@@ -60,6 +60,8 @@ async def serve(path: Path) -> None:
             ),
         )
         enrolment = await open_enrolment(config, database, on_keys=runtime.set_report_keys)
+        if enrolment is not None:
+            runtime.box_of = enrolment.box_of
         failure = await stack.enter_async_context(runtime.running())
         tell_time = start_time_service(stack, config, authority)
         mark = stack.enter_context(running_mark(_state_dir(config)))

@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from edge.telemetry import Machine, box_digest
+from edge.telemetry import Machine
 from protocol.enrolment import HARDWARE_CHARACTERS_MAX
+from protocol.silence import box_digest
 
 SOURCES: Final = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/etc/machine-id"))
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
