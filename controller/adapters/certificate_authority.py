@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -35,6 +35,7 @@ from controller.adapters.certificate_profile import (
     Issuer,
     common_name,
     hosts_of,
+    is_issued_by,
     issuing_certificate,
     node_certificate,
     revoked_list,
@@ -42,6 +43,7 @@ from controller.adapters.certificate_profile import (
     serial_text,
     service_certificate,
 )
+from controller.adapters.key_files import pem_of
 from controller.enrolment import IssuedCertificate, RevokedCertificate
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
@@ -123,7 +125,7 @@ def load_certificate_authority(
     issuers = [
         _issuer(*each, "enrolment.earlier_issuers" if at else "enrolment.issuer") for at, each in enumerate(named)
     ]
-    if not any(_issued_by(issuers[0].certificate, root) for root in trusted):
+    if not any(is_issued_by(issuers[0].certificate, root) for root in trusted):
         message = f"enrolment.issuer_certificate: no authority in trust.ca ({roots}) has issued {certificate}"
         raise ConfigError(message)
     return CertificateAuthority(issuer=issuers[0], roots=trusted, node_days=node_days, earlier=issuers[1:])
@@ -172,7 +174,7 @@ def _make_authorities(folder: Path, *, controller: str, passphrase: bytes, now: 
     )
     write_durably(folder / "root.key", encrypted, mode=0o600)
     write_durably(folder / "ca.pem", root.certificate.public_bytes(Encoding.PEM), mode=0o644)
-    write_durably(folder / "issuing.key", _plain(key), mode=0o600)
+    write_durably(folder / "issuing.key", pem_of(key), mode=0o600)
     write_durably(folder / "issuing.pem", issuing.public_bytes(Encoding.PEM), mode=0o644)
     return [
         f"{folder / 'root.key'}: the root's key, under your passphrase. TAKE IT OFF THIS MACHINE now, to two places",
@@ -194,7 +196,7 @@ def _make_issuing_anew(folder: Path, *, controller: str, passphrase: bytes, now:
     earlier = f"issuing-until-{now:%Y%m%dT%H%M%S}"
     for suffix, mode in ((".key", 0o600), (".pem", 0o644)):
         write_durably(folder / f"{earlier}{suffix}", _read(folder / f"issuing{suffix}", "issuing"), mode=mode)
-    write_durably(folder / "issuing.key", _plain(key), mode=0o600)
+    write_durably(folder / "issuing.key", pem_of(key), mode=0o600)
     write_durably(folder / "issuing.pem", made.public_bytes(Encoding.PEM), mode=0o644)
     return [
         f"{folder / 'issuing.pem'}: a new issuing authority. TAKE root.key AWAY AGAIN, restart the controller",
@@ -218,7 +220,7 @@ def _service(
     """`stem`.key and `stem`.pem (with the issuing authority behind it); the certificate alone is made again."""
     key_path, path = stem.with_suffix(".key"), stem.with_suffix(".pem")
     if not key_path.exists():
-        write_durably(key_path, _plain(generate_private_key(SECP256R1())), mode=0o600)
+        write_durably(key_path, pem_of(generate_private_key(SECP256R1())), mode=0o600)
     key = _private_key(key_path, None, key_path.name)
     if path.exists():
         present = _certificates(path, path.name)[0]
@@ -229,7 +231,7 @@ def _service(
             is_fresh
             and is_same
             and present.public_key() == key.public_key()
-            and _issued_by(present, issuer.certificate)
+            and is_issued_by(present, issuer.certificate)
         ):
             return []
         hosts = tuple(dict.fromkeys([*hosts, *sorted(hosts_of(present))]))
@@ -237,18 +239,6 @@ def _service(
     chain = made.public_bytes(Encoding.PEM) + issuer.certificate.public_bytes(Encoding.PEM)
     write_durably(path, chain, mode=0o644)
     return [f"{path}: {name}" + (f" ({', '.join(hosts)})" if hosts else "")]
-
-
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError):
-        return False
-    return True
-
-
-def _plain(key: EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _checked(passphrase: bytes) -> bytes:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -42,9 +43,11 @@ class Issuer:
     certificate: x509.Certificate
 
 
-def root_certificate(key: EllipticCurvePrivateKey, *, name: str, now: datetime) -> x509.Certificate:
-    """The self-signed root, which signs issuing authorities only."""
-    builder = _builder(key.public_key(), _name(name), now, timedelta(days=ROOT_DAYS)).issuer_name(_name(name))
+def root_certificate(
+    key: EllipticCurvePrivateKey, *, name: str, now: datetime, days: int = ROOT_DAYS
+) -> x509.Certificate:
+    """The self-signed root, which signs issuing authorities; on a development machine it issues by itself."""
+    builder = _builder(key.public_key(), _name(name), now, timedelta(days=days)).issuer_name(_name(name))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
     return builder.add_extension(_key_usage(is_authority=True), critical=True).sign(key, SHA256())
 
@@ -66,9 +69,10 @@ def service_certificate(
     usage: x509.ObjectIdentifier,
     now: datetime,
     hosts: Iterable[str] = (),
+    days: int = SERVICE_DAYS,
 ) -> x509.Certificate:
-    """A certificate of a server (with its hosts) or of a controller."""
-    builder = _leaf(_issued(public_key, _name(name), issuer, now, timedelta(days=SERVICE_DAYS)), usage)
+    """A certificate of a server (with its hosts) or of a controller; of a node whose report key is known elsewhere."""
+    builder = _leaf(_issued(public_key, _name(name), issuer, now, timedelta(days=days)), usage)
     names = [_general_name(host) for host in dict.fromkeys(hosts)]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -115,6 +119,15 @@ def common_name(certificate: x509.Certificate) -> str:
     """Whom a certificate names; empty for nobody."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether an authority's key has signed a certificate."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
 
 
 def hosts_of(certificate: x509.Certificate) -> frozenset[str]:

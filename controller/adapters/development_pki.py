@@ -16,17 +16,29 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_p256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from controller.adapters.development_certificates import Authority, Purpose, certificate_names, is_issued_for
+from controller.adapters.certificate_profile import (
+    CLIENT,
+    SERVER,
+    Issuer,
+    common_name,
+    hosts_of,
+    is_issued_by,
+    root_certificate,
+    service_certificate,
+)
+from controller.adapters.key_files import pem_of
 from controller.errors import ControllerError
 from controller.keys.draft import first_keyset, widest_key
 from controller.keys.scopes import SIGNABLE_TYPES
@@ -87,8 +99,8 @@ def make_development_pki(
         pinned = {name: _public_hex(key) for name, key in zip(ROOT_KEYS, root, strict=True)}
         _write_once(folder / "root_keys.json", _json({"threshold": ROOT_THRESHOLD, "keys": pinned}))
         _keyset(folder, root)
-        _certify(authority, folder / "server", name="server", purpose=Purpose.SERVER, hosts=tuple(hosts))
-        _certify(authority, folder / "controller", name=controller, purpose=Purpose.CLIENT)
+        _certify(authority, folder / "server", name="server", usage=SERVER, hosts=tuple(hosts))
+        _certify(authority, folder / "controller", name=controller, usage=CLIENT)
         made = tuple(_node(folder, authority, name) for name in nodes)
     except (OSError, UnsupportedAlgorithm) as error:
         message = f"cannot make the development keys in {folder}: {error}"
@@ -117,51 +129,55 @@ def run(arguments: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _authority(folder: Path) -> Authority:
+def _authority(folder: Path) -> Issuer:
     key = _p256(folder / "ca.key")
     path = folder / "ca.pem"
     if not path.exists():
-        _write_once(path, Authority.self_signed(key, valid_days=VALID_DAYS, backdated_days=BACKDATED_DAYS))
-    try:
-        return Authority(key=key, certificate_pem=path.read_bytes())
-    except ValueError as error:
-        message = f"{path} does not belong to ca.key ({error}); remove both files to begin anew"
-        raise DevelopmentPkiError(message) from error
+        made = root_certificate(key, name="LoaXa development authority", now=datetime.now(UTC), days=VALID_DAYS)
+        _write_once(path, made.public_bytes(Encoding.PEM))
+    certificate = _certificate(path)
+    if certificate.public_key() != key.public_key():
+        message = f"{path} does not belong to ca.key; remove both files to begin anew"
+        raise DevelopmentPkiError(message)
+    return Issuer(key=key, certificate=certificate)
 
 
-def _certify(authority: Authority, stem: Path, *, name: str, purpose: Purpose, hosts: tuple[str, ...] = ()) -> None:
+def _certify(
+    authority: Issuer, stem: Path, *, name: str, usage: x509.ObjectIdentifier, hosts: tuple[str, ...] = ()
+) -> None:
     """A key and its certificate, `stem`.key and `stem`.pem; only the certificate is ever issued again."""
     path = stem.with_name(stem.name + ".pem")
     key_path = stem.with_name(stem.name + ".key")
     if path.exists() and not key_path.exists():
         message = f"{path} is there without {key_path.name}; restore the key or remove the certificate"
         raise DevelopmentPkiError(message)
-    key = _p256(key_path)
+    public_key, now = _p256(key_path).public_key(), datetime.now(UTC)
     if path.exists():
-        present = certificate_names(path.read_bytes())
-        if present.common_name != name:
-            message = f"{path} names {present.common_name!r}, not {name!r}; use another folder for another name"
+        present = _certificate(path)
+        if common_name(present) != name:
+            message = f"{path} names {common_name(present)!r}, not {name!r}; use another folder for another name"
             raise DevelopmentPkiError(message)
-        if is_issued_for(path.read_bytes(), key=key, authority=authority) and present.hosts >= frozenset(hosts):
+        is_ours = present.public_key() == public_key and is_issued_by(present, authority.certificate)
+        is_fresh = present.not_valid_after_utc > now + timedelta(days=1)
+        if is_ours and is_fresh and hosts_of(present) >= frozenset(hosts):
             return
-    write_durably(
-        path,
-        authority.issue(
-            key.public_key(),
-            name=name,
-            purpose=purpose,
-            hosts=hosts,
-            valid_days=VALID_DAYS,
-            backdated_days=BACKDATED_DAYS,
-        ),
-        mode=0o644,
+    made = service_certificate(
+        public_key, issuer=authority, name=name, usage=usage, now=now, hosts=hosts, days=VALID_DAYS
     )
+    write_durably(path, made.public_bytes(Encoding.PEM), mode=0o644)
 
 
-def _node(folder: Path, authority: Authority, name: str) -> NodeIdentity:
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except ValueError as error:
+        raise DevelopmentPkiError(f"{path} is no certificate in PEM ({error}); restore or remove it") from error
+
+
+def _node(folder: Path, authority: Issuer, name: str) -> NodeIdentity:
     own = folder / "nodes" / name
     own.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _certify(authority, own / "node", name=name, purpose=Purpose.CLIENT)
+    _certify(authority, own / "node", name=name, usage=CLIENT)
     for shared in ("ca.pem", "root_keys.json"):
         _write_once(own / shared, (folder / shared).read_bytes())
     report_key = _ed25519(own / "report.key")
@@ -221,12 +237,9 @@ def _p256(path: Path) -> EllipticCurvePrivateKey:
 def _private_key(path: Path, generate: Callable[[], Ed25519PrivateKey | EllipticCurvePrivateKey]) -> PrivateKeyTypes:
     """The key in `path`, made if there is none; a file that is no key is left as it is."""
     if not path.exists():
-        pem = generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_durably(path, pem, mode=0o600)
+        write_durably(path, pem_of(generate()), mode=0o600)
     try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+        return load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         message = f"{path} is not a private key in PEM ({error}); restore or remove it"
         raise DevelopmentPkiError(message) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -65,8 +66,8 @@ def open_key(data: bytes, passphrase: Callable[[SealedKey], bytes], *, name: str
     return key
 
 
-def pem_of(key: Ed25519PrivateKey) -> bytes:
-    """A key without a passphrase, for whoever seals it himself."""
+def pem_of(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
+    """A key without a passphrase, for whoever keeps or seals it himself."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

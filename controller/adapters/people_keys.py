@@ -13,8 +13,9 @@ from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from controller.adapters.key_files import pem_of
 from controller.config import Config
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
@@ -56,7 +57,7 @@ def audit_key(config: Config) -> Ed25519PrivateKey:
     """The key that signs checkpoints; raises ConfigError."""
     path = audit_key_path(config)
     if not path.exists():
-        made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        made = pem_of(Ed25519PrivateKey.generate())
         _make(path, made, "audit.key_file")
     try:
         key = load_pem_private_key(_read(path, "audit.key_file"), password=None)

@@ -10,23 +10,20 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from controller.adapters.development_certificates import Authority, Purpose
+from controller.adapters.certificate_profile import CLIENT, Issuer, service_certificate
+from controller.adapters.key_files import pem_of
 
 VALID_DAYS: Final = 2
 """A run takes minutes; nobody should find these years later."""
-BACKDATED_DAYS: Final = 1
 
 
 class IdentityError(Exception):
@@ -42,14 +39,14 @@ class Identity:
     key_path: str = ""
 
 
-def load_authority(folder: Path) -> Authority:
+def load_authority(folder: Path) -> Issuer:
     """The authority in a folder of development keys; raises IdentityError."""
     key_path, certificate_path = folder / "ca.key", folder / "ca.pem"
     try:
         key = load_pem_private_key(key_path.read_bytes(), None)
         if not isinstance(key, EllipticCurvePrivateKey):
             raise IdentityError(f"{key_path} is no P-256 key")
-        return Authority(key=key, certificate_pem=certificate_path.read_bytes())
+        certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
     except OSError as error:
         raise IdentityError(
             f"{error.filename} cannot be read ({error.strerror}): light nodes need certificates, and so the key of a "
@@ -57,25 +54,22 @@ def load_authority(folder: Path) -> Authority:
         ) from error
     except (ValueError, TypeError) as error:
         raise IdentityError(f"{key_path} and {certificate_path} cannot be used: {error}") from error
+    if certificate.public_key() != key.public_key():
+        raise IdentityError(f"{certificate_path} is for another key than {key_path}")
+    return Issuer(key=key, certificate=certificate)
 
 
-def make_identities(authority: Authority, names: Sequence[str], folder: Path) -> list[Identity]:
+def make_identities(authority: Issuer, names: Sequence[str], folder: Path) -> list[Identity]:
     """A certificate with its key for each name, in `folder` (about 0.4 ms each)."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = []
+    made, now = [], datetime.now(UTC)
     for name in names:
         key = generate_private_key(SECP256R1())
-        certificate = authority.issue(
-            key.public_key(),
-            name=name,
-            purpose=Purpose.CLIENT,
-            hosts=(),
-            valid_days=VALID_DAYS,
-            backdated_days=BACKDATED_DAYS,
+        certificate = service_certificate(
+            key.public_key(), issuer=authority, name=name, usage=CLIENT, now=now, days=VALID_DAYS
         )
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path = folder / f"{name}.pem"
-        path.write_bytes(certificate + private)
+        path.write_bytes(certificate.public_bytes(Encoding.PEM) + pem_of(key))
         made.append(Identity(name, str(path)))
     return made
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from controller.adapters import development_pki
-from controller.adapters.development_certificates import certificate_names
+from controller.adapters.certificate_profile import common_name, hosts_of
 from controller.adapters.development_pki import DevelopmentPkiError, make_development_pki
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed_by_many
@@ -78,7 +79,7 @@ def test_a_new_host_reissues_the_certificate_and_keeps_the_key(tmp_path: Path) -
     make_development_pki(tmp_path, controller="controller1", nodes=[])
     key = (tmp_path / "server.key").read_bytes()
     make_development_pki(tmp_path, controller="controller1", nodes=[], hosts=["localhost", "10.0.0.7"])
-    assert "10.0.0.7" in certificate_names((tmp_path / "server.pem").read_bytes()).hosts
+    assert "10.0.0.7" in hosts_of(x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes()))
     assert (tmp_path / "server.key").read_bytes() == key
 
 
@@ -86,6 +87,7 @@ def test_a_new_host_reissues_the_certificate_and_keeps_the_key(tmp_path: Path) -
     ("spoil", "named"),
     [
         (lambda folder: (folder / "ca.key").write_text("not a key"), "ca.key is not a private key"),
+        (lambda folder: (folder / "ca.pem").write_text("no certificate"), "ca.pem is no certificate"),
         (lambda folder: (folder / "ca.key").unlink(), "ca.pem does not belong"),
         (lambda folder: (folder / "operations-1.key").unlink(), "does not name the operational keys"),
         (lambda folder: (folder / "root-1.key").unlink(), "root_keys.json is there and differs"),
@@ -121,7 +123,7 @@ def test_the_command_names_the_report_key(tmp_path: Path) -> None:
     text = development_pki.run(parser.parse_args([str(tmp_path), "--node", "N001", "--host", "pole.test"]))
     made = make_development_pki(tmp_path, controller="controller1", nodes=["N001"])
     assert f"report_key: {made.nodes[0].report_key_hex}" in text
-    assert "pole.test" in certificate_names((tmp_path / "server.pem").read_bytes()).hosts
+    assert "pole.test" in hosts_of(x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes()))
 
 
 def shake_hands(*, server: Path, node: Path) -> str:
@@ -150,4 +152,4 @@ def shake_hands(*, server: Path, node: Path) -> str:
             break
     certificate = ends[1].getpeercert(binary_form=True)
     assert certificate is not None
-    return certificate_names(ssl.DER_cert_to_PEM_cert(certificate).encode()).common_name
+    return common_name(x509.load_der_x509_certificate(certificate))

@@ -8,14 +8,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
-from controller.adapters.development_certificates import Authority, Purpose
+from controller.adapters.certificate_profile import SERVER, Issuer, service_certificate
 from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will
 from protocol.topics import TopicName, topic
 from tests.support.broker import RealBroker
@@ -121,11 +123,12 @@ async def test_a_node_whose_clock_is_behind_the_servers_certificate_is_connected
     authority_key = load_pem_private_key((tomorrow / "ca.key").read_bytes(), password=None)
     assert isinstance(key, EllipticCurvePrivateKey)
     assert isinstance(authority_key, EllipticCurvePrivateKey)
-    authority = Authority(key=authority_key, certificate_pem=(tomorrow / "ca.pem").read_bytes())
-    not_yet_valid = authority.issue(
-        key.public_key(), name="server", purpose=Purpose.SERVER, hosts=("localhost",), valid_days=30, backdated_days=-1
+    issuer = Issuer(key=authority_key, certificate=load_pem_x509_certificate((tomorrow / "ca.pem").read_bytes()))
+    begins = datetime.now(UTC) + timedelta(days=2)
+    not_yet_valid = service_certificate(
+        key.public_key(), issuer=issuer, name="server", usage=SERVER, now=begins, hosts=["localhost"]
     )
-    (tomorrow / "server.pem").write_bytes(not_yet_valid)
+    (tomorrow / "server.pem").write_bytes(not_yet_valid.public_bytes(Encoding.PEM))
     broker.stop()
     broker.start(server_pki=tomorrow, await_ready=False)
     with (
