@@ -8,7 +8,6 @@ player), as its maintainers measure it. Run: `./scripts/bench node_cost`.
 from __future__ import annotations
 
 import argparse
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from benchmarks.commune import await_true, commune
 from benchmarks.measure import ProcessWatch, Usage, print_table
+from simulator.demo.broker import free_port
+from simulator.demo.station import answers
 
 SETTLE_S = 5.0
 
@@ -60,7 +61,7 @@ def _row(name: str, usage: Usage) -> dict[str, str]:
 def snapcast(url: str) -> Iterator[subprocess.Popen[bytes]]:
     """A snapserver that sends the feed at `url` as Opus, and one snapclient that plays it; yields the client."""
     with tempfile.TemporaryDirectory(prefix="loaxa-snapcast-") as folder:
-        ports = {name: _free_port() for name in ("stream", "tcp", "http")}
+        ports = {name: free_port() for name in ("stream", "tcp", "http")}
         configuration = Path(folder) / "snapserver.conf"
         decode = f"-nostdin -loglevel error -i {url} -f s16le -ar 48000 -ac 2 -"
         source = f"process:///usr/bin/ffmpeg?name=station&sampleformat=48000:16:2&codec=opus&params={_escaped(decode)}"
@@ -72,7 +73,7 @@ def snapcast(url: str) -> Iterator[subprocess.Popen[bytes]]:
         )
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         server = subprocess.Popen(["snapserver", "-c", str(configuration)], **quiet)  # type: ignore[call-overload] # the same three for both
-        await_true(lambda: _answers(ports["stream"]), "the snapserver")
+        await_true(lambda: answers(ports["stream"]), "the snapserver")
         client_command = ["snapclient", "-h", "127.0.0.1", "-p", str(ports["stream"]), "--mixer", "none"]
         client_command += ["--player", "file:filename=/dev/null", "--logsink", "null"]
         client = subprocess.Popen(client_command, **quiet)  # type: ignore[call-overload] # as above
@@ -86,20 +87,6 @@ def snapcast(url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace(" ", "%20").replace(":", "%3A").replace("?", "%3F").replace("&", "%26")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
-            return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from controller.adapters.broker_links import HERD_WINDOW_S, QUEUED_MAX
 from controller.config import Config
@@ -59,6 +59,7 @@ from simulator.world import World
 IMPORT_NS: Final = 20 * NS_PER_MS
 """Taking in a file that was taken in before; a new one takes seconds, which no decision waits for."""
 NOTES_KEPT: Final = 2_048
+Record = TypeVar("Record", EmergencyRecord, RelayRecord)
 
 
 @dataclass(slots=True)
@@ -72,26 +73,20 @@ class Asked:
     @property
     def emergency(self) -> EmergencyRecord:
         """The emergency that was raised or ended; raises what the desk refused with, or that nothing was answered."""
-        match self.answer:
-            case EmergencyRecord():
-                return self.answer
-            case RequestError():
-                raise self.answer
-            case _:
-                message = f"request {self.ticket} has no answer of this kind: {self.answer}"
-                raise ValueError(message)
+        return self._answered(EmergencyRecord)
 
     @property
     def relay(self) -> RelayRecord:
         """The relay that was begun or ended; raises as `emergency` does."""
-        match self.answer:
-            case RelayRecord():
-                return self.answer
-            case RequestError():
-                raise self.answer
-            case _:
-                message = f"request {self.ticket} has no answer of this kind: {self.answer}"
-                raise ValueError(message)
+        return self._answered(RelayRecord)
+
+    def _answered(self, kind: type[Record]) -> Record:
+        if isinstance(self.answer, kind):
+            return self.answer
+        if isinstance(self.answer, RequestError):
+            raise self.answer
+        message = f"request {self.ticket} has no answer of this kind: {self.answer}"
+        raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

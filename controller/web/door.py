@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from controller.errors import ConfigError
-from controller.web.listeners import KEEP_ALIVE_S, SHUTDOWN_S_MAX
+from controller.web.listeners import set_up
 
 HANDSHAKE_S_MAX: Final = 10.0
 """A 4G line that stalls takes seconds; TLS needs two round trips."""
@@ -32,14 +32,7 @@ async def open_door(
     application: web.Application, *, host: str, port: int, key: str, tls: ssl.SSLContext
 ) -> AsyncIterator[None]:
     """Serve an application until left; raises ConfigError that names the configuration's key."""
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_S_MAX,
-        keepalive_timeout=KEEP_ALIVE_S,
-        handle_signals=False,
-    )
-    await runner.setup()
+    runner = await set_up(application)
     if runner.server is None:
         raise ConfigError(f"{key}: the listener was not made")
     loop = asyncio.get_running_loop()

@@ -20,6 +20,17 @@ async def open_listener(
     application: web.Application, *, host: str, port: int, key: str, tls: ssl.SSLContext | None = None
 ) -> web.AppRunner:
     """Serve an application; raises ConfigError that names the configuration's key."""
+    runner = await set_up(application)
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(f"{key}: cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return runner
+
+
+async def set_up(application: web.Application) -> web.AppRunner:
+    """What serves an application, not listening yet."""
     runner = web.AppRunner(
         application,
         access_log=None,
@@ -28,11 +39,6 @@ async def open_listener(
         handle_signals=False,
     )
     await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError(f"{key}: cannot listen on {host}:{port}: {error.strerror or error}") from error
     return runner
 
 

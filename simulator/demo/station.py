@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from simulator.demo.broker import free_port
 from simulator.demo.station_pages import Fault, StationPages
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class Station:
     def _start_icecast(self) -> None:
         for attempt in range(_PORT_TRIES):
             if attempt or not self._icecast_port:  # one that is started again keeps its address
-                self._icecast_port = _free_port()
+                self._icecast_port = free_port()
             if self._own_folder is not None:
                 shutil.rmtree(self._own_folder, ignore_errors=True)
             self._own_folder = Path(tempfile.mkdtemp(prefix="loaxa-station-"))
@@ -215,7 +216,7 @@ class Station:
             self._icecast = self._spawn(["icecast2", "-c", str(configuration)], user=user)
             deadline = time.monotonic() + READY_S_MAX
             while time.monotonic() < deadline and self._icecast.poll() is None:
-                if _answers(self._icecast_port):
+                if answers(self._icecast_port):
                     return
                 time.sleep(_POLL_S)
             _end(self._icecast)
@@ -315,13 +316,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(STOP_S_MAX)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a server takes connections on a loopback port."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0):
             return True

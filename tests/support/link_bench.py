@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from simulator.link import Link, LinkSettings
 from simulator.network import Network
 from simulator.world import World
 from tests.support.broker import RealBroker, real_broker
+from tests.support.linked import Heard
 from tests.support.pki import CONTROLLER, DevelopmentKeys
 from tests.support.severable_path import SeverablePath
 from tests.support.waiting import until
@@ -30,28 +30,6 @@ PATIENCE_S = 20.0
 """Longest wait for something that must happen: two failed attempts with their backoff."""
 _S = 1_000_000_000
 _STEP_NS = _S // 100
-
-
-@dataclass(slots=True, kw_only=True)
-class Heard:
-    """Everything that a link told its program."""
-
-    connected: list[tuple[bool, int]] = field(default_factory=list)
-    disconnected: list[str] = field(default_factory=list)
-    messages: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def on_connected(self, session_present: bool, incarnation: int) -> None:
-        self.connected.append((session_present, incarnation))
-
-    def on_disconnected(self, reason: str) -> None:
-        self.disconnected.append(reason)
-
-    def on_message(self, received: str, payload: bytes) -> None:
-        self.messages.append((received, payload))
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [payload for _, payload in self.messages]
 
 
 class AnyLink(Protocol):

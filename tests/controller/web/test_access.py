@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -27,25 +25,6 @@ from tests.support.controller_desk import DeskWorld
 from tests.support.pki import DevelopmentKeys
 
 FLOOD = {"area": "dong", "clip": "flood", "minutes": "5", "reality": "real"}
-
-
-@pytest_asyncio.fixture
-async def place(pki: DevelopmentKeys) -> AsyncIterator[Place]:
-    world = DeskWorld(pki)
-    world.begin()
-    async with served_place(WorldConsole(world)) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as made:
-        yield made
-
-
-@pytest.fixture
-def hand(place: Place, session: aiohttp.ClientSession) -> Hand:
-    return Hand(place, session)
 
 
 def application_of(place: Place) -> web.Application:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from controller.adapters.gate import Visit
 from controller.adapters.passwords import PasswordCost, Passwords
@@ -16,28 +14,7 @@ from controller.errors import RequestError
 from controller.people import PersonSet, PersonState
 from controller.rights import Grant, Role
 from tests.support.console_hand import PASSWORD, SYSTEM, Hand, added, prove, refusals, with_totp
-from tests.support.controller_console import LIMITS, Place, WorldConsole, served_place
-from tests.support.controller_desk import DeskWorld
-from tests.support.pki import DevelopmentKeys
-
-
-@pytest_asyncio.fixture
-async def place(pki: DevelopmentKeys) -> AsyncIterator[Place]:
-    world = DeskWorld(pki)
-    world.begin()
-    async with served_place(WorldConsole(world)) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as made:
-        yield made
-
-
-@pytest.fixture
-def hand(place: Place, session: aiohttp.ClientSession) -> Hand:
-    return Hand(place, session)
+from tests.support.controller_console import LIMITS, Place
 
 
 async def test_login_gives_one_answer_for_wrong_names_passwords_and_disabled(hand: Hand, place: Place) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from contextlib import suppress
 from typing import Self
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
 
-from controller.adapters.certificate_profile import SERVER, Issuer, service_certificate
-from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will
+from protocol.adapters.mqtt_link import LinkError, Will
 from protocol.topics import TopicName, topic
 from tests.support.broker import RealBroker
-from tests.support.pki import CONTROLLER, DevelopmentKeys, make_pki
+from tests.support.linked import linked
+from tests.support.pki import CONTROLLER, DevelopmentKeys
 from tests.support.waiting import until
 
 STATE = topic(TopicName.NODE_STATE, node="N001")
@@ -29,46 +21,6 @@ TELEMETRY = topic(TopicName.TELEMETRY, node="N001")
 ASSIGNMENT = topic(TopicName.ASSIGNMENT, node="N001")
 PLAN = topic(TopicName.PLAN, area="thon-dong")
 ALL_STATES = topic(TopicName.NODE_STATE, node="+")
-
-
-@dataclass(slots=True, kw_only=True)
-class Heard:
-    """Everything that a link told its program, and on which thread."""
-
-    connected: list[tuple[bool, int]] = field(default_factory=list)
-    disconnected: list[str] = field(default_factory=list)
-    messages: list[tuple[str, bytes]] = field(default_factory=list)
-    threads: set[str] = field(default_factory=set)
-    raise_at: bytes | None = None
-
-    def on_connected(self, session_present: bool, incarnation: int) -> None:
-        self.connected.append((session_present, incarnation))
-
-    def on_disconnected(self, reason: str) -> None:
-        self.disconnected.append(reason)
-
-    def on_message(self, received: str, payload: bytes) -> None:
-        self.threads.add(threading.current_thread().name)
-        if payload == self.raise_at:
-            raise RuntimeError("a bug in a callback")
-        self.messages.append((received, payload))
-
-
-@contextmanager
-def linked(settings: MqttSettings, will: Will | None = None) -> Iterator[tuple[MqttLink, Heard]]:
-    heard = Heard()
-    link = MqttLink(
-        settings,
-        will,
-        on_connected=heard.on_connected,
-        on_disconnected=heard.on_disconnected,
-        on_message=heard.on_message,
-    )
-    link.start()
-    try:
-        yield link, heard
-    finally:
-        link.stop()
 
 
 async def test_messages_travel_both_ways_and_arrive_on_the_loop(broker: RealBroker, pki: DevelopmentKeys) -> None:
@@ -101,75 +53,6 @@ async def test_order_is_kept_over_many_messages(broker: RealBroker, pki: Develop
             node.publish(STATE, b"%d" % number)
         await until(lambda: len(heard.messages) == count, seconds=15)
     assert [int(payload) for _, payload in heard.messages] == list(range(count))
-
-
-async def test_a_certificate_of_another_authority_is_refused(
-    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
-) -> None:
-    foreign = make_pki(tmp_path / "foreign")
-    settings = foreign.mqtt_settings("N001", broker.port, ca_path=pki.folder / "ca.pem")
-    with linked(settings) as (_, heard):
-        await until(lambda: heard.disconnected)
-    assert "refuses our certificate" in heard.disconnected[0]
-    assert not heard.connected
-
-
-async def test_a_node_whose_clock_is_behind_the_servers_certificate_is_connected_and_others_are_not(
-    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
-) -> None:
-    tomorrow = tmp_path / "tomorrow"
-    shutil.copytree(pki.folder, tomorrow)
-    key = load_pem_private_key((tomorrow / "server.key").read_bytes(), password=None)
-    authority_key = load_pem_private_key((tomorrow / "ca.key").read_bytes(), password=None)
-    assert isinstance(key, EllipticCurvePrivateKey)
-    assert isinstance(authority_key, EllipticCurvePrivateKey)
-    issuer = Issuer(key=authority_key, certificate=load_pem_x509_certificate((tomorrow / "ca.pem").read_bytes()))
-    begins = datetime.now(UTC) + timedelta(days=2)
-    not_yet_valid = service_certificate(
-        key.public_key(), issuer=issuer, name="server", usage=SERVER, now=begins, hosts=["localhost"]
-    )
-    (tomorrow / "server.pem").write_bytes(not_yet_valid.public_bytes(Encoding.PEM))
-    broker.stop()
-    broker.start(server_pki=tomorrow, await_ready=False)
-    with (
-        linked(pki.mqtt_settings("N001", broker.port, is_time_checked=False)) as (_, behind),
-        linked(pki.mqtt_settings("N002", broker.port)) as (_, strict),
-    ):
-        await until(lambda: behind.connected)
-        await until(lambda: any("not to be trusted" in reason for reason in strict.disconnected))
-        assert not strict.connected
-    with linked(pki.mqtt_settings("N001", broker.port, is_time_checked=False, host="127.0.0.2")) as (_, elsewhere):
-        await until(lambda: elsewhere.disconnected)
-        assert not elsewhere.connected, "the name is checked all the same"
-
-
-async def test_a_broker_of_another_authority_is_not_trusted(
-    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
-) -> None:
-    foreign = make_pki(tmp_path / "foreign")
-    settings = pki.mqtt_settings("N001", broker.port, ca_path=foreign.folder / "ca.pem")
-    with linked(settings) as (_, heard):
-        await until(lambda: heard.disconnected)
-    assert "not to be trusted" in heard.disconnected[0]
-    assert not heard.connected
-
-
-async def test_a_broker_that_restarts_with_another_certificate_is_not_trusted(
-    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
-) -> None:
-    foreign = make_pki(tmp_path / "foreign")
-    with linked(pki.mqtt_settings("N001", broker.port)) as (_, heard):
-        await until(lambda: heard.connected)
-        broker.stop()
-        broker.start(server_pki=foreign.folder)
-        await until(lambda: any("not to be trusted" in reason for reason in heard.disconnected), seconds=15)
-        assert len(heard.connected) == 1
-
-
-async def test_a_broker_of_another_name_is_not_trusted(broker: RealBroker, pki: DevelopmentKeys) -> None:
-    with linked(pki.mqtt_settings("N001", broker.port, host="127.0.0.2")) as (_, heard):
-        await until(lambda: heard.disconnected)
-    assert not heard.connected
 
 
 async def test_a_broker_that_is_down_at_the_start_is_found_when_it_comes(
@@ -343,21 +226,6 @@ async def test_unsubscribing_stops_the_messages(broker: RealBroker, pki: Develop
         controller.publish(other, b"3")
         await until(lambda: len(heard.messages) >= 2)
     assert heard.messages[-1] == (other, b"3")
-
-
-def test_unusable_files_are_named_before_anything_starts(pki: DevelopmentKeys, tmp_path: Path) -> None:
-    heard = Heard()
-    for field_name in ("ca_path", "certificate_path", "private_key_path"):
-        path = tmp_path / f"{field_name}.pem"
-        path.write_text("not a key")
-        for candidate in (path, tmp_path / "absent.pem"):
-            with pytest.raises(LinkError, match=candidate.name):
-                MqttLink(
-                    pki.mqtt_settings("N001", 1, **{field_name: candidate}),
-                    on_connected=heard.on_connected,
-                    on_disconnected=heard.on_disconnected,
-                    on_message=heard.on_message,
-                )
 
 
 class Line:
