@@ -12,7 +12,6 @@ from edge.adapters.gpio_lines import GpioAmplifier, PinFactory, PinSettings
 from edge.ports import AmplifierPin
 from protocol.adapters.system_clock import read_now
 from simulator.box import Mains, Relay
-from simulator.pins import SimulatedPin
 from simulator.world import World
 
 
@@ -33,20 +32,15 @@ class PinBench:
 
     def levels(self) -> list[bool]:
         """Each level that the relay had, in order."""
-        if isinstance(self.pin, SimulatedPin):
-            return [is_on for _, is_on in self.pin.history]
         if isinstance(self.pin, Relay):
             return [level for _, level in self.pin.commanded.changes()]
         assert self._trace is not None
         return [bool(json.loads(line)["level"]) for line in self._trace.read_text().splitlines()]
 
 
-@pytest.fixture(params=["gpiozero", "simulated", "relay"])
+@pytest.fixture(params=["gpiozero", "simulated"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PinBench]:
     if request.param == "simulated":
-        yield PinBench(SimulatedPin(World(seed=1)), None)
-        return
-    if request.param == "relay":
         world = World(seed=1)
         yield PinBench(PassingRelay(world, "N001", Mains(world)), None)
         return

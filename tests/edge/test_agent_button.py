@@ -19,7 +19,7 @@ def sounding_pole() -> Pole:
     pole.introduce(prepared_clips=(FLOOD,))
     pole.send(pole.issuer.plan(occurrence("a", T0_MS + 2_000, NEWS)))
     pole.run_until(T0_MS + 10_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     return pole
 
 
@@ -27,7 +27,7 @@ def sounds_at_all(pole: Pole, for_ms: int) -> bool:
     """Whether the amplifier had power at any time of the next moments."""
     since_ms = pole.now_ms
     pole.run_for(for_ms)
-    return any(pole.pin.was_on(ms * 1_000_000) for ms in range(since_ms, pole.now_ms, 100))
+    return any(pole.pin.commanded.at(ms * 1_000_000) for ms in range(since_ms, pole.now_ms, 100))
 
 
 def faults(pole: Pole, name: str) -> list[bool]:
@@ -38,11 +38,11 @@ def test_a_press_silences_within_the_bounce_time_and_for_its_minutes() -> None:
     pole = sounding_pole()
     pole.button(is_pressed=True)
     pole.run_for(31)
-    assert not pole.pin.was_on(pole.world.now_ns)
+    assert not pole.pin.commanded.at(pole.world.now_ns)
     pole.button(is_pressed=False)
     assert not sounds_at_all(pole, 10 * MINUTE_MS - 1_000)
     pole.run_for(3_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     assert ("a", "finished", "stop_button") in pole.airings()
     assert faults(pole, "stop_button") == [True, False]
 
@@ -55,7 +55,7 @@ def test_a_bounce_is_no_press() -> None:
         pole.button(is_pressed=False)
         pole.run_for(5)
     assert not faults(pole, "stop_button")
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
 
 
 def test_stops_an_emergency_and_not_the_next_one() -> None:
@@ -77,7 +77,7 @@ def test_a_long_press_during_the_silence_ends_it_and_a_long_first_press_does_not
     assert not sounds_at_all(pole, 30_000)
     pole.push(for_ms=HOLD_MS + 1_000)
     pole.run_for(2_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     assert faults(pole, "stop_button") == [True, False, True, False]
 
 
@@ -95,7 +95,7 @@ def test_a_button_that_does_not_come_up_is_a_fault_and_silences_only_once() -> N
     pole.run_for(STUCK_MS + 1_000)
     assert faults(pole, "button") == [True]
     pole.run_for(10 * MINUTE_MS)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     pole.button(is_pressed=False)
     pole.run_for(1_000)
     assert faults(pole, "button") == [True, False]

@@ -121,7 +121,7 @@ def test_ends_by_itself() -> None:
     pole.run_until(PLAY_MS + 12_000)
     assert pole.airings()[-1] == ("flood-1", "finished", "expired")
     assert not pole.heard(PLAY_MS + 7_050, PLAY_MS + 12_000).any()
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
 
 
 def test_a_replay_after_the_all_clear_changes_nothing_not_even_after_a_power_cut() -> None:
@@ -134,7 +134,7 @@ def test_a_replay_after_the_all_clear_changes_nothing_not_even_after_a_power_cut
     for _ in range(2):
         pole.deliver(EMERGENCY_TOPIC, raised, retain=False)
         pole.run_for(2_000)
-        assert not pole.pin.is_on
+        assert not pole.pin.commanded.latest
         pole.cut_power()
         pole.boot()
         pole.connect()
@@ -151,7 +151,7 @@ def test_a_power_cut_before_the_document_is_durable_changes_nothing_and_the_reta
     raise_flood(pole)
     pole.run_for(4)
     assert pole.decisions[-1].decision != "in force"
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     pole.cut_power()
     assert EMERGENCY_TOPIC not in pole.sd_card.documents
     pole.boot()
@@ -210,12 +210,12 @@ def test_in_quiet_hours_a_real_emergency_sounds_and_nothing_else_does() -> None:
     )
     pole.send(drill, key="drill-1")
     pole.run_until(night_ms + 10_000)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert sorted(pole.airings()) == [("a", "refused", "quiet_hours"), ("drill-1", "refused", "quiet_hours")]
     pole.send(pole.issuer.emergency(FLOOD, play_at_ms=night_ms + 11_000))
     pole.run_until(night_ms + 13_000)
     assert pole.heard(night_ms + 11_100, night_ms + 12_000).all()
-    assert len(pole.pin.history) == 2
+    assert len(pole.pin.commanded.changes()) == 2
 
 
 def test_what_sounds_when_quiet_hours_begin_falls_silent_on_the_second() -> None:
@@ -235,7 +235,7 @@ def test_an_emergency_from_its_retained_message_reaches_a_node_that_was_never_as
     pole.provide(FLOOD)
     raise_flood(pole)
     pole.run_until(PLAY_MS + 500)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     pole.introduce()
     pole.run_until(PLAY_MS + 3_900)
     assert pole.heard(PLAY_MS + 2_500, PLAY_MS + 3_900).all()

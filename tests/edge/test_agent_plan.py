@@ -38,7 +38,7 @@ def test_plays_each_item_on_its_very_sample() -> None:
 def test_is_warm_before_the_first_sample_and_off_after_the_hold() -> None:
     pole = planned_pole()
     pole.run_until(START_MS + 12_000)
-    changes = [(at_ns // 1_000_000 - START_MS, is_on) for at_ns, is_on in pole.pin.history]
+    changes = [(at_ns // 1_000_000 - START_MS, is_on) for at_ns, is_on in pole.pin.commanded.changes()]
     assert [is_on for _, is_on in changes] == [False, True, False]
     assert -400 <= changes[1][0] <= -300
     assert 8_000 + 2_000 <= changes[2][0] <= 8_000 + 2_100
@@ -138,7 +138,7 @@ def test_a_plan_without_its_media_is_on_record_and_joined_when_they_come() -> No
     pole.run_until(START_MS + 500)
     assert pole.airings() == [("a", "missed", "media_missing")]
     assert pole.telemetry()["media_missing"] == 1
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     pole.provide(NEWS)
     pole.run_until(START_MS + 6_000)
     assert pole.media.asked.count(NEWS.sha256) >= 2
@@ -165,7 +165,7 @@ def test_a_later_plan_replaces_the_former_one_while_it_sounds() -> None:
     pole.run_until(START_MS + 7_000)
     assert pole.airings()[1] == ("a", "finished", "stopped")
     assert not pole.heard(START_MS + 1_200, START_MS + 7_000).any()
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
 
 
 def test_needs_nobody_while_the_broker_is_away_and_sends_its_records_later() -> None:
@@ -196,7 +196,7 @@ def test_a_stop_in_good_order_is_silent_at_once_and_on_record() -> None:
     pole = planned_pole()
     pole.run_until(START_MS + 1_000)
     pole.stop()
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert b"disconnected" in pole.published[-1][1]
     pole.run_for(1_000)
     pole.boot()

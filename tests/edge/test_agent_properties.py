@@ -63,7 +63,7 @@ def reconnect(pole: Pole, number: int) -> None:
 
 
 def break_pin(pole: Pole, number: int) -> None:
-    pole.pin.is_broken = bool(number % 2)
+    pole.pin.break_pin(is_broken=bool(number % 2))
 
 
 def unplug(pole: Pole, number: int) -> None:
@@ -113,7 +113,7 @@ def test_never_sounds_unpowered_and_never_stays_powered(taken: list[tuple[str, i
     pole.sd_card.fails = False
     pole.run_for(45_000)
     assert pole.unpowered_samples() == 0
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert not pole.heard(pole.now_ms - 5_000, pole.now_ms).any()
 
 
@@ -125,7 +125,7 @@ def test_a_pin_that_breaks_is_never_thought_to_be_powered(taken: list[tuple[str,
         break_pin(pole, number)
         ACTIONS[name](pole, count) if name != "restart" else None
         pole.run_for(wait_ms)
-    pole.pin.is_broken = False
+    pole.pin.break_pin(is_broken=False)
     assert pole.unpowered_samples() == 0
 
 

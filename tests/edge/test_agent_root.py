@@ -173,7 +173,7 @@ def test_a_stream_whose_key_is_revoked_while_it_sounds_is_silent_at_once() -> No
     assert pole.heard(BEGIN_MS + 3_000, BEGIN_MS + 3_900).any()
     assert not pole.heard(BEGIN_MS + 4_250, BEGIN_MS + 9_000).any()
     assert topic(TopicName.AUDIO, stream=STREAM) not in pole.subscribed
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
 
 
 def test_a_revoked_keys_document_is_refused_and_counted() -> None:

@@ -33,7 +33,10 @@ def sounding_pole() -> Pole:
 
 def is_silent_since(pole: Pole, at_ms: int) -> bool:
     """Whether the amplifier went off at once, and has not been on since."""
-    return not any(pole.pin.was_on(ms * 1_000_000) for ms in range(at_ms + 1, pole.now_ms, 20)) and not pole.pin.is_on
+    return (
+        not any(pole.pin.commanded.at(ms * 1_000_000) for ms in range(at_ms + 1, pole.now_ms, 20))
+        and not pole.pin.commanded.latest
+    )
 
 
 def refused(pole: Pole) -> dict[str, int]:
@@ -122,7 +125,7 @@ def test_a_late_joiner_obeys() -> None:
     pole.introduce(prepared_clips=(FLOOD,))
     pole.run_for(60_000)
     assert not pole.heard(T0_MS, pole.now_ms).any()
-    assert not any(is_on for _, is_on in pole.pin.history)
+    assert not any(is_on for _, is_on in pole.pin.commanded.changes())
 
 
 def test_what_the_disk_does_not_take_silences_all_the_same_and_releases_nothing() -> None:
@@ -163,7 +166,7 @@ def test_a_release_reaches_as_high_as_the_order(ordering: str, releasing: str, i
     pole.run_for(500)
     pole.send(pole.issuer.release(area=VILLAGE), key=releasing)
     pole.run_for(5_000)
-    assert pole.pin.is_on is is_released
+    assert pole.pin.commanded.latest is is_released
     assert refused(pole).get("wrong_scope", 0) == (not is_released)
 
 
@@ -193,7 +196,7 @@ def test_old_orders_and_old_releases_do_not_come_back_whoever_signed_them() -> N
     pole.run_for(500)
     pole.deliver(AREA, first)
     pole.run_for(5_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     at_ms = pole.now_ms
     pole.send(pole.issuer.silence("silence-2"))
     pole.run_for(500)
@@ -215,7 +218,7 @@ def test_a_release_that_waits_for_the_disk_does_not_lift_an_order_that_came_mean
     pole.cut_power()
     pole.boot()
     pole.run_for(30_000)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
 
 
 def test_a_drill_key_and_a_key_without_emergencies_silence_nobody() -> None:
@@ -227,7 +230,7 @@ def test_a_drill_key_and_a_key_without_emergencies_silence_nobody() -> None:
     pole.send(pole.issuer.silence(), key="plans")
     pole.send(pole.issuer.silence(), key="drill-1")
     pole.run_for(3_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     assert refused(pole) == {"wrong_scope": 2}
 
 
@@ -235,7 +238,7 @@ def test_an_order_may_spare_emergencies() -> None:
     pole = sounding_pole()
     pole.send(pole.issuer.silence(spares_emergencies=True))
     pole.run_for(10_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest
     at_ms = pole.now_ms
     pole.send(pole.issuer.all_clear())
     pole.run_for(30_000)
@@ -246,7 +249,7 @@ def test_a_move_to_another_place_leaves_the_silence_of_the_former_one_behind() -
     pole = sounding_pole()
     pole.send(pole.issuer.silence(area=VILLAGE))
     pole.run_for(2_000)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     pole.send(pole.issuer.assignment(areas=("thon-tay", COMMUNE), prepared_clips=(FLOOD,)))
     pole.run_for(5_000)
-    assert pole.pin.is_on
+    assert pole.pin.commanded.latest

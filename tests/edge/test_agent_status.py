@@ -135,12 +135,12 @@ def test_a_card_that_does_not_run_releases_the_amplifier_and_comes_back_in_step(
     pole.run_until(START_MS + 5_000)
     pole.card.unplug()
     pole.run_until(START_MS + 14_000)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert pole.telemetry()["faults"] == ["sound_card"]
     assert pole.airings()[-1] == ("a", "finished", "card_failed")
     pole.card.plug()
     pole.run_until(START_MS + 55_000)
-    assert pole.pin.was_on(pole.world.now_ns)
+    assert pole.pin.commanded.at(pole.world.now_ns)
     assert pole.telemetry().get("faults", []) == []
     assert pole.heard(START_MS + 50_000, START_MS + 54_000).all()
     assert pole.unpowered_samples() == 0
@@ -150,7 +150,7 @@ def test_a_pin_that_cannot_be_driven_is_a_fault_and_nothing_is_thought_to_sound(
     pole = Pole()
     pole.provide(NEWS)
     pole.introduce()
-    pole.pin.is_broken = True
+    pole.pin.break_pin()
     pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
     pole.run_until(START_MS + 8_000)
     assert "amplifier" in pole.telemetry()["faults"]

@@ -43,7 +43,7 @@ def test_without_packets_nothing_is_powered() -> None:
     pole = listening_pole()
     start(pole)
     pole.run_until(BEGIN_MS + 60_000)
-    assert len(pole.pin.history) == 1
+    assert len(pole.pin.commanded.changes()) == 1
 
 
 def test_ends_at_its_order() -> None:
@@ -55,7 +55,7 @@ def test_ends_at_its_order() -> None:
     pole.run_until(BEGIN_MS + 7_000)
     assert pole.heard(BEGIN_MS + 3_100, BEGIN_MS + 3_490).all()
     assert not pole.heard(BEGIN_MS + 3_550, BEGIN_MS + 7_000).any()
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert pole.airings()[-1][:2] == (STREAM, "finished")
     pole.run_for(5_000)
     assert AUDIO not in pole.subscribed
@@ -67,7 +67,7 @@ def test_a_stall_ends_it_unpowers_and_its_return_brings_it_back_in_step() -> Non
     pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(30))
     pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(150, 200))
     pole.run_until(BEGIN_MS + 10_000)
-    assert not pole.pin.is_on
+    assert not pole.pin.commanded.latest
     assert pole.airings()[1] == (STREAM, "finished", "stalled")
     pole.run_until(BEGIN_MS + 19_000)
     begin = BEGIN_MS + 15_100
@@ -93,7 +93,7 @@ def test_audio_of_a_stream_that_was_never_started_is_not_asked_for_and_refused()
     pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(30))
     pole.run_until(BEGIN_MS + 32_000)
     assert pole.telemetry()["refused"] == {"unknown_stream": 30}
-    assert len(pole.pin.history) == 1
+    assert len(pole.pin.commanded.changes()) == 1
 
 
 def test_forged_and_repeated_packets_are_silence_and_counted() -> None:
@@ -125,7 +125,7 @@ def test_a_planned_relay_without_a_stream_is_missed_with_its_reason() -> None:
     pole.send(pole.issuer.plan(occurrence(RELAY, BEGIN_MS, duration_ms=20_000)))
     pole.run_until(BEGIN_MS + 21_000)
     assert pole.airings() == [(RELAY, "missed", "no_stream")]
-    assert len(pole.pin.history) == 1
+    assert len(pole.pin.commanded.changes()) == 1
 
 
 def test_a_planned_relay_that_a_stream_served_is_not_missed() -> None:

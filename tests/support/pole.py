@@ -28,8 +28,8 @@ from protocol.envelope import open_sealed
 from protocol.messages import AiringRecord, AnyDocument, FaultRecord, MediaReference, Report
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
+from simulator.box import Mains, Relay
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
-from simulator.pins import SimulatedPin
 from simulator.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.world import DEFAULT_START_NS, World
 from tests.support.issuer import Issuer, signer_of
@@ -50,7 +50,7 @@ class Pole:
         self.clock = NodeClock(self.world, NODE, ClockSettings(error_ns=0))
         self.issuer = Issuer(start_ms)
         self.sd_card = SdCard()
-        self.pin = SimulatedPin(self.world)
+        self.pin = Relay(self.world, NODE, Mains(self.world))
         self.library: set[str] = set()
         self.workshop = WaveWorkshop()
         self.retained: dict[str, bytes] = {}
@@ -239,7 +239,7 @@ class Pole:
         found = 0
         for at_ns, samples in self.heard_blocks:
             for index in np.flatnonzero(samples)[[0, -1]] if samples.any() else ():
-                found += not self.pin.was_on(at_ns + int(index) * NS_PER_S // SAMPLE_RATE_HZ)
+                found += not self.pin.commanded.at(at_ns + int(index) * NS_PER_S // SAMPLE_RATE_HZ)
         return found
 
     def records(self) -> list[AiringRecord | FaultRecord]:
