@@ -31,15 +31,17 @@ class Backoff:
 
     failures: int = 0
 
-    def after_failure(self, uniform: float) -> tuple[Backoff, float]:
+    def after_failure(self, uniform: float, *, ceiling_s: float = CEILING_S) -> tuple[Backoff, float]:
         """The next state and the wait in seconds after an attempt that failed; `uniform` is drawn from [0, 1)."""
-        bound_s = min(CEILING_S, BASE_S * 2 ** min(self.failures, _DOUBLINGS_MAX))
+        bound_s = min(ceiling_s, BASE_S * 2 ** min(self.failures, _DOUBLINGS_MAX))
         return Backoff(failures=self.failures + 1), uniform * bound_s
 
-    def after_loss(self, uniform: float, *, lasted_s: float, herd_window_s: float) -> tuple[Backoff, float]:
+    def after_loss(
+        self, uniform: float, *, lasted_s: float, herd_window_s: float, ceiling_s: float = CEILING_S
+    ) -> tuple[Backoff, float]:
         """The next state and the wait in seconds after a connection that lasted `lasted_s` was lost."""
         if lasted_s < STABLE_AFTER_S and self.failures > 0:
-            return self.after_failure(uniform)
+            return self.after_failure(uniform, ceiling_s=ceiling_s)
         failures = 1 if lasted_s < STABLE_AFTER_S else 0
         return Backoff(failures=failures), uniform * herd_window_s
 

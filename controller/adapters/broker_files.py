@@ -1,11 +1,13 @@
 """The broker's files in their folder, and how a running broker is told of them.
 
-`write_broker_files` makes what `broker_rules` says; a second run that changes nothing says so. `BrokerKeeper` keeps
-revoked nodes out: it puts the list of revoked certificates in place, has the broker read it (SIGHUP to the process
-that the pid file names; without one a systemd path unit watches the list), and ends the sessions that were open,
-for the broker checks a certificate only when a client comes in.
+`write_broker_files` makes what `broker_rules` says; a second run that changes nothing says so. Certificates and key
+are copied there, for Mosquitto drops root's rights before it reads them, and reads them again with each list of those
+revoked: as a user who cannot look into the controller's folder. `BrokerKeeper` keeps revoked nodes out: it puts the
+list of revoked certificates in place, has the broker read it (SIGHUP to the process that the pid file names; without
+one a systemd path unit watches the list), and ends the sessions that were open, for the broker checks a certificate
+only when a client comes in.
 
-Rules kept: a file appears whole or not at all; the access rules are readable by the broker's group and nobody else.
+Rules kept: a file appears whole or not at all; access rules and key are readable by the broker's group and nobody else.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from controller.broker_rules import BrokerFacts, broker_configuration, connection_limit
 from controller.config import Config
@@ -30,7 +35,20 @@ log = logging.getLogger("controller.broker")
 CONFIGURATION: Final = "mosquitto.conf"
 ACCESS_RULES: Final = "access.acl"
 CONNECTION_LIMIT: Final = "connection-limit.nft"
-_MODES: Final = {CONFIGURATION: 0o644, ACCESS_RULES: 0o640, CONNECTION_LIMIT: 0o644}
+AUTHORITY: Final = "ca.pem"
+CERTIFICATE: Final = "server.pem"
+PRIVATE_KEY: Final = "server.key"
+_MODES: Final = {
+    CONFIGURATION: 0o644,
+    ACCESS_RULES: 0o640,
+    CONNECTION_LIMIT: 0o644,
+    AUTHORITY: 0o644,
+    CERTIFICATE: 0o644,
+    PRIVATE_KEY: 0o640,
+}
+"""The broker's group reads its rules and its key; nobody else does."""
+CERTIFICATE_BYTES_MAX: Final = 256 * 1024
+"""A bundle of authorities; a larger file is another file."""
 TAKEOVER_S_MAX: Final = 5.0
 """How long ending one session may take."""
 RELOAD_S: Final = 1.0
@@ -43,9 +61,16 @@ def broker_files(config: Config, *, user: str | None = None, log_to: str = "sysl
     if server is None:
         raise ConfigError("broker.server: the configuration has no such section; it says where the files belong")
     folder = Path(server.folder)
+    copies = {
+        folder / AUTHORITY: Path(server.ca or config.trust.ca),
+        folder / CERTIFICATE: Path(server.certificate),
+        folder / PRIVATE_KEY: Path(server.private_key),
+    }
     facts = BrokerFacts(
-        server=server,
-        ca=server.ca or config.trust.ca,
+        server=msgspec.structs.replace(
+            server, certificate=str(folder / CERTIFICATE), private_key=str(folder / PRIVATE_KEY)
+        ),
+        ca=str(folder / AUTHORITY),
         access_rules=str(folder / ACCESS_RULES),
         user=user,
         log_to=log_to,
@@ -54,15 +79,33 @@ def broker_files(config: Config, *, user: str | None = None, log_to: str = "sysl
         folder / CONFIGURATION: broker_configuration(facts).encode(),
         folder / ACCESS_RULES: access_rules(controllers=(config.controller,)).encode(),
         folder / CONNECTION_LIMIT: connection_limit(server).encode(),
+        **{path: _read(source) for path, source in copies.items()},
     }
 
 
+def _read(path: Path) -> bytes:
+    """A certificate or key that the broker gets a copy of: it runs as a user who cannot read the controller's."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CERTIFICATE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"broker.server: {path} cannot be read: {error.strerror or error}") from error
+    if len(data) > CERTIFICATE_BYTES_MAX:
+        raise ConfigError(f"broker.server: {path} is larger than {CERTIFICATE_BYTES_MAX} bytes; is it the right file?")
+    return data
+
+
 def stale_files(files: dict[Path, bytes]) -> list[Path]:
-    """Those that are not there, or differ from what belongs there; raises ConfigError for one that cannot be read."""
+    """Those that are not there, or differ from what belongs there; raises ConfigError for one that cannot be read.
+
+    Mode and group belong to it: the folder may have been given to the broker's group after the files were made.
+    """
     stale = []
     for path, data in files.items():
         try:
-            if path.read_bytes() != data:
+            status = path.stat()
+            is_shared = status.st_gid == path.parent.stat().st_gid
+            if path.read_bytes() != data or stat.S_IMODE(status.st_mode) != _MODES[path.name] or not is_shared:
                 stale.append(path)
         except FileNotFoundError:
             stale.append(path)

@@ -26,6 +26,9 @@ QUEUED_MAX: Final = 5_000
 """Messages waiting for the broker: everything that stands for 5,000 nodes comes in slices of 100."""
 HERD_WINDOW_S: Final = 0.5
 """The controller comes back before its nodes do."""
+RETRY_S_MAX: Final = 3.0
+"""An emergency must not wait for a controller that counts to sixty beside a broker that is long back; three
+connections a few times in ten seconds are no herd."""
 FLEET_MESSAGES_MAX: Final = 20_000
 """One message of each node that a configuration may name: on its way from the broker, and waiting for the desk."""
 LISTENER: Final = "-in"
@@ -93,5 +96,6 @@ def link_settings(client_id: str, broker: BrokerConfig, trust: TrustConfig, **mo
         certificate_path=trust.certificate,
         private_key_path=trust.private_key,
         herd_window_s=HERD_WINDOW_S,
-        **more,
+        retry_s_max=RETRY_S_MAX,
+        **more,  # type: ignore[arg-type] # bounds are whole numbers; the one flag is not among them
     )

@@ -43,7 +43,7 @@ from controller.adapters.certificate_profile import (
     serial_text,
     service_certificate,
 )
-from controller.adapters.key_files import pem_of
+from controller.adapters.keys.key_files import pem_of
 from controller.enrolment import IssuedCertificate, RevokedCertificate
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
@@ -145,6 +145,7 @@ def create_authority(
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (folder / "issuing.pem").exists():
+            _refuse_a_second_root(folder)
             done += _make_authorities(folder, controller=controller, passphrase=_checked(ask_passphrase()), now=now)
         elif has_new_issuing:
             done += _make_issuing_anew(folder, controller=controller, passphrase=ask_passphrase(), now=now)
@@ -161,7 +162,19 @@ def create_authority(
     except OSError as error:
         raise ConfigError(f"the authority cannot be made in {folder}: {error}") from error
     root = _certificates(folder / "ca.pem", "ca.pem")[0]
-    return [*done, f"ca_sha256: {root.fingerprint(SHA256()).hex()}"]
+    unchanged = f"{folder}: không đổi · unchanged; nothing is about to end"
+    return [*(done or [unchanged]), f"ca_sha256: {root.fingerprint(SHA256()).hex()}"]
+
+
+def _refuse_a_second_root(folder: Path) -> None:
+    """Where something was issued already, the root is out in the world."""
+    issued = [folder / name for name in ("server.pem", "controller.pem", "revoked.crl") if (folder / name).exists()]
+    if issued:
+        raise ConfigError(
+            f"{issued[0]} is there, but {folder / 'issuing.pem'} is not: this authority is in use, and another root "
+            "would shut out every node. Put issuing.pem and issuing.key back from the backup; for another root, name "
+            "another folder"
+        )
 
 
 def _make_authorities(folder: Path, *, controller: str, passphrase: bytes, now: datetime) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from protocol.errors import LocalProtocolError
 from protocol.messages import DOCUMENT_BYTES_MAX
+from protocol.reconnect import CEILING_S
 
 IN_FLIGHT_MAX: Final = 10
 """Unacknowledged messages either way (MQTT 5 receive maximum); few, so that a slow line holds little."""
@@ -51,6 +52,8 @@ class MqttSettings:
     private_key_path: Path | str
     keep_alive_s: int = 30
     herd_window_s: float = 5.0
+    retry_s_max: float = CEILING_S
+    """The longest wait between two attempts; a fleet needs it long, a controller short."""
     session_expiry_s: int = 300
     queued_max: int = 1_000
     receive_max: int = IN_FLIGHT_MAX

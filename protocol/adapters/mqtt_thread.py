@@ -139,11 +139,15 @@ class NetworkThread:
                     reason, wait_s = "the certificate was renewed", 0.0
                 elif connected_at_s is None:
                     self._context.remember(None)
-                    backoff, wait_s = backoff.after_failure(self._uniform())
+                    backoff, wait_s = backoff.after_failure(self._uniform(), ceiling_s=self._settings.retry_s_max)
                 else:
                     lasted_s = time.monotonic() - connected_at_s
-                    window_s = self.herd_window_s
-                    backoff, wait_s = backoff.after_loss(self._uniform(), lasted_s=lasted_s, herd_window_s=window_s)
+                    backoff, wait_s = backoff.after_loss(
+                        self._uniform(),
+                        lasted_s=lasted_s,
+                        herd_window_s=self.herd_window_s,
+                        ceiling_s=self._settings.retry_s_max,
+                    )
                 log.info("%s; next attempt in %.1f s", reason, wait_s)
                 self._receiver.disconnected(reason)
                 self._stopping.wait(wait_s)

@@ -45,3 +45,10 @@ def test_connections_that_do_not_last_are_failures_but_for_the_first() -> None:
 @pytest.mark.parametrize(("nodes", "seconds"), [(0, 5), (3, 5), (700, 7), (4_000, 40), (5_000, 50), (100_000, 50)])
 def test_a_fleet_returns_at_a_hundred_a_second_within_a_minute(nodes: int, seconds: int) -> None:
     assert herd_window_s(nodes) == seconds
+
+
+def test_a_controller_that_waits_for_its_broker_waits_a_few_seconds_at_most() -> None:
+    _, wait_s = Backoff(failures=12).after_failure(1.0, ceiling_s=3.0)
+    assert wait_s == 3.0
+    _, wait_s = Backoff(failures=12).after_loss(1.0, lasted_s=0.0, herd_window_s=0.5, ceiling_s=3.0)
+    assert wait_s == 3.0

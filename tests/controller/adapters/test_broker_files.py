@@ -26,8 +26,11 @@ from tests.support.pki import CONTROLLER, DevelopmentKeys, make_pki
 from tests.support.waiting import until
 
 
+SERVER = {"certificate": "server.pem", "private_key": "server.key", "ca": "ca.pem"}
+
+
 def server_section(folder: Path, keys: DevelopmentKeys, **changes: Any) -> dict[str, Any]:
-    plain = {"certificate": keys.folder / "server.pem", "private_key": keys.folder / "server.key"}
+    plain = {name: keys.folder / file for name, file in SERVER.items()}
     return {"folder": str(folder), **{key: str(value) for key, value in {**plain, **changes}.items()}}
 
 
@@ -49,10 +52,43 @@ def test_write_then_check_then_a_change_by_hand(
     assert "user controller1" in access.read_text()
     capsys.readouterr()
     assert main(["broker", "write", config]) == 0
-    assert capsys.readouterr().out.count("unchanged") == 3
+    assert capsys.readouterr().out.count("unchanged") == 6
     access.write_text(access.read_text() + "topic readwrite #\n")
     assert main(["broker", "check", config]) == 1
     assert f"{access} is not as it should be" in capsys.readouterr().err
+
+
+def test_the_broker_gets_its_own_copies_and_a_renewed_certificate_makes_them_stale(
+    tmp_path: Path, pki: DevelopmentKeys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes((pki.folder / "server.pem").read_bytes())
+    made = tmp_path / "made"
+    broker = {"port": 8884, "server": server_section(made, pki, certificate=certificate)}
+    config = str(written(tmp_path / "controller.yaml", plain_config(pki, broker=broker)))
+    assert main(["broker", "write", config]) == 0
+    assert f"keyfile {made / 'server.key'}" in (made / "mosquitto.conf").read_text()
+    assert stat.S_IMODE((made / "server.key").stat().st_mode) == 0o640
+    certificate.write_bytes(certificate.read_bytes() + b"\n")
+    assert main(["broker", "check", config]) == 1
+    assert f"{made / 'server.pem'} is not as it should be" in capsys.readouterr().err
+
+
+def test_files_that_the_brokers_group_cannot_read_are_written_again(
+    tmp_path: Path, pki: DevelopmentKeys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made"
+    config = str(
+        written(
+            tmp_path / "controller.yaml", plain_config(pki, broker={"port": 8884, "server": server_section(made, pki)})
+        )
+    )
+    assert main(["broker", "write", config]) == 0
+    (made / "access.acl").chmod(0o600)
+    capsys.readouterr()
+    assert main(["broker", "write", config]) == 0
+    assert capsys.readouterr().out.count(": written") == 1
+    assert stat.S_IMODE((made / "access.acl").stat().st_mode) == 0o640
 
 
 def test_a_configuration_without_a_broker_of_its_own_says_what_is_missing(

@@ -97,11 +97,21 @@ def test_private_files_are_private_and_the_roots_is_encrypted(ca: Path) -> None:
 
 def test_a_second_run_changes_nothing_until_something_is_due(ca: Path) -> None:
     before = {path.name: path.read_bytes() for path in ca.iterdir()}
-    assert len(make(ca)) == 1, "only the fingerprint is said"
+    said, fingerprint = make(ca)
+    assert "unchanged" in said
+    assert fingerprint.startswith("ca_sha256")
     assert {path.name: path.read_bytes() for path in ca.iterdir()} == before
     make(ca, days=600)
     changed = {path.name for path in ca.iterdir() if before.get(path.name) != path.read_bytes()}
     assert changed == {"server.pem", "controller.pem"}
+
+
+def test_an_authority_that_has_lost_a_file_is_not_replaced_by_another(ca: Path) -> None:
+    (ca / "issuing.pem").unlink()
+    before = {path.name: path.read_bytes() for path in ca.iterdir()}
+    with pytest.raises(ConfigError, match="shut out every node"):
+        make(ca)
+    assert {path.name: path.read_bytes() for path in ca.iterdir()} == before
 
 
 def test_a_new_issuing_authority_leaves_the_old_ones_certificates_good(ca: Path, tmp_path: Path) -> None:
