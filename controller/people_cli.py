@@ -74,6 +74,6 @@ def _verb(verbs: Any, verb: str, text: str) -> argparse.ArgumentParser:  # noqa:
 
 
 def _run(verb: str, options: argparse.Namespace) -> int:
-    from controller.adapters.people_verbs import run  # noqa: PLC0415 - an emergency's command must not load a database
+    from controller.adapters.people.verbs import run  # noqa: PLC0415 - an emergency's command must not load a database
 
     return asyncio.run(run(options, verb))

@@ -97,7 +97,7 @@ class _Reader:
 
 
 class SimulatedRelayWorker:
-    """The worker of one stream, as `controller.adapters.relay_worker` is one."""
+    """The worker of one stream, as `controller.adapters.relay.relay_worker` is one."""
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from typing import BinaryIO, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from controller.adapters.audit_recorder import checkpoints_in
-from controller.adapters.people_keys import audit_key, audit_key_path, checkpoints_path
-from controller.adapters.people_store import PeopleStore
+from controller.adapters.people.keys import audit_key, audit_key_path, checkpoints_path
+from controller.adapters.people.store import PeopleStore
 from controller.audit import ChainCheck, Checkpoint, Stored
 from controller.config import Config
 from controller.errors import ConfigError

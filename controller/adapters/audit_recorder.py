@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters.people_store import PeopleStore
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Actor, Checkpoint, Deed, Outcome, act_of, sign
 from controller.errors import DatabaseError
 from protocol.adapters.system_clock import read_now

@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controller.adapters import people_tables as tables
+from controller.adapters.people import tables
 from controller.audit import START, Act, Checkpoint, Entry, Outcome, Stored
 
 PAGE: Final = 1_000

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from controller.adapters.keys.signing import load_authority
 from controller.adapters.running_mark import RunningMark
-from controller.adapters.signing import load_authority
 from controller.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError, ControllerError

@@ -38,7 +38,7 @@ from controller.adapters.certificate_profile import (
     root_certificate,
     service_certificate,
 )
-from controller.adapters.key_files import pem_of
+from controller.adapters.keys.key_files import pem_of
 from controller.errors import ControllerError
 from controller.keys.draft import first_keyset, widest_key
 from controller.keys.scopes import SIGNABLE_TYPES

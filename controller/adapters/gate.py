@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.adapters.audit_recorder import AuditRecorder
-from controller.adapters.passkeys import Passkeys
-from controller.adapters.passwords import Passwords
-from controller.adapters.people_store import PeopleStore
-from controller.adapters.second_factors import Sealer, code_sha256, matching_step, new_secret, secret_sha256
+from controller.adapters.people.passkeys import Passkeys
+from controller.adapters.people.passwords import Passwords
+from controller.adapters.people.second_factors import Sealer, code_sha256, matching_step, new_secret, secret_sha256
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Act, Actor, Deed, act_of
 from controller.errors import ConflictError, DatabaseError, RequestCode, RequestError
 from controller.people import (

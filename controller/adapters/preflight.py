@@ -14,7 +14,7 @@ import av
 import av.error
 
 from controller.adapters.enrolment_start import load_issuing
-from controller.adapters.signing import load_authority
+from controller.adapters.keys.signing import load_authority
 from controller.config import Config
 from controller.errors import ConfigError, SigningError
 from controller.site import site_of

@@ -17,8 +17,8 @@ from typing import Final
 
 from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
-from controller.adapters.relay_pool import RelayPool
-from controller.adapters.signing import FreshSecrets
+from controller.adapters.keys.signing import FreshSecrets
+from controller.adapters.relay.relay_pool import RelayPool
 from controller.audit import Actor
 from controller.clones import BoxOf
 from controller.config import Config

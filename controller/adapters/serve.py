@@ -24,11 +24,11 @@ from controller.adapters.config_file import make_token, read_config
 from controller.adapters.database import open_database
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_start import open_enrolment, open_enrolment_doors, places_of
+from controller.adapters.keys.signing import load_authority
 from controller.adapters.media_import import ImportSettings, import_media
 from controller.adapters.media_store import MediaStore
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
-from controller.adapters.signing import load_authority
 from controller.adapters.time_link import start_time_service
 from controller.config import Config
 from controller.errors import ConfigError, ControllerError

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from controller.adapters import key_publishing, keyset_verbs, root_verbs
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import pem_of
-from controller.adapters.passphrases import Passphrases
+from controller.adapters.keys import key_publishing, keyset_verbs, root_verbs
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import pem_of
+from controller.adapters.keys.passphrases import Passphrases
 from controller.errors import KeyFileError
 from controller.keys.succession import KEYS_USUAL, THRESHOLD_USUAL
 from protocol.messages import ROOT_KEYS_MAX
@@ -69,7 +69,7 @@ def add_signer_verb(verbs: Verbs) -> None:
 
 
 def _signer(options: argparse.Namespace) -> int:
-    from controller.adapters.signer_process import check_signer, run_signer  # noqa: PLC0415 - as `_run` of the command
+    from controller.adapters.keys.signer_process import check_signer, run_signer  # noqa: PLC0415 - as `_run` of the command
 
     if options.check:
         print(check_signer(options.config))

@@ -19,8 +19,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from controller.adapters.gate import Visit
-from controller.adapters.people_office import TOKEN_PREFIX
-from controller.adapters.second_factors import form_token, new_secret, secret_sha256
+from controller.adapters.people.office import TOKEN_PREFIX
+from controller.adapters.people.second_factors import form_token, new_secret, secret_sha256
 from controller.audit import Deed
 from controller.config import ConsoleListenerConfig
 from controller.errors import DatabaseError, RequestCode, RequestError

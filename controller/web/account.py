@@ -8,8 +8,8 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from controller.adapters.passkeys import credential_id_of
-from controller.adapters.second_factors import qr_svg, totp_uri
+from controller.adapters.people.passkeys import credential_id_of
+from controller.adapters.people.second_factors import qr_svg, totp_uri
 from controller.errors import RequestCode, RequestError
 from controller.web.access import sent_to
 from controller.web.parts import ACCOUNT, GATE, STORE, VISITOR, form_of, held

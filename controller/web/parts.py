@@ -11,9 +11,9 @@ from aiohttp import web
 
 from controller.adapters.audit_recorder import AuditRecorder
 from controller.adapters.gate import Gate, Visit
-from controller.adapters.own_account import OwnAccount
-from controller.adapters.people_office import PeopleOffice
-from controller.adapters.people_store import PeopleStore
+from controller.adapters.people.office import PeopleOffice
+from controller.adapters.people.own_account import OwnAccount
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from controller.adapters.people_office import Invited
+from controller.adapters.people.office import Invited
 from controller.errors import ControllerError
 from controller.people import INVITE_MS, PersonView, grant_of
 from controller.rights import EVERYWHERE, Action, Grant, Role, areas_of, covers

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from controller.adapters.audit_recorder import AuditRecorder, Checkpoints
 from controller.adapters.database import SqlDatabase
 from controller.adapters.gate import Gate
-from controller.adapters.own_account import OwnAccount
-from controller.adapters.passkeys import Passkeys
-from controller.adapters.passwords import Passwords
-from controller.adapters.people_keys import audit_key, checkpoints_path, sealing_key
-from controller.adapters.people_office import PeopleOffice
-from controller.adapters.people_store import PeopleStore
-from controller.adapters.second_factors import Sealer
+from controller.adapters.people.keys import audit_key, checkpoints_path, sealing_key
+from controller.adapters.people.office import PeopleOffice
+from controller.adapters.people.own_account import OwnAccount
+from controller.adapters.people.passkeys import Passkeys
+from controller.adapters.people.passwords import Passwords
+from controller.adapters.people.second_factors import Sealer
+from controller.adapters.people.store import PeopleStore
 from controller.config import Config, ConsoleListenerConfig
 from controller.people import SessionLimits
 from controller.rights import Grant, Principal

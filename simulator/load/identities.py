@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from controller.adapters.certificate_profile import CLIENT, Issuer, service_certificate
-from controller.adapters.key_files import pem_of
+from controller.adapters.keys.key_files import pem_of
 
 VALID_DAYS: Final = 2
 """A run takes minutes; nobody should find these years later."""

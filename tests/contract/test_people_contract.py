@@ -11,9 +11,9 @@ import pytest_asyncio
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters import people_tables as tables
 from controller.adapters.database import SqlDatabase, open_database
-from controller.adapters.people_store import PeopleStore
+from controller.adapters.people import tables
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Act, Actor, ChainCheck, Checkpoint, Deed, act_of, sign
 from controller.errors import ConflictError, DatabaseError
 from controller.people import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.adapters.signing_keys import open_signer
+from controller.adapters.keys.signing_keys import open_signer
 from controller.errors import KeyFileError, SigningError
 from controller.keys.key_config import SigningKeyConfig
 from protocol.adapters.system_clock import read_now

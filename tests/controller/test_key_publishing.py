@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controller.adapters.key_files import read_sealed
-from controller.adapters.keyset_verbs import issue_keyset
-from controller.adapters.root_verbs import issue_root
+from controller.adapters.keys.key_files import read_sealed
+from controller.adapters.keys.keyset_verbs import issue_keyset
+from controller.adapters.keys.root_verbs import issue_root
 from controller.adapters.running_mark import running_mark, who_runs
 from controller.cli import main
 from controller.keys.draft import draft_text, successor
@@ -24,7 +24,7 @@ from protocol.keyring import RootKeys, open_keyset
 from protocol.messages import Keyset, OperationalKey
 from protocol.root_chain import follow_chain
 from protocol.topics import TopicName, topic
-from tests.controller.adapters.test_keyset_verbs import Office
+from tests.controller.adapters.keys.test_keyset_verbs import Office
 from tests.controller.test_process import Station, command, settled
 from tests.support.broker import RealBroker
 from tests.support.ceremony import phrase_of

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from controller.adapters.opus_encoder import OpusEncoder
+from controller.adapters.relay.opus_encoder import OpusEncoder
 from controller.config import ItemConfig, ProgrammeConfig
 from edge.config import EdgeConfig, TelemetryConfig
 from protocol.messages import AiringRecord, AiringState, Reality

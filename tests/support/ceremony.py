@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import write_new
-from controller.adapters.keyset_verbs import create_operational
-from controller.adapters.passphrases import Passphrases
-from controller.adapters.root_verbs import create_root
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import write_new
+from controller.adapters.keys.keyset_verbs import create_operational
+from controller.adapters.keys.passphrases import Passphrases
+from controller.adapters.keys.root_verbs import create_root
 from controller.keys.sealed_key import Cost
 from protocol.keyring import RootKeys
 

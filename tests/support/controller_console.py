@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.adapters.database import SqlDatabase, open_database
-from controller.adapters.passwords import PasswordCost, Passwords
+from controller.adapters.people.passwords import PasswordCost, Passwords
 from controller.audit import Act, Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk

@@ -13,7 +13,7 @@ from typing import Any
 import cbor2
 import numpy as np
 
-from controller.adapters.opus_encoder import OpusEncoder
+from controller.adapters.relay.opus_encoder import OpusEncoder
 from protocol.envelope import seal, seal_by_many, signer_from_private_key
 from protocol.identity import EVERYONE
 from protocol.messages import Keyset, Root, RootKey

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import yaml
 
-from controller.adapters.signing_keys import open_signer
+from controller.adapters.keys.signing_keys import open_signer
 from controller.keys.key_config import Pkcs11Config, SigningKeyConfig
 from controller.keys.scopes import SIGNABLE_TYPES
 from protocol.envelope import Signer

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from controller.adapters.authority_keeper import AuthorityKeeper
+from controller.adapters.keys.signing import load_authority
 from controller.adapters.running_mark import running_mark, who_runs
-from controller.adapters.signing import load_authority
 from controller.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError
 from controller.keys.key_config import SigningKeyConfig
-from tests.controller.adapters.test_keyset_verbs import Office
+from tests.controller.adapters.keys.test_keyset_verbs import Office
 from tests.support.ceremony import phrase_of
 from tests.support.signers import private
 

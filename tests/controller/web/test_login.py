@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from controller.adapters.gate import Visit
-from controller.adapters.passwords import PasswordCost, Passwords
+from controller.adapters.people.passwords import PasswordCost, Passwords
 from controller.errors import RequestError
 from controller.people import PersonSet, PersonState
 from controller.rights import Grant, Role

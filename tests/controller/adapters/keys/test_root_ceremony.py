@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.adapters.ceremony import read_root
-from controller.adapters.root_verbs import create_root, issue_root, show_root
+from controller.adapters.keys.ceremony import read_root
+from controller.adapters.keys.root_verbs import create_root, issue_root, show_root
 from controller.errors import KeyFileError
 from protocol.keyring import RootKeys
 from protocol.root_chain import follow_chain

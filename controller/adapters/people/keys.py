@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from controller.adapters.key_files import pem_of
+from controller.adapters.keys.key_files import pem_of
 from controller.config import Config
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably

@@ -21,8 +21,8 @@ import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.adapters.feed_connection import Body, CancelledError, Canceller, is_page, open_body
-from controller.adapters.feed_playlist import Playlists
+from controller.adapters.relay.feed_connection import Body, CancelledError, Canceller, is_page, open_body
+from controller.adapters.relay.feed_playlist import Playlists
 from controller.feed_watch import AlarmKind, FeedError
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 

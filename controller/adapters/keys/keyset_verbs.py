@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters.ceremony import is_complete, join, progress, read_part, read_root, sign_with, signed_by
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import read_public, read_sealed, sealed_file, write_new
-from controller.adapters.root_verbs import PUBLIC_FILE
+from controller.adapters.keys.ceremony import is_complete, join, progress, read_part, read_root, sign_with, signed_by
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import read_public, read_sealed, sealed_file, write_new
+from controller.adapters.keys.root_verbs import PUBLIC_FILE
 from controller.errors import KeyFileError
 from controller.keys.changes import changes_of
 from controller.keys.draft import DAY_MS, day_begin_ms, draft_text, first_keyset, parse_draft, successor, widest_key

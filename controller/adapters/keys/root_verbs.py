@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters.ceremony import is_complete, join, progress, read_part, read_root, sign_with
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import read_public, replace_file, sealed_file, write_new
+from controller.adapters.keys.ceremony import is_complete, join, progress, read_part, read_root, sign_with
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import read_public, replace_file, sealed_file, write_new
 from controller.errors import KeyFileError
 from controller.keys.succession import extended, names_of_new_keys, new_root, succession, succession_lines
 from controller.keys.table import root_text

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from controller.adapters.feed_connection import READ_S_MAX, Body, Canceller
+from controller.adapters.relay.feed_connection import READ_S_MAX, Body, Canceller
 from controller.feed_watch import AlarmKind, FeedError
 
 PLAYLIST_BYTES_MAX: Final = 256 * 1024

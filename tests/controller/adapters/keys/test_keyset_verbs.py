@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from controller.adapters import keyset_verbs
-from controller.adapters.key_files import read_sealed
-from controller.adapters.keyset_verbs import issue_keyset, read_keyset, verdict_of
-from controller.adapters.passphrases import Passphrases
+from controller.adapters.keys import keyset_verbs
+from controller.adapters.keys.key_files import read_sealed
+from controller.adapters.keys.keyset_verbs import issue_keyset, read_keyset, verdict_of
+from controller.adapters.keys.passphrases import Passphrases
 from controller.errors import KeyFileError
 from controller.keys.draft import day_begin_ms, draft_text, parse_draft
 from protocol.keyring import RootKeys, open_keyset

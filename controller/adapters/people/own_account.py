@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from controller.adapters.gate import TOTP_PURPOSE, WRONG_CODE, Change, Gate, Visit
-from controller.adapters.passkeys import Passkeys
-from controller.adapters.passwords import Passwords
-from controller.adapters.people_store import PeopleStore
-from controller.adapters.second_factors import Sealer, code_sha256, matching_step, new_code, new_totp_secret
+from controller.adapters.people.passkeys import Passkeys
+from controller.adapters.people.passwords import Passwords
+from controller.adapters.people.second_factors import Sealer, code_sha256, matching_step, new_code, new_totp_secret
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Actor, Deed, act_of
 from controller.errors import RequestCode, RequestError
 from controller.people import (

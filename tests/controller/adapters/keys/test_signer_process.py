@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controller.adapters.signer_client import SignerClient
-from controller.adapters.signer_process import (
+from controller.adapters.keys.signer_client import SignerClient
+from controller.adapters.keys.signer_process import (
     CONNECTIONS_MAX,
     SignerServer,
     SignerService,
@@ -25,7 +25,7 @@ from controller.adapters.signer_process import (
     read_signer_config,
     users_of,
 )
-from controller.adapters.signing_log import SigningLog, SigningLogError
+from controller.adapters.keys.signing_log import SigningLog, SigningLogError
 from controller.errors import ConfigError, SigningError
 from controller.keys.signer_frames import HEAD, REQUEST_BYTES_MAX, SigningRequest
 from protocol.adapters.system_clock import read_now

@@ -23,8 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from controller.adapters.signing_keys import open_signer
-from controller.adapters.signing_log import SigningLog, SigningLogError
+from controller.adapters.keys.signing_keys import open_signer
+from controller.adapters.keys.signing_log import SigningLog, SigningLogError
 from controller.errors import ConfigError, ControllerError, KeyFileError, SigningError
 from controller.keys.signer_config import SignerConfig, parse_signer_config, scope_of
 from controller.keys.signer_frames import (

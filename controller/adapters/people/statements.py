@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from controller.adapters import people_tables as tables
+from controller.adapters.people import tables
 from controller.people import (
     DEVICES_MAX,
     SESSIONS_MAX,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.adapters.opus_encoder import EncoderError, OpusEncoder
+from controller.adapters.relay.opus_encoder import EncoderError, OpusEncoder
 from controller.stamping import CODEC_DELAY_SAMPLES
 from tests.support.recordings import decode_opus, find, tone
 

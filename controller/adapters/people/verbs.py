@@ -16,9 +16,9 @@ from typing import Final
 from controller.adapters.audit_reading import export_log, show_log, verify_log
 from controller.adapters.config_file import read_config
 from controller.adapters.database import open_database
-from controller.adapters.passwords import Passwords
-from controller.adapters.people_office import PeopleOffice
-from controller.adapters.people_store import PeopleStore
+from controller.adapters.people.office import PeopleOffice
+from controller.adapters.people.passwords import Passwords
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Actor
 from controller.config import Config
 from controller.errors import ConfigError, RequestCode, RequestError

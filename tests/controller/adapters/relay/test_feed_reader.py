@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from controller.adapters.feed_reader import READY_SAMPLES_MAX, FeedReader
+from controller.adapters.relay.feed_reader import READY_SAMPLES_MAX, FeedReader
 from controller.feed_watch import AlarmKind
 from simulator.demo.station import HLS_SEGMENT_S, MOUNTS, Station
 from simulator.demo.station_pages import Fault

@@ -19,8 +19,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters.feed_reader import FeedReader
-from controller.adapters.opus_encoder import OpusEncoder
+from controller.adapters.relay.feed_reader import FeedReader
+from controller.adapters.relay.opus_encoder import OpusEncoder
 from controller.config import FeedConfig, RelayConfig
 from controller.feed_watch import PROBE_EVERY_S, CloseFeed, OpenFeed, TakeProbe
 from controller.relay import PROBE_FRAMES, Relay, RelayEnded, RelayEvent, RelayStep, SoundGauge

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from controller.adapters.relay_worker import RelayWorker
-from controller.adapters.signing import FreshSecrets
+from controller.adapters.keys.signing import FreshSecrets
+from controller.adapters.relay.relay_worker import RelayWorker
 from controller.config import RelayConfig
 from controller.effects import OpenRelay
 from controller.relay import RelayEnded, RelayEvent

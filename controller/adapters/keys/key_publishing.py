@@ -19,10 +19,10 @@ from typing import Final
 import msgspec
 
 from controller.adapters.config_file import read_config
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import read_public, replace_file
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import read_public, replace_file
+from controller.adapters.keys.signing import load_public, load_root
 from controller.adapters.running_mark import Running, have_it_read_again, who_runs
-from controller.adapters.signing import load_public, load_root
 from controller.config import Config, TrustConfig
 from controller.errors import ConfigError, KeyFileError
 from protocol.errors import Refusal

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from controller.adapters.people_store import PeopleStore
-from controller.adapters.second_factors import code_sha256, new_code, new_secret, secret_sha256
+from controller.adapters.people.second_factors import code_sha256, new_code, new_secret, secret_sha256
+from controller.adapters.people.store import PeopleStore
 from controller.audit import Act, Actor, Deed, act_of
 from controller.errors import RequestCode, RequestError
 from controller.people import (

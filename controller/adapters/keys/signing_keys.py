@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from controller.adapters.hardware_key import HardwareKey
-from controller.adapters.key_files import open_key
-from controller.adapters.passphrases import credential, passphrase_of_file, read_secret
-from controller.adapters.signer_client import client_of
+from controller.adapters.keys.hardware_key import HardwareKey
+from controller.adapters.keys.key_files import open_key
+from controller.adapters.keys.passphrases import credential, passphrase_of_file, read_secret
+from controller.adapters.keys.signer_client import client_of
 from controller.errors import KeyFileError
 from controller.keys.key_config import Pkcs11Config, SigningKeyConfig
 from controller.keys.passphrase import normal

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from controller.adapters.passphrases import Passphrases
+from controller.adapters.keys.passphrases import Passphrases
 from controller.errors import KeyFileError
 from controller.keys.sealed_key import OPERATIONAL_COST, ROOT_COST, Cost
 

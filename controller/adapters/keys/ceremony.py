@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.adapters.key_bench import Bench
-from controller.adapters.key_files import read_public, read_sealed
+from controller.adapters.keys.key_bench import Bench
+from controller.adapters.keys.key_files import read_public, read_sealed
 from controller.errors import KeyFileError
 from controller.keys.sealed_key import open_sealed_key
 from protocol.envelope import CosignedDocument, Signer, cosign, open_cosigned, signer_from_private_key

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from controller.adapters.relay_worker import RelayWorker
+from controller.adapters.relay.relay_worker import RelayWorker
 from controller.config import FeedConfig, RelayConfig
 from controller.feed_watch import AlarmKind
 from controller.levelling import gated_level_dbfs

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controller.adapters import audit_store
-from controller.adapters import people_tables as tables
 from controller.adapters.database import SqlDatabase
-from controller.adapters.people_statements import Step, steps_of
+from controller.adapters.people import tables
+from controller.adapters.people.statements import Step, steps_of
 from controller.audit import Act, Checkpoint, Stored
 from controller.errors import ConflictError, DatabaseError
 from controller.people import (

@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.adapters.signing_keys import open_signer
+from controller.adapters.keys.signing_keys import open_signer
 from controller.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError, KeyFileError

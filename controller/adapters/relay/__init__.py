@@ -1,0 +1,1 @@
+"""A feed from its station to signed packets: connection, decoding, encoding, workers."""
