@@ -31,12 +31,13 @@ from protocol.messages import AnyDocument, BroadcastClass, OperationalKey, Reali
 from protocol.topics import TopicName, topic
 from protocol.units import MonotonicNs, SharedNs
 from tests.support.ceremony import NOW_MS
-from tests.support.issuer import COMMUNE, VILLAGE, Issuer, media
+from tests.support.issuer import COMMUNE, VILLAGE, Issuer, media, occurrence
 
 CLIP = media("siren")
 EMERGENCY_AT = topic(TopicName.EMERGENCY, area=COMMUNE)
 PLAN_AT = topic(TopicName.PLAN, area=COMMUNE)
 ISSUER = Issuer(NOW_MS)
+RELAY, OTHER_RELAY = "0000000000000001", "0000000000000002"
 
 
 def policy(*keys: OperationalKey, per_hour: int = 3) -> SigningPolicy:
@@ -70,7 +71,13 @@ def reason_of(judge: Callable[[], object]) -> RefusalReason:
 
 
 def emergency(name: str = "flood-1", **changes: Any) -> AnyDocument:
-    return ISSUER.emergency(CLIP, play_at_ms=NOW_MS + 1_000, emergency=name, **changes)
+    fields = {"clip": CLIP, "play_at_ms": NOW_MS + 1_000, "emergency": name, "expires_at_ms": NOW_MS + 2 * HOUR_MS}
+    return ISSUER.emergency(**{**fields, **changes})
+
+
+def relay(**changes: Any) -> AnyDocument:
+    fields = {"stream": RELAY, "starts_at_ms": NOW_MS, "expires_at_ms": NOW_MS + 2 * HOUR_MS}
+    return ISSUER.stream_start(**{**fields, **changes})
 
 
 def test_what_is_in_scope_is_signed_and_named_for_the_record() -> None:
@@ -133,6 +140,71 @@ def test_emergencies_have_a_rate_the_same_one_again_and_all_clears_have_none() -
     for _ in range(9):
         judge.judge("op-1", asked(ISSUER.all_clear("e-0"), EMERGENCY_AT), NOW_MS)
     judge.judge("op-1", data[3], NOW_MS + HOUR_MS)
+
+
+@pytest.mark.parametrize("another", [{"clip": media("voice")}, {"area": VILLAGE, "audience": f"area:{VILLAGE}"}])
+def test_one_name_is_no_pass_for_another_clip_or_another_area(another: dict[str, Any]) -> None:
+    judge = policy(per_hour=1)
+    judge.judge("op-1", asked(emergency(), EMERGENCY_AT), NOW_MS)
+    judge.judge("op-1", asked(emergency(play_at_ms=NOW_MS + 5_000), EMERGENCY_AT), NOW_MS)
+    other = asked(emergency(**another), topic(TopicName.EMERGENCY, area=another.get("area", COMMUNE)))
+    assert reason_of(lambda: judge.judge("op-1", other, NOW_MS)) is RefusalReason.WRONG_SCOPE
+
+
+def test_no_stream_and_no_plan_goes_round_the_rate_of_emergencies() -> None:
+    judge = policy(per_hour=1)
+    judge.judge("op-1", asked(emergency(), EMERGENCY_AT), NOW_MS)
+    at = topic(TopicName.STREAM, area=COMMUNE, stream=RELAY)
+    judge.judge("op-1", asked(relay(), at), NOW_MS)
+    judge.judge(
+        "op-1", asked(relay(broadcast_class=BroadcastClass.EMERGENCY, reality=Reality.REAL), at), NOW_MS + HOUR_MS
+    )
+    loud = asked(
+        relay(stream=OTHER_RELAY, broadcast_class=BroadcastClass.EMERGENCY),
+        topic(TopicName.STREAM, area=COMMUNE, stream=OTHER_RELAY),
+    )
+    assert reason_of(lambda: judge.judge("op-1", loud, NOW_MS + HOUR_MS)) is RefusalReason.WRONG_SCOPE
+    item = occurrence("a", NOW_MS, CLIP, broadcast_class=BroadcastClass.EMERGENCY)
+    plan = asked(ISSUER.plan(item), PLAN_AT)
+    assert reason_of(lambda: policy().judge("op-1", plan, NOW_MS)) is RefusalReason.WRONG_SCOPE
+
+
+YEAR_MS = 365 * 24 * HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("document", "at"),
+    [
+        (emergency(expires_at_ms=NOW_MS + YEAR_MS), EMERGENCY_AT),
+        (emergency(play_at_ms=NOW_MS + YEAR_MS, sounds_until_ms=NOW_MS + YEAR_MS + HOUR_MS), EMERGENCY_AT),
+        (relay(expires_at_ms=NOW_MS + YEAR_MS), topic(TopicName.STREAM, area=COMMUNE, stream=RELAY)),
+        (relay(starts_at_ms=NOW_MS + YEAR_MS), topic(TopicName.STREAM, area=COMMUNE, stream=RELAY)),
+        (ISSUER.plan(expires_at_ms=NOW_MS + YEAR_MS), PLAN_AT),
+        (ISSUER.plan(covers_until_ms=NOW_MS + YEAR_MS), PLAN_AT),
+        (ISSUER.plan(occurrence("a", NOW_MS + YEAR_MS, CLIP)), PLAN_AT),
+    ],
+)
+def test_nothing_that_could_sound_next_year_is_signed_today(document: AnyDocument, at: str) -> None:
+    assert reason_of(lambda: policy().judge("op-1", asked(document, at), NOW_MS)) is RefusalReason.WRONG_SCOPE
+
+
+def test_what_keeps_silent_or_says_who_a_pole_is_may_be_for_years() -> None:
+    silence = ISSUER.silence(expires_at_ms=NOW_MS + 10 * YEAR_MS)
+    assert policy().judge("op-1", asked(silence, topic(TopicName.AREA_SILENCE, area=COMMUNE)), NOW_MS).is_urgent
+    assignment = ISSUER.assignment(expires_at_ms=NOW_MS + YEAR_MS)
+    assert policy().judge("op-1", asked(assignment, topic(TopicName.ASSIGNMENT, node="N001")), NOW_MS)
+
+
+@pytest.mark.parametrize("off_ms", [-3_000, 3_000])
+def test_no_other_time_is_told_than_this_machines(off_ms: int) -> None:
+    question = open_request(
+        ask("N001", nonce=7, now=MonotonicNs(5)).data, at=topic(TopicName.TIME_REQUEST, node="N001")
+    )
+    catcher = Catcher()
+    told_ns = SharedNs((NOW_MS + off_ms) * 10**6)
+    seal_reply(question, received=told_ns, transmitted=told_ns, signer=catcher.signer)
+    allowed = policy(ISSUER.operational("op-1", document_types=("time-reply",)))
+    assert reason_of(lambda: allowed.judge("op-1", catcher.data, NOW_MS)) is RefusalReason.WRONG_SCOPE
 
 
 def test_drills_use_up_nothing_of_the_rate() -> None:

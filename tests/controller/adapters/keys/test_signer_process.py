@@ -33,7 +33,7 @@ from protocol.envelope import seal
 from protocol.messages import AnyDocument
 from protocol.topics import TopicName, topic
 from tests.controller.keys.test_signing_policy import asked
-from tests.support.issuer import COMMUNE, Issuer, media
+from tests.support.issuer import COMMUNE, HOUR_MS, Issuer, media
 from tests.support.signers import KEY, ProcessBench, bench_of
 
 PLAN_AT = topic(TopicName.PLAN, area=COMMUNE)
@@ -53,7 +53,8 @@ def issuer() -> Issuer:
 
 def emergency(name: str) -> AnyDocument:
     now = issuer()
-    return now.emergency(media("siren"), play_at_ms=now.now_ms, emergency=name)
+    until_ms = now.now_ms + HOUR_MS
+    return now.emergency(media("siren"), play_at_ms=now.now_ms, emergency=name, expires_at_ms=until_ms)
 
 
 def ask(bench: ProcessBench, frame: bytes) -> bytes:
