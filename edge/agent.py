@@ -21,7 +21,7 @@ from edge import events as happened
 from edge.assignment import nowhere
 from edge.clock_watch import ClockWatch
 from edge.condition import Rooms
-from edge.documents import Documents, Outcome, refusal_log
+from edge.documents import Documents, Outcome
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
 from edge.events import Event
 from edge.gpio.amplifier import AmplifierSettings
@@ -36,6 +36,7 @@ from edge.player.arbiter import Reason
 from edge.player.ports import Frames
 from edge.player.program import Candidate
 from edge.ports import Workshop
+from edge.refusals import Refusals
 from edge.repertoire import Repertoire
 from edge.streams import OpenPacket
 from edge.studio import Outcome as StudioOutcome
@@ -121,6 +122,7 @@ class Agent:
         )
         self._subscriptions = Subscriptions()
         self._clock_watch = ClockWatch()
+        self._refusals = Refusals()
         self._measured: happened.Measured | None = None
         self._is_stale = True
         self._is_stopped = False
@@ -206,11 +208,9 @@ class Agent:
                 return [_log("stream arrives", stream=parsed.fields["stream"])] if can_sound else []
             return self._follow(self._documents.receive(event.topic, event.payload, now), now)
         except Refusal as refusal:
-            is_first = refusal.reason.value not in self._guard.refused
             self._guard.count(refusal.reason.value)
             self._clock_watch.refused(refusal.reason)
-            is_audio = event.topic.endswith("/opus")
-            return [] if is_audio and not is_first else [refusal_log(event.topic, refusal)]
+            return [*self._refusals.told(event.topic, refusal, now)]
 
     def _follow(self, outcome: Outcome, now: Now) -> list[Effect]:
         effects = list(outcome.effects)

@@ -1,0 +1,39 @@
+"""What is said of messages that change nothing: each is counted elsewhere, and the first of them are told in the log.
+
+Whoever can write to a broker can send thousands a second. Each would be a line on an SD card and a turn of everything
+that follows from an event; so a minute has a bounded number of lines, and what is beyond is in the counters alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.documents import refusal_log
+from edge.effects import LogDecision
+from protocol.errors import Refusal, RefusalReason
+from protocol.units import NS_PER_S, MonotonicNs, Now
+
+LINES_A_MINUTE_MAX: Final = 60
+"""More than a genuine fault makes: a wrong key shows in a dozen documents, which the broker sends once a connection."""
+_MINUTE_NS: Final = 60 * NS_PER_S
+
+
+class Refusals:
+    """One node's."""
+
+    def __init__(self) -> None:
+        self._heard: set[RefusalReason] = set()
+        self._minute_began: MonotonicNs | None = None
+        self._lines = 0
+
+    def told(self, topic: str, refusal: Refusal, now: Now) -> list[LogDecision]:
+        """The line about a refusal, if it has one: of packets of sound the first of its reason only."""
+        is_first = refusal.reason not in self._heard
+        self._heard.add(refusal.reason)
+        if self._minute_began is None or now.monotonic_ns - self._minute_began >= _MINUTE_NS:
+            self._minute_began, self._lines = now.monotonic_ns, 0
+        is_audio = topic.endswith("/opus")
+        if not is_first and (is_audio or self._lines >= LINES_A_MINUTE_MAX):
+            return []
+        self._lines += 1
+        return [refusal_log(topic, refusal)]
