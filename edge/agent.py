@@ -300,8 +300,9 @@ class Agent:
         effects = self._notice_clock(now)
         effects += self._follow(self._documents.wake(now), now)
         effects += self._renew(now)
-        hushed = self._hush.settle(now)
-        effects += [*self._play(now), *hushed]
+        self._hush.settle(now)
+        effects += self._play(now)
+        effects += self._hush.tell(now)
         fetch = self.media.next_fetch(now)
         if fetch is not None:
             effects.append(fetch)

@@ -75,7 +75,9 @@ _ALLOWED: Final[dict[TopicName, tuple[type[AnyDocument], ...]]] = {
     TopicName.NODE_SILENCE: (Silence, SilenceRelease),
     TopicName.ACKNOWLEDGEMENT: (Acknowledgement,),
 }
-_TIMELESS: Final = frozenset({TopicName.ROOT, TopicName.KEYSET, TopicName.ASSIGNMENT, TopicName.EMERGENCY})
+_TIMELESS: Final = (
+    frozenset({TopicName.ROOT, TopicName.KEYSET, TopicName.ASSIGNMENT, TopicName.EMERGENCY}) | SILENCE_TOPICS
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

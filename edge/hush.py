@@ -45,6 +45,7 @@ class Hush:
         self._silences = silences
         self._health = health
         self._standing = standing
+        self._news: list[ButtonNews] = []
 
     def next_deadline(self) -> MonotonicNs | None:
         """When `settle` has something to do."""
@@ -62,12 +63,22 @@ class Hush:
             case ButtonFailed(detail=detail):
                 return self._health.fault(Fault.BUTTON, detail, now)
 
-    def settle(self, now: Now) -> list[Effect]:
-        """What follows by now; to be done before it is decided what sounds."""
-        effects: list[Effect] = []
+    def settle(self, now: Now) -> None:
+        """Put into effect what has come of the button; to be done before it is decided what sounds."""
         for news in self._button.update(now):
-            effects.append(LogDecision(decision="button", fields=(("says", _SAYS[news]),), level=LogLevel.WARNING))
-            effects += self._follow(news, now)
+            self._news.append(news)
+            if news is ButtonNews.STOPPED:
+                self._silences.stop(self._standing(now))
+            elif news in {ButtonNews.RESUMED, ButtonNews.TIME_UP}:
+                self._silences.resume()
+
+    def tell(self, now: Now) -> list[Effect]:
+        """Put it on record; to be done after it, for reports are numbered in the order in which they are stored."""
+        effects: list[Effect] = []
+        news, self._news = self._news, []
+        for each in news:
+            effects.append(LogDecision(decision="button", fields=(("says", _SAYS[each]),), level=LogLevel.WARNING))
+            effects += self._follow(each, now)
         if self._silences.why:
             return effects + self._health.fault(Fault.SILENCED, self._silences.why, now)
         return effects + self._health.cleared(Fault.SILENCED, now)
@@ -75,12 +86,10 @@ class Hush:
     def _follow(self, news: ButtonNews, now: Now) -> list[Effect]:
         match news:
             case ButtonNews.STOPPED:
-                self._silences.stop(self._standing(now))
                 again = self._health.cleared(Fault.STOP_BUTTON, now)
                 detail = f"{_SAYS[news]}; silent for {self._minutes} min, or until it is held"
                 return again + self._health.fault(Fault.STOP_BUTTON, detail, now)
             case ButtonNews.RESUMED | ButtonNews.TIME_UP:
-                self._silences.resume()
                 return self._health.cleared(Fault.STOP_BUTTON, now)
             case ButtonNews.STUCK:
                 return self._health.fault(Fault.BUTTON, _SAYS[news], now)

@@ -100,11 +100,17 @@ class Province:
             self.add_pole(node.id)
 
     def add_pole(
-        self, node: str, *, unit: str | None = None, disk: Disk | None = None, report_key: str | None = None
+        self,
+        node: str,
+        *,
+        unit: str | None = None,
+        disk: Disk | None = None,
+        report_key: str | None = None,
+        hardware: str | None = None,
     ) -> Pole:
         """One more machine that says it is `node`: a clone of its card, or a unit that replaces it.
 
-        `report_key` names another key of the authority than the node's first one.
+        `report_key` names another key of the authority than the node's first one; `hardware` is what its chip claims.
         """
         pole = Pole(
             self.world,
@@ -117,6 +123,7 @@ class Province:
             unit=unit,
             disk=disk,
         )
+        pole.hardware = hardware or pole.hardware
         self.poles[pole.name] = pole
         pole.start()
         return pole

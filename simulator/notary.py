@@ -14,12 +14,14 @@ from protocol.messages import (
     BroadcastClass,
     Emergency,
     Plan,
+    Silence,
+    SilenceRelease,
     SourceKind,
     StreamEnd,
     StreamStart,
 )
 from protocol.units import NS_PER_MS
-from simulator.checkers.evidence import Evidence, Permit, Posting
+from simulator.checkers.evidence import Evidence, Hush, Permit, Posting
 
 
 class Notary:
@@ -51,12 +53,16 @@ class Notary:
                         issued_ns=self._now_ns,
                     )
                 )
-            case StreamEnd():
-                self._withdraw(document.stream)
+            case StreamEnd() | AllClear():
+                self._withdraw(document.stream if isinstance(document, StreamEnd) else document.emergency)
             case Emergency():
                 self._raised(document)
-            case AllClear():
-                self._withdraw(document.emergency)
+            case Silence():
+                self._hushed(document)
+            case SilenceRelease():
+                for hush in self._evidence.hushes:
+                    if hush.order == document.order and hush.ends_ns is None:
+                        hush.ends_ns = now_ns
             case Assignment():
                 self._posted(document)
 
@@ -121,6 +127,25 @@ class Notary:
                 sha256=document.clip.sha256,
                 repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
                 duration_ns=document.clip.duration_ms * NS_PER_MS,
+            )
+        )
+
+    def _hushed(self, document: Silence) -> None:
+        """An order stands until its release, or until another order takes its topic; signed again it is the same."""
+        hushes = self._evidence.hushes
+        if any(each.order == document.order for each in hushes):
+            return
+        for hush in hushes:
+            if (hush.area, hush.node) == (document.area, document.node) and hush.ends_ns is None:
+                hush.ends_ns = self._now_ns
+        hushes.append(
+            Hush(
+                order=document.order,
+                begins_ns=self._now_ns,
+                area=document.area,
+                node=document.node,
+                spares_emergencies=document.spares_emergencies,
+                spared_box=document.spared_box,
             )
         )
 

@@ -125,7 +125,56 @@ class Storm(_Step, frozen=True, kw_only=True, tag="storm"):
     """Every pole loses its connection at once."""
 
 
-Step = Raise | Clear | Relay | StopRelay | Station | Fault | Configure | Replace | Forge | Replay | Storm
+class Press(_Step, frozen=True, kw_only=True, tag="press"):
+    """Somebody presses the stop button on these poles, and lets go; held 3 s during a stop, it ends that."""
+
+    poles: Annotated[Poles, Meta(min_length=1)]
+    for_ms: Annotated[int, Meta(ge=50, le=30_000)] = 300
+
+
+class Hush(_Step, frozen=True, kw_only=True, tag="silence"):
+    """Somebody orders silence for an area or a node."""
+
+    area: str = ""
+    node: str = ""
+    reason: str = "thử / trial"
+
+
+class Unhush(_Step, frozen=True, kw_only=True, tag="release"):
+    """Somebody releases it."""
+
+    area: str = ""
+    node: str = ""
+
+
+class Clone(_Step, frozen=True, kw_only=True, tag="clone"):
+    """A copy of a pole's card runs in another box for a while, then is found and taken away.
+
+    With `lies` the box says that it is the pole's own.
+    """
+
+    pole: Pole
+    minutes: Annotated[float, Meta(gt=0, le=1440)]
+    lies: bool = False
+
+
+Step = (
+    Press
+    | Hush
+    | Unhush
+    | Clone
+    | Raise
+    | Clear
+    | Relay
+    | StopRelay
+    | Station
+    | Fault
+    | Configure
+    | Replace
+    | Forge
+    | Replay
+    | Storm
+)
 
 
 class _Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="that"):

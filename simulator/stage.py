@@ -10,7 +10,7 @@ import msgspec
 from controller import requests
 from controller.config import Config
 from controller.records import EmergencyRecord
-from protocol.units import NS_PER_S
+from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.attacker import Attacker
 from simulator.checkers.evidence import EVERYBODY
 from simulator.commune import Province
@@ -22,10 +22,13 @@ from simulator.machine_faults import CORRECTED_NS, connect_all
 from simulator.scenario import INTRUDER, Scenario
 from simulator.scenario_steps import (
     Clear,
+    Clone,
     Configure,
     Fault,
     Forge,
+    Hush,
     Named,
+    Press,
     Raise,
     Relay,
     Replace,
@@ -34,6 +37,7 @@ from simulator.scenario_steps import (
     Step,
     StopRelay,
     Storm,
+    Unhush,
 )
 from simulator.witness import Witness
 
@@ -72,6 +76,10 @@ class Stage:
             Forge: self._forge,
             Replay: self._replay,
             Storm: self._storm,
+            Press: self._push,
+            Hush: self._silence,
+            Unhush: self._release,
+            Clone: self._clone,
         }
         connect_all(self.faults, province)
         for step in scenario.steps:
@@ -168,6 +176,33 @@ class Stage:
         province.controller.reconfigure(msgspec.structs.replace(config, nodes=nodes))
         self._witness.trouble(unit, for_ns=CHANGE_NS, what="new unit")
         self._witness.watch_pole(province.add_pole(old.config.node, unit=unit, report_key=name))
+
+    def _push(self, step: Press) -> None:
+        for name in step.poles:
+            pole = self._province.poles[name]
+            pole.button.set(True)
+            self._witness.pressed(pole, for_ns=step.for_ms * NS_PER_MS)
+            self._province.world.after(step.for_ms * NS_PER_MS, pole.button.set, False)
+
+    def _silence(self, step: Hush) -> None:
+        request = requests.StartSilence(area=step.area, node=step.node, reason=step.reason)
+        self.asked[f"silence {step.area}{step.node} {step.at}"] = self._province.controller.ask(request)
+
+    def _release(self, step: Unhush) -> None:
+        request = requests.EndSilence(area=step.area, node=step.node)
+        self.asked[f"release {step.area}{step.node} {step.at}"] = self._province.controller.ask(request)
+
+    def _clone(self, step: Clone) -> None:
+        """It hangs elsewhere; what the two do to each other's connection is a trouble for both."""
+        province, original = self._province, self._province.poles[step.pole]
+        node, unit = original.config.node, f"{step.pole}c"
+        copy = original.disk.clone(f"{unit}/copy")
+        hardware = original.hardware if step.lies else None
+        clone = province.add_pole(node, unit=unit, disk=copy, hardware=hardware)
+        for_ns = int(step.minutes * 60 * NS_PER_S)
+        self._witness.cloned(clone, node, for_ns=for_ns)
+        province.world.after(for_ns, clone.cut_power)
+        province.world.after(for_ns, self._witness.retire, unit)
 
     def _forge(self, step: Forge) -> None:
         self._attacker(step.through).forge(step.what, step.area, step.key)

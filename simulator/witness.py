@@ -17,6 +17,7 @@ from controller.records import Change, EmergencyRecord, RelayRecord, RelayState,
 from edge.adapters.media_files import PART
 from edge.effects import LogDecision
 from edge.gpio.faults import Fault
+from edge.gpio.inputs import HOLD_MS
 from edge.outbox import REPORTS_MAX
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
@@ -26,7 +27,7 @@ from protocol.messages import (
     AnyDocument,
     FaultRecord,
 )
-from protocol.units import NS_PER_MS
+from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.box import Line
 from simulator.checkers.evidence import (
     EVERYBODY,
@@ -34,6 +35,7 @@ from simulator.checkers.evidence import (
     Evidence,
     Gauge,
     Heard,
+    Hush,
     PoleFacts,
     Stored,
     Trouble,
@@ -56,6 +58,8 @@ DOCUMENTS_MAX: Final = 128
 VOICES_MAX: Final = 16
 QUEUE_MAX: Final = 1_000
 """`LinkSettings.queued_max`."""
+STOP_SLACK_MS: Final = 100
+"""Contact bounce, before a press counts."""
 _STEP_NS: Final = 2_000_000_000
 
 
@@ -74,6 +78,7 @@ class Witness:
         self._greatest: dict[tuple[str, str], Gauge] = {}
         self._clocks: dict[str, tuple[int, int]] = {}
         self._grid_back_ns = 0
+        self._stops: dict[str, Hush] = {}
         province.controller.database.watch.append(self._kept)
         for pole in province.poles.values():
             self.watch_pole(pole)
@@ -92,6 +97,7 @@ class Witness:
             warm_up_ns=config.amplifier.warm_up_ms * NS_PER_MS,
             hold_ns=config.amplifier.hold_ms * NS_PER_MS,
             place=pole.settings.place,
+            box=pole.machine.box,
         )
         pole.ear.watch.append(partial(self._heard, pole.name))
         pole.on_decision.append(self._decided)
@@ -99,6 +105,27 @@ class Witness:
     def retire(self, name: str) -> None:
         """A machine was taken down for good."""
         self.evidence.poles[name].retired_ns = self._world.now_ns
+
+    def pressed(self, pole: Pole, *, for_ns: int) -> None:
+        """Somebody presses the stop button of a pole, and holds it for so long."""
+        now_ns = self._world.now_ns
+        before = self._stops.get(pole.name)
+        lasts_ns = pole.config.inputs.stop_minutes * 60 * NS_PER_S
+        if before is not None and before.ends_ns is not None and before.ends_ns > now_ns:
+            before.ends_ns = now_ns
+            lasts_ns = HOLD_MS * NS_PER_MS if for_ns > (HOLD_MS + STOP_SLACK_MS) * NS_PER_MS else lasts_ns
+        stop = Hush(order="the button", begins_ns=now_ns, pole=pole.name, ends_ns=now_ns + lasts_ns)
+        self._stops[pole.name] = stop
+        self.evidence.hushes.append(stop)
+
+    def cloned(self, clone: Pole, node: str, *, for_ns: int) -> None:
+        """A copy of a node's card runs beside it: nobody answers for what sounds there, but silence holds for both."""
+        self.watch_pole(clone)
+        self.evidence.poles[clone.name].is_judged = False
+        self.evidence.cloned.add(node)
+        for name, facts in self.evidence.poles.items():
+            if facts.node == node:
+                self.trouble(name, for_ns=for_ns, what="cloned")
 
     def trouble(self, pole: str, *, for_ns: int, what: str, settle_ns: int | None = None) -> None:
         """From now on something is wrong with a pole (EVERYBODY: with all)."""
@@ -111,6 +138,8 @@ class Witness:
         now_ns = self._world.now_ns
         for fault in plan.faults:
             lasts_ns = clock_ns if fault.kind in {"clock_step", "controller_clock"} else 0
+            if fault.kind == "pins_button":
+                lasts_ns = self._province.poles[fault.target].config.inputs.stop_minutes * 60 * NS_PER_S
             is_own = fault.target in self.evidence.poles
             if fault.kind == "pins_mains" and self._province.poles[fault.target].enclosure.battery is not None:
                 self._grid_back_ns = max(self._grid_back_ns, now_ns + fault.ends_at_ms * NS_PER_MS + self._settle_ns)
@@ -150,9 +179,19 @@ class Witness:
         self._open_flows.clear()
         evidence.gauges = list(self._greatest.values())
         evidence.ends_ns = now_ns
+        evidence.troubles += self._hushed()
         evidence.healed_ns = max((trouble.ends_ns for trouble in evidence.troubles), default=evidence.begins_ns)
         self._ask_controller()
         return evidence
+
+    def _hushed(self) -> Iterator[Trouble]:
+        """Who was kept silent, and until it plays again."""
+        now_ns = self._world.now_ns
+        for hush in self.evidence.hushes:
+            ends_ns = now_ns if hush.ends_ns is None else min(now_ns, hush.ends_ns + self._settle_ns)
+            for facts in self.evidence.poles.values():
+                if hush.concerns(self.evidence, facts):
+                    yield Trouble(pole=facts.name, begins_ns=hush.begins_ns, ends_ns=ends_ns, what=hush.what)
 
     def _suffered(self, pole: Pole) -> Iterator[Trouble]:
         """What came of weather and grid: an amplifier that was too hot, a box whose battery was empty."""
@@ -181,6 +220,9 @@ class Witness:
         )
 
     def _decided(self, pole: Pole, decision: LogDecision) -> None:
+        if decision.decision == "booted" and pole.name in self._stops:
+            stop = self._stops.pop(pole.name)
+            stop.ends_ns = min(stop.ends_ns or self._world.now_ns, self._world.now_ns)
         if decision.decision == "refused":
             self.refused[pole.name, str(dict(decision.fields).get("reason", ""))] += 1
 

@@ -107,6 +107,40 @@ class Posting:
     until_ns: int | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Hush:
+    """A time in which nothing may sound: by order below `area` or at `node`, or by the button of the machine `pole`."""
+
+    order: str
+    begins_ns: int
+    area: str | None = None
+    node: str | None = None
+    pole: str | None = None
+    ends_ns: int | None = None
+    spares_emergencies: bool = False
+    spared_box: str = ""
+
+    @property
+    def is_button(self) -> bool:
+        """Whether somebody pressed the button."""
+        return self.pole is not None
+
+    @property
+    def what(self) -> str:
+        """How the trouble is called that comes with it."""
+        return "stopped" if self.is_button else "silenced"
+
+    def concerns(self, evidence: Evidence, facts: PoleFacts) -> bool:
+        """Whether it holds for a machine."""
+        if self.pole is not None:
+            return facts.name == self.pole
+        if self.spared_box and self.spared_box == facts.box:
+            return False
+        if self.node is not None:
+            return facts.node == self.node
+        return any(self.area in posting.areas for posting in evidence.postings.get(facts.node, []))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """Something is wrong with a pole, or with everybody; `ends_ns` includes the time to settle afterwards."""
@@ -158,6 +192,7 @@ class PoleFacts:
     is_judged: bool = True
     reports_waiting: int = 0
     retired_ns: int | None = None
+    box: str = ""
     place: Place = field(default_factory=Place)
 
     def clock_error_ns(self, begins_ns: int, ends_ns: int) -> int:
@@ -195,6 +230,9 @@ class Evidence:
     permits: list[Permit] = field(default_factory=list)
     postings: dict[str, list[Posting]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
+    hushes: list[Hush] = field(default_factory=list)
+    cloned: set[str] = field(default_factory=set)
+    """Nodes of which two units were alive: whose record is whose cannot be told."""
     records: list[Stored] = field(default_factory=list)
     report_gaps: list[tuple[str, int, str]] = field(default_factory=list)
     cut_offs: list[tuple[str, int]] = field(default_factory=list)

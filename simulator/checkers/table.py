@@ -13,11 +13,24 @@ from simulator.checkers.priority import PRIORITY
 from simulator.checkers.proof import PROOF
 from simulator.checkers.quiet_hours import QUIET_HOURS
 from simulator.checkers.recovery import RECOVERY
+from simulator.checkers.silenced import SILENCED
 from simulator.checkers.skew import SKEW
 from simulator.checkers.unauthorised import UNAUTHORISED
 
 CHECKERS: Final[dict[str, Checker]] = {
     checker.name: checker
-    for checker in (UNAUTHORISED, QUIET_HOURS, SKEW, PRIORITY, PROOF, HEARD, POWER, EMERGENCY, RECOVERY, MEMORY)
+    for checker in (
+        UNAUTHORISED,
+        QUIET_HOURS,
+        SILENCED,
+        SKEW,
+        PRIORITY,
+        PROOF,
+        HEARD,
+        POWER,
+        EMERGENCY,
+        RECOVERY,
+        MEMORY,
+    )
 }
 """Each subject once, in the order in which a report shows them."""

@@ -253,3 +253,16 @@ def test_a_move_to_another_place_leaves_the_silence_of_the_former_one_behind() -
     pole.send(pole.issuer.assignment(areas=("thon-tay", COMMUNE), prepared_clips=(FLOOD,)))
     pole.run_for(5_000)
     assert pole.pin.commanded.latest
+
+
+def test_what_is_put_on_record_stays_in_order_through_a_restart() -> None:
+    pole = sounding_pole()
+    pole.send(pole.issuer.silence())
+    pole.run_for(2_000)
+    before = len(pole.records())
+    pole.cut_power()
+    pole.boot()
+    pole.connect()
+    pole.run_for(5_000)
+    assert len(pole.records()) > before
+    assert [each.fault for each in pole.records()[:before] if isinstance(each, FaultRecord)] == ["silenced"]

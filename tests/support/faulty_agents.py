@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.agent import Agent
 from edge.effects import Effect, PowerAmplifier, StoreReport
-from edge.events import Booted, Connected, Disconnected, Event, MessageReceived
+from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
 from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedNs
 from simulator import pattern
@@ -158,3 +158,26 @@ class Crashing(Agent):
     def render(self, frames: int, at_ns: SharedNs) -> Frames:
         message = f"planted: {frames} frames at {at_ns}"
         raise RuntimeError(message)
+
+
+class Unruly(Deaf):
+    """Orders to be silent do not reach it."""
+
+    topics = ("/silence",)
+
+
+class Numb(Agent):
+    """Its button is not connected."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        return [] if isinstance(event, ButtonMoved) else super().handle(event, now)
+
+
+class Forgetful(Agent):
+    """What silences it is gone with each start."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        if isinstance(event, Booted):
+            kept = tuple(each for each in event.restored.documents if not each.topic.endswith("/silence"))
+            event = Booted(restored=replace(event.restored, documents=kept))
+        return super().handle(event, now)
