@@ -64,6 +64,13 @@ def make_client(settings: MqttSettings, context: ResumingContext, will: Will | N
     return client
 
 
+def refuse_oversized(client: paho.Client) -> None:
+    """Raise ValueError when the packet that is being read is larger than CONNECT allowed: paho would gather 256 MiB."""
+    length = client._in_packet["remaining_length"]  # noqa: SLF001 - paho checks no length and tells nobody of it
+    if length > _PACKET_BYTES_MAX:
+        raise ValueError(f"the broker sends a packet of {length} bytes; at most {_PACKET_BYTES_MAX} were allowed")
+
+
 def connect_properties(settings: MqttSettings) -> Properties:
     """What CONNECT asks for: how long the session stays, and how much may be on its way to us."""
     return properties_of(

@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from protocol.adapters.mqtt_client import LastError, connect_properties, make_client, properties_of
+from protocol.adapters.mqtt_client import LastError, connect_properties, make_client, properties_of, refuse_oversized
 from protocol.adapters.mqtt_queue import Outgoing, OutgoingQueue
 from protocol.adapters.mqtt_settings import (
     CONNACK_S_MAX,
@@ -228,6 +228,7 @@ class NetworkThread:
         happened = ready.get(sock.fileno(), 0)
         if has_pending or happened & (select.POLLIN | select.POLLHUP | select.POLLERR):
             self._client.loop_read()
+            refuse_oversized(self._client)
         if happened & select.POLLOUT:
             self._client.loop_write()
         self._client.loop_misc()
