@@ -14,7 +14,7 @@ Rules kept:
 - an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
 - when the root, the keyset or the assignment changes, everything in force is judged anew, and what no longer may
   be is gone at once, whatever it is: an emergency whose key is revoked falls silent in the middle of a word;
-- an all-clear of another emergency than the one that stands changes nothing.
+- what may follow what stands on a topic is `succession`'s decision.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from edge.guard import Accepted, Guard
 from edge.silence_succession import refuse_unfit
 from edge.silences import SILENCE_TOPICS
 from edge.streams import refuse_taken
+from edge.succession import refuse_out_of_turn
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.messages import (
@@ -157,7 +158,7 @@ class Documents:
         accepted = self._guard.open(topic, payload, now)
         if (topic, accepted.sha256) in self._pending:
             return Outcome()
-        refuse_unfit(accepted, self._in_force.get(topic), self._guard.keyring, self._guard.place.parents)
+        self._refuse_unfit(accepted, self._standing(topic, now))
         refuse_taken(accepted.document, self._known())
         if accepted.is_duplicate:
             known = self._in_force.get(topic)
@@ -170,8 +171,6 @@ class Documents:
         if isinstance(accepted.document, Silence):
             return self._hush(accepted, now)
         self._refuse_excess(accepted)
-        if isinstance(accepted.document, AllClear):
-            self._refuse_foreign_all_clear(topic, accepted.document)
         self._pending[(topic, accepted.sha256)] = _Pending(
             accepted=accepted, before=self._guard.remember(accepted), since=now.monotonic_ns
         )
@@ -198,7 +197,7 @@ class Documents:
         if pending is None or self._in_force.get(event.topic) is refused:
             return Outcome()
         if pending.cannot_wait:
-            return self._enforce(pending.accepted, now)
+            return self._enforce_stored(pending.accepted, now)
         self._guard.forget(pending.accepted, pending.before)
         log = LogDecision(
             decision="document not obeyed",
@@ -212,7 +211,7 @@ class Documents:
         effects: list[Effect] = []
         came: list[AnyDocument] = []
         late = [place for place, pending in self._pending.items() if _patience_ends(pending, now.monotonic_ns)]
-        for outcome in [self._enforce(self._pending.pop(place).accepted, now) for place in late]:
+        for outcome in [self._enforce_stored(self._pending.pop(place).accepted, now) for place in late]:
             effects += outcome.effects
             came += outcome.came
         if self._offer_at is not None and now.monotonic_ns >= self._offer_at:
@@ -238,12 +237,12 @@ class Documents:
         return Outcome(effects=(*outcome.effects, _store(accepted)), came=outcome.came)
 
     def _enforce_stored(self, accepted: Accepted, now: Now) -> Outcome:
-        """What was waiting for the disk, unless a silence that came meanwhile forbids it, or it is in force already."""
+        """What was waiting for the disk, unless what came meanwhile forbids it, or it is in force already."""
         standing = self._in_force.get(accepted.topic)
         if standing is accepted:
             return Outcome()
         try:
-            refuse_unfit(accepted, standing, self._guard.keyring, self._guard.place.parents)
+            self._refuse_unfit(accepted, standing)
         except Refusal as refusal:
             return Outcome(effects=(_refused_log("document not in force", accepted.topic, refusal),))
         return self._enforce(accepted, now)
@@ -336,13 +335,17 @@ class Documents:
             if known >= STREAM_TOPICS_MAX:
                 raise Refusal(RefusalReason.UNKNOWN_STREAM, f"{STREAM_TOPICS_MAX} streams are known already")
 
-    def _refuse_foreign_all_clear(self, topic: str, document: AllClear) -> None:
-        standing = self._in_force.get(topic)
-        if standing is None or not isinstance(standing.document, Emergency):
-            return
-        if standing.document.emergency != document.emergency:
-            detail = f"the all-clear of {document.emergency} while {standing.document.emergency} stands"
-            raise Refusal(RefusalReason.UNEXPECTED_TYPE, detail)
+    def _standing(self, topic: str, now: Now) -> Accepted | None:
+        """What stands on a topic: in force, or on the card and waiting for the time to be known."""
+        parked = self._parked.get(topic)
+        if topic not in self._in_force and parked is not None:
+            with contextlib.suppress(Refusal):
+                return self._guard.reopen(topic, parked.payload, now)
+        return self._in_force.get(topic)
+
+    def _refuse_unfit(self, accepted: Accepted, standing: Accepted | None) -> None:
+        refuse_unfit(accepted, standing, self._guard.keyring, self._guard.place.parents)
+        refuse_out_of_turn(accepted, standing)
 
 
 def refusal_log(topic: str, refusal: Refusal) -> LogDecision:
