@@ -172,11 +172,6 @@ class FeedWatch:
         return self._state
 
     @property
-    def is_troubled(self) -> bool:
-        """Whether a trouble was told and no recovery yet."""
-        return bool(self._told)
-
-    @property
     def is_proving(self) -> bool:
         """Whether what comes may only be what was heard before the stall."""
         return self._state is WatchState.OPENING and self.url in self._stalled

@@ -1,21 +1,18 @@
 """The ports of the agent: what it needs from the world, and how the world answers.
 
-No method blocks. What takes time answers through the `on_event` that its adapter was made with, on the loop's
+No method blocks. What takes time answers through the `post` that its adapter was made with, on the loop's
 own thread; what fails answers with the failure event that `effects` names, never with an exception, but for
 `Workshop.open_clip`, whose file is on the disk already. The sound card's port is `edge.player.ports.SoundCard`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from edge.effects import FetchMedia, LogDecision, StoreRequest
-from edge.events import Event, Restored
+from edge.events import Restored
 from edge.player.ports import ClipReader, OpusDecoder
-
-OnEvent = Callable[[Event], None]
-"""Takes an event in, on the loop's thread."""
 
 
 class Workshop(Protocol):

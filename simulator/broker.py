@@ -66,7 +66,6 @@ class Broker:
         self.address: Final = address
         self.is_running = False
         self.published = 0
-        self.delivered = 0
         self.denied = 0
         self._world = world
         self._network = network
@@ -221,7 +220,6 @@ class Broker:
         for (topic_filter, qos), is_granted in zip(packet.topics, grants, strict=True):
             for message in self._retained.matching(topic_filter, now_ns) if is_granted else ():
                 if self._may_read(session.identity, message.topic):
-                    self.delivered += 1
                     session.deliver(message, min(qos, message.qos), is_retained=True, now_ns=now_ns)
 
     def unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
@@ -313,7 +311,6 @@ class Broker:
             for session, qos in subscribers.items():
                 if access is not None and not access.may_read(session.identity, message.topic):
                     continue
-                self.delivered += 1
                 if qos and message.qos:
                     session.deliver(message, 1, is_retained=False, now_ns=now_ns)
                     continue

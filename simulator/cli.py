@@ -27,7 +27,6 @@ from simulator.stopping import STATUS_INTERRUPTED, StopAsked, stopped_by_signals
 
 STATUS_GOOD: Final = 0
 STATUS_FAILED: Final = 1
-STATUS_USAGE: Final = 2
 SECONDS_MAX: Final = 600
 """Captures of a longer run would not fit memory; without --for the demo runs until it is stopped."""
 

@@ -1,6 +1,6 @@
 """One pole's life: what happens to its machine from outside.
 
-Power cut and boot, a killed program, a replaced unit, a copied card happen here. What it is made of is in `pole_parts`;
+Power cut and boot, a killed program, a clock that is set happen here. What it is made of is in `pole_parts`;
 what its program does about all this is the product's own affair (`node_process`). A boot takes time, and the clock
 starts from whatever the machine has: a clock chip, the hour that was saved last, or 1970.
 """
@@ -143,15 +143,6 @@ class Pole(PoleParts):
             self.world.record(self.name, "process_stopped")
             process.stop()
             self.relay.close()
-
-    def replace_disk(self, disk: Disk | None = None) -> None:
-        """Another card is put in while the machine is off: a copy of one, or an empty one."""
-        if self.is_on:
-            message = f"{self.name} is on: cut its power before its card is replaced"
-            raise ValueError(message)
-        name = f"{self.name}/{self.world.now_ns}"
-        self.disk = disk or Disk(self.world, name, capacity_bytes=self.settings.disk_bytes)
-        self.world.record(self.name, "disk_replaced")
 
     def set_card_drift(self, drift_ppb: int) -> None:
         """The sound card's crystal runs at another rate from here on, through restarts too; a quiet card has none."""

@@ -128,7 +128,7 @@ class PoleParts:
         self.settings: Final = settings
         self.clock: Final = NodeClock(world, self.name, settings.clock)
         self.host: Final = surroundings.network.add_host(self.name, settings.access)
-        self.disk = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
+        self.disk: Final = disk or Disk(world, self.name, capacity_bytes=settings.disk_bytes)
         self.mains: Final = Mains(world)
         self.relay: Final = Relay(world, self.name, self.mains)
         self.door: Final = InputLine(world)

@@ -26,7 +26,6 @@ ROOT_DAYS: Final = 20 * 365
 ISSUING_DAYS: Final = 5 * 365
 SERVICE_DAYS: Final = 2 * 365
 """Servers and the controller: `enrol ca-create` run again renews what has less than a quarter left."""
-NODE_DAYS: Final = 90
 BACKDATED: Final = timedelta(hours=1)
 """Broker and controller differ a little in time; the node may be asked for its certificate at once."""
 REVOKED_LIST_DAYS: Final = 30

@@ -35,7 +35,6 @@ from simulator.load.usage import CpuWatch, Usage
 
 NODES_MAX: Final = 12_000
 SECONDS_MAX: Final = 120.0
-ORDERS_MAX: Final = 20
 CONNECT_S_SPARE: Final = 60.0
 """Beyond what the pace of connecting takes."""
 BACK_S_MAX: Final = 90.0

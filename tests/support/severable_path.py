@@ -6,8 +6,7 @@ Cutting resets what runs through it, on both sides, and lets nothing new through
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -75,14 +74,3 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(chunk)
             await writer.drain()
     writer.close()
-
-
-@asynccontextmanager
-async def severable_path(target_port: int) -> AsyncIterator[SeverablePath]:
-    """A path that is gone when the block ends."""
-    path = SeverablePath(target_port)
-    await path.open()
-    try:
-        yield path
-    finally:
-        await path.close()
