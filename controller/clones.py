@@ -9,7 +9,7 @@ Rules kept:
 - one sign that could be an accident is not enough: a life must come back RETURNS_MIN times, a connection be taken
   TAKEN_MIN times within WINDOW_MS; a foreign box and a forked chain count at once;
 - only while two are alive is anybody silenced. Where the boxes differ, all but the known one are silenced whole; where
-  both claim the same box, both are silenced but for real emergencies (docs/decisions/0016);
+  both claim the same box, both are silenced but for real emergencies (docs/decisions/0020);
 - what was ordered here stands until another report key is enrolled for the node, or a person releases it;
 - everything is bounded: so many lives, boxes and signs of each node of the site.
 """
