@@ -10,7 +10,8 @@ Rules kept:
 - per key and topic the counter must rise; the same counter with the same bytes is a duplicate, harmless and
   silent; everything else is a replay;
 - while the time is not known, only keys, the place and emergencies are judged, by the latest instant that has certainly
-  passed: what the clock reads (a floor: image date, hour saved last) or a genuine document says;
+  passed: what the clock reads (a floor: image date, hour saved last), or what a genuine document says that the root or
+  the same key has signed, or that gave this node its place: no other key says that something is over;
 - in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
   begin to act. A revoked key or a lost scope takes it away, also while it sounds; but no silence (`silences`);
@@ -101,8 +102,8 @@ class Guard:
         self.keyring = Keyring.empty()
         self.silences: Final = Silences(box=box)
         self.refused: dict[str, int] = {}
-        self.passed_ms = 0
-        """The latest instant from which a genuine document was valid: it has passed, whatever the clock says."""
+        self._passed_ms: dict[str, int] = {}
+        """The latest instant from which a genuine document of a key was valid; "" for what holds for all keys."""
         self._roots: tuple[RootKeys, ...] = (root,)
         self._opener = opener
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -193,8 +194,18 @@ class Guard:
             return min(self.place.emergency_gain_db, EMERGENCY_GAIN_DB_MAX)
         return min(self.place.gain_db, GAIN_DB_MAX)
 
-    def _judged_at_ms(self, document: AnyDocument, now: Now) -> int:
-        return now.shared_ms if now.is_time_known else max(now.shared_ms, self.passed_ms, document.not_before_ms)
+    def passed_ms(self, key_id: str) -> int:
+        """What has passed for certain, whatever the clock says, for who judges what this key has signed."""
+        return max(self._passed_ms.get("", 0), self._passed_ms.get(key_id, 0))
+
+    def _note_passed(self, document: AnyDocument, key_id: str) -> None:
+        whose = "" if isinstance(document, Root | Keyset | Assignment) else key_id
+        self._passed_ms[whose] = max(self._passed_ms.get(whose, 0), document.not_before_ms)
+
+    def _judged_at_ms(self, document: AnyDocument, key_id: str, now: Now) -> int:
+        if now.is_time_known:
+            return now.shared_ms
+        return max(now.shared_ms, self.passed_ms(key_id), document.not_before_ms)
 
     def _verify(self, topic: str, payload: bytes, now: Now, *, is_new: bool) -> Accepted:
         if len(payload) > DOCUMENT_BYTES_MAX:
@@ -202,7 +213,8 @@ class Guard:
         parsed = parse_topic(topic)
         if parsed.name not in _ALLOWED:
             raise Refusal(RefusalReason.UNKNOWN_TOPIC, f"nothing is obeyed that comes on {topic}")
-        if not now.is_time_known and parsed.name not in _TIMELESS:
+        must_wait = not now.is_time_known and parsed.name not in _TIMELESS
+        if must_wait and is_new:
             raise Refusal(RefusalReason.NOT_YET_VALID, "the shared time is not known yet")
         if is_new or parsed.name not in SILENCE_TOPICS:
             document, key_id = self._authenticate(topic, parsed, payload, now, is_new=is_new)
@@ -211,7 +223,9 @@ class Guard:
         if document.audience not in self.place.audiences:
             raise Refusal(RefusalReason.WRONG_AUDIENCE, f"for {document.audience}")
         _refuse_other_place(parsed, document)
-        self.passed_ms = max(self.passed_ms, document.not_before_ms)
+        self._note_passed(document, key_id)
+        if must_wait:
+            raise Refusal(RefusalReason.NOT_YET_VALID, "the shared time is not known yet")
         return Accepted(
             topic=topic,
             parsed=parsed,
@@ -235,7 +249,9 @@ class Guard:
         if not isinstance(document, _ALLOWED[parsed.name]):
             raise Refusal(RefusalReason.UNEXPECTED_TYPE, f"a {type(document).__name__} on {topic}")
         try:
-            self.keyring.check(sealed.key_id, document, self._judged_at_ms(document, now), self.place.parents)
+            self.keyring.check(
+                sealed.key_id, document, self._judged_at_ms(document, sealed.key_id, now), self.place.parents
+            )
         except Refusal as refusal:
             if is_new or refusal.reason is not RefusalReason.EXPIRED:
                 raise

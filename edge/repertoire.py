@@ -45,8 +45,12 @@ class Repertoire:
     def candidates(self, now: Now, horizon_ms: int) -> tuple[Candidate, ...]:
         """What touches the time from now to the horizon; only real emergencies while the shared time is unknown."""
         if not now.is_time_known:
-            emergencies, passed_ms = self._in_force().emergencies, self._guard.passed_ms
-            return self._untimed.candidates(emergencies, place=self._guard.place, passed_ms=passed_ms, now=now)
+            raised = [
+                (each.document, self._guard.passed_ms(each.key_id))
+                for each in self._documents.in_force
+                if isinstance(each.document, Emergency)
+            ]
+            return self._untimed.candidates(raised, place=self._guard.place, now=now)
         self._untimed.forget()
         return (
             *(emergency_candidate(document, self._guard.place) for document in self._standing(now.shared_ms)),

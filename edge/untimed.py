@@ -30,12 +30,12 @@ class Untimed:
         self._shifts_ms.clear()
 
     def candidates(
-        self, emergencies: Iterable[Emergency], *, place: Place, passed_ms: int, now: Now
+        self, emergencies: Iterable[tuple[Emergency, int]], *, place: Place, now: Now
     ) -> tuple[Candidate, ...]:
-        """What may sound now, on the pole's own clock whatever it reads; `passed_ms` has certainly passed."""
+        """What may sound now, on the pole's own clock whatever it reads; beside each, an instant that has passed."""
         found: list[Candidate] = []
         shifts_ms: dict[str, int] = {}
-        for document in emergencies:
+        for document, passed_ms in emergencies:
             if document.reality is not Reality.REAL:
                 continue
             first_ms = now.shared_ms - max(document.play_at_ms, passed_ms)

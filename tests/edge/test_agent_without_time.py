@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol.messages import Reality
 from protocol.topics import TopicName, topic
 from simulator.clock import BUILD_DATE_NS
-from tests.support.issuer import COMMUNE, media, occurrence
+from tests.support.issuer import COMMUNE, HOUR_MS, media, occurrence
 from tests.support.pole import T0_MS, Pole
 from tests.support.waves import clip_wave, differs_by
 
@@ -111,3 +111,36 @@ def test_without_the_time_what_stands_at_the_broker_sounds_but_not_what_certainl
     over.run_for(31_000)
     assert over.telemetry()["refused"]["expired"]
     assert not over.heard(over.now_ms - 5_000, over.now_ms).any()
+
+
+def test_without_the_time_no_other_key_says_that_an_emergency_is_over() -> None:
+    pole = timeless_pole()
+    far_ms = pole.now_ms + 30 * 24 * HOUR_MS
+    later = {"not_before_ms": far_ms, "expires_at_ms": far_ms + HOUR_MS}
+    drill = pole.issuer.emergency(FLOOD, play_at_ms=far_ms, emergency="drill-1", reality=Reality.DRILL, **later)
+    pole.send(drill, key="drill-1")
+    pole.run_for(1_000)
+    pressed_ms = pole.now_ms
+    until_ms = pressed_ms + HOUR_MS
+    pole.send(pole.issuer.emergency(FLOOD, play_at_ms=pressed_ms, expires_at_ms=until_ms))
+    pole.run_for(5_000)
+    assert pole.heard(pressed_ms + 1_000, pressed_ms + 3_500).any()
+
+
+def test_without_the_time_what_ended_before_the_plan_on_the_card_was_signed_is_over() -> None:
+    pole = prepared_pole()
+    over_ms = T0_MS + 5_000
+    missed = pole.issuer.emergency(FLOOD, play_at_ms=T0_MS, sounds_until_ms=over_ms, expires_at_ms=over_ms)
+    pole.issuer.now_ms = T0_MS + 2 * HOUR_MS
+    pole.run_until(T0_MS + 2 * HOUR_MS)
+    pole.send(pole.issuer.plan(occurrence("a", T0_MS + 5 * HOUR_MS, NEWS)))
+    pole.run_for(1_000)
+    pole.cut_power()
+    pole.clock.reboot(rtc_ns=BUILD_DATE_NS)
+    booted_ms = pole.now_ms
+    pole.boot()
+    pole.connect()
+    pole.send(missed)
+    pole.run_for(31_000)
+    assert not pole.heard(booted_ms, pole.now_ms).any()
+    assert pole.telemetry()["refused"]["expired"]
