@@ -185,8 +185,9 @@ def refuse_taken(document: AnyDocument, others: Iterable[AnyDocument]) -> None:
     if not isinstance(document, (StreamStart, StreamEnd)):
         return
     for other in others:
-        is_taken = isinstance(other, (StreamStart, StreamEnd)) and other.stream == document.stream
-        if is_taken and other.area != document.area:
+        if not isinstance(other, (StreamStart, StreamEnd)) or other.stream != document.stream:
+            continue
+        if other.area != document.area:
             detail = f"the stream {document.stream} is of {other.area}, not of {document.area}"
             raise Refusal(RefusalReason.WRONG_AUDIENCE, detail)
 

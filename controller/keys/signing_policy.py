@@ -110,7 +110,7 @@ class SigningPolicy:
             broadcast_class=document.broadcast_class.value,
             reality=document.reality.value,
             is_urgent=is_real_emergency or isinstance(document, Silence),
-            can_sound=isinstance(document, Plan | StreamStart | Emergency),
+            can_sound=isinstance(document, Plan | StreamStart | Emergency | SilenceRelease),
         )
 
     def _judge_answer(self, key_id: str, topic: str, reply: TimeReply, now_ms: int) -> Judged:
