@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from protocol.messages import Reality
 from protocol.topics import TopicName, topic
 from simulator.clock import BUILD_DATE_NS
@@ -116,7 +118,7 @@ def test_without_the_time_what_stands_at_the_broker_sounds_but_not_what_certainl
 def test_without_the_time_no_other_key_says_that_an_emergency_is_over() -> None:
     pole = timeless_pole()
     far_ms = pole.now_ms + 30 * 24 * HOUR_MS
-    later = {"not_before_ms": far_ms, "expires_at_ms": far_ms + HOUR_MS}
+    later: dict[str, Any] = {"not_before_ms": far_ms, "expires_at_ms": far_ms + HOUR_MS}
     drill = pole.issuer.emergency(FLOOD, play_at_ms=far_ms, emergency="drill-1", reality=Reality.DRILL, **later)
     pole.send(drill, key="drill-1")
     pole.run_for(1_000)
