@@ -17,6 +17,7 @@ from edge.config import EdgeConfig
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 KEYS_SECTION = re.compile(r"<!-- keys: (\w+) -->(.*?)<!-- end -->", re.DOTALL)
+FILE = re.compile(r"`((?:protocol|edge|controller|simulator|tests|benchmarks|systemd|scripts|docs)/[\w./-]*)")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -88,3 +89,9 @@ def test_local_links_lead_somewhere(document: Path) -> None:
 def test_commands_and_scripts_that_are_named_exist(document: Path) -> None:
     for script in re.findall(r"(?<![\w.])\./(scripts/\w+|\.ci/run)", document.read_text()):
         assert (ROOT / script).exists(), f"{document.name}: ./{script}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_folders_that_are_named_exist(document: Path) -> None:
+    for named in FILE.findall(document.read_text()):
+        assert (ROOT / named).exists(), f"{document.name}: {named}"
