@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from protocol.messages import StreamEnd, StreamStart
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, VILLAGE, key_of, media, occurrence
 from tests.support.pole import T0_MS, Pole
@@ -174,7 +175,7 @@ def test_a_stream_is_the_areas_that_began_it(trick: str) -> None:
     pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(60))
     pole.run_until(BEGIN_MS + 2_000)
     issuer = pole.issuer
-    foreign = {
+    foreign: dict[str, StreamStart | StreamEnd] = {
         "takes it over": issuer.stream_start(
             STREAM, starts_at_ms=BEGIN_MS, area=VILLAGE, public_key=key_of("another").public_key().public_bytes_raw()
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edge.assignment import place_of
@@ -63,7 +65,7 @@ def test_nothing_is_silenced_where_nothing_was_ordered() -> None:
         ({"spared_box": HERE}, [None, None, None]),
     ],
 )
-def test_an_order_silences_what_it_does_not_spare(changes: dict[str, object], expected: list[Reason | None]) -> None:
+def test_an_order_silences_what_it_does_not_spare(changes: dict[str, Any], expected: list[Reason | None]) -> None:
     silences = Silences(box=HERE)
     silences.use([Issuer(T0_MS).silence(**changes)])
     assert blocked(silences) == expected
