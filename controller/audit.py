@@ -51,6 +51,7 @@ class Deed(StrEnum):
     PEOPLE = "people"
     TOKEN = "token"  # noqa: S105 - a word for the log, no secret
     CONFIGURATION = "configuration"
+    KEYS = "keys"
 
 
 class Outcome(StrEnum):

@@ -104,6 +104,7 @@ class AuthorityChanged:
     """Another keyset, another root or other signing keys are in force from now on."""
 
     version: int
+    root_version: int = 1
     keyset: bytes
     root_chain: bytes | None
     scopes: Scopes

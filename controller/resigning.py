@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from controller.audit import Actor, Deed, act_of
 from controller.effects import Effect, Level, Note
 from controller.errors import SigningError
 from controller.events import AuthorityChanged
@@ -35,6 +36,8 @@ LOOK_AGAIN_MS: Final = 3600 * 1000
 """How often the keys of what stands are looked at without any news."""
 TRY_AGAIN_MS: Final = 10_000
 """After the signer was away, or the database did not take it."""
+_SYSTEM: Final = Actor(who="system")
+"""Keys come by a command on the machine; who signed the keyset stands in the ceremony's papers."""
 
 
 class Resigning:
@@ -54,12 +57,19 @@ class Resigning:
         return self._next_at_ms
 
     def authority_changed(self, event: AuthorityChanged, now: Now) -> list[Effect]:
-        """Other keys are in force: publish them, and look at everything that stands."""
+        """Other keys are in force: publish them, and look at everything that stands; news goes on record."""
+        is_news = not self._standing.is_trusted(keyset=event.keyset, root_chain=event.root_chain)
         self._notary.use(signers=event.signers, scopes=event.scopes)
         self._waiting.clear()
         self._next_at_ms = now.shared_ms
         note = Note(level=Level.INFO, what="keys_in_force", facts={"keyset": event.version})
-        return [note, *self._standing.replace_trust(keyset=event.keyset, root_chain=event.root_chain)]
+        published = self._standing.replace_trust(keyset=event.keyset, root_chain=event.root_chain)
+        if not is_news:
+            return [note, *published]
+        signs = ", ".join(sorted(each.key_id for each in event.signers)) or "nothing"
+        said = f"keyset {event.version}, root {event.root_version}; signs with {signs}"
+        act = act_of(Deed.KEYS, by=_SYSTEM, at_ms=now.shared_ms, detail=said)
+        return [note, *published, *self._ledger.commit([act])]
 
     def look(self, now: Now) -> list[Effect]:
         """The next slice of what is due."""

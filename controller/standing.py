@@ -63,6 +63,10 @@ class Standing:
         """Where documents stand, the most urgent first."""
         return sorted(self._documents, key=_rank)
 
+    def is_trusted(self, *, keyset: bytes, root_chain: bytes | None) -> bool:
+        """Whether these stand already."""
+        return self._trust == _trust(keyset, root_chain)
+
     def replace_trust(self, *, keyset: bytes, root_chain: bytes | None) -> list[Publish]:
         """Another keyset stands from now on, and perhaps another root."""
         self._trust = _trust(keyset, root_chain)

@@ -133,6 +133,7 @@ class Runtime:
         self._driver.post(
             AuthorityChanged(
                 version=authority.version,
+                root_version=authority.root_version,
                 keyset=authority.keyset,
                 root_chain=authority.root_chain,
                 scopes=authority.scopes,

@@ -124,7 +124,10 @@ def _add_keyset(verbs: Verbs) -> None:
         "revoke",
         keyset_verbs.run_revoke,
         "draft that a key is good no longer: what it ordered is silent at once",
-        "keys keyset revoke op-1 --reason 'mất máy 20/11' --in-force keyset.cose --out draft.yaml",
+        "keys keyset revoke op-1 --reason 'mất máy 20/11' --new op-2.key --in-force keyset.cose --out draft.yaml",
+    )
+    revoke.add_argument(
+        "--new", type=Path, action="append", default=[], metavar="FILE", help="a key that takes over its scope"
     )
     revoke.add_argument("--reason", required=True, help="why; stands in the keyset for all to read")
     for verb in (rotate, revoke):

@@ -67,6 +67,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_people": ("người dùng", "people"),
     "deed_token": ("mã API", "API token"),
     "deed_configuration": ("cấu hình", "configuration"),
+    "deed_keys": ("khoá ký", "keys"),
     # the amplifier
     "off": ("tắt", "off"),
     "warming": ("đang sấy", "warming up"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controller.audit import Deed
 from controller.effects import Note, Publish
 from controller.errors import SigningError
 from controller.events import AuthorityChanged
@@ -126,3 +127,12 @@ def test_a_node_would_refuse_what_stood_before(world: DeskWorld) -> None:
     _, document = documents(world.effects, EMERGENCY)[-1]
     with pytest.raises(Refusal, match="revoked_key"):
         changed.scopes.check("operations-1", document, world.now.shared_ms, lambda area: (area,))
+
+
+def test_other_keys_are_put_on_record_once_and_the_same_ones_again_are_not(world: DeskWorld) -> None:
+    event = authority(world)
+    world.post(event)
+    world.post(event)
+    (act,) = [each for each in world.memory.acts if each.what == Deed.KEYS]
+    assert act.who == "system"
+    assert act.detail == f"keyset {event.version}, root 1; signs with drill-2, operations-2"

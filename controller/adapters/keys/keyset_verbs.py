@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.adapters.keys.ceremony import is_complete, join, progress, read_part, read_root, sign_with, signed_by
 from controller.adapters.keys.key_bench import Bench
 from controller.adapters.keys.key_files import read_public, read_sealed, sealed_file, write_new
-from controller.adapters.keys.root_verbs import PUBLIC_FILE
+from controller.adapters.keys.root_verbs import CHAIN_FILE, PUBLIC_FILE, root_after
 from controller.errors import KeyFileError
 from controller.keys.changes import changes_of
 from controller.keys.draft import DAY_MS, day_begin_ms, draft_text, first_keyset, parse_draft, successor, widest_key
@@ -119,16 +119,9 @@ def run_rotate(options: argparse.Namespace, bench: Bench) -> str:
     """`keys keyset rotate`: the new key beside the old, with the same scope; the old one ends with the overlap."""
     old, now_ms = read_keyset(options.in_force), bench.read_now_ms()
     before = _named(old, options.key_id)
-    sealed = read_sealed(options.new)
     if before.revoked:
         raise KeyFileError(f"{before.key_id} is revoked; draft a new key instead")
-    after = msgspec.structs.replace(
-        before,
-        key_id=sealed.key_id,
-        public_key=bytes.fromhex(sealed.public_key),
-        not_before_ms=day_begin_ms(now_ms),
-        expires_at_ms=day_begin_ms(now_ms) + options.days * DAY_MS,
-    )
+    after = _follower(before, options.new, now_ms=now_ms, days=options.days)
     overlap_ms = day_begin_ms(now_ms) + options.overlap_days * DAY_MS
     ending = msgspec.structs.replace(before, expires_at_ms=min(before.expires_at_ms, overlap_ms))
     keys = [ending if key.key_id == before.key_id else key for key in old.keys]
@@ -136,11 +129,28 @@ def run_rotate(options: argparse.Namespace, bench: Bench) -> str:
 
 
 def run_revoke(options: argparse.Namespace, bench: Bench) -> str:
-    """`keys keyset revoke`."""
+    """`keys keyset revoke`, with keys that take over its scope where they are named."""
     old = read_keyset(options.in_force)
-    revoked = msgspec.structs.replace(_named(old, options.key_id), revoked=True, revoked_reason=options.reason)
+    now_ms = bench.read_now_ms()
+    before = _named(old, options.key_id)
+    revoked = msgspec.structs.replace(before, revoked=True, revoked_reason=options.reason)
     keys = [revoked if key.key_id == revoked.key_id else key for key in old.keys]
-    return _write_draft(options.out, successor(old, keys, now_ms=bench.read_now_ms(), days=options.days))
+    followers = [_follower(before, path, now_ms=now_ms, days=options.days) for path in options.new]
+    return _write_draft(options.out, successor(old, [*keys, *followers], now_ms=now_ms, days=options.days))
+
+
+def _follower(before: OperationalKey, sealed_file: Path, *, now_ms: int, days: int) -> OperationalKey:
+    """A new key with the scope of another."""
+    sealed = read_sealed(sealed_file)
+    return msgspec.structs.replace(
+        before,
+        key_id=sealed.key_id,
+        public_key=bytes.fromhex(sealed.public_key),
+        not_before_ms=day_begin_ms(now_ms),
+        expires_at_ms=day_begin_ms(now_ms) + days * DAY_MS,
+        revoked=False,
+        revoked_reason="",
+    )
 
 
 def run_issue(options: argparse.Namespace, bench: Bench) -> str:
@@ -158,12 +168,14 @@ def run_issue(options: argparse.Namespace, bench: Bench) -> str:
 
 
 def run_show(options: argparse.Namespace, bench: Bench) -> str:
-    """`keys keyset show`; verified where the root's public keys lie beside it or are given."""
-    beside = options.file.parent / PUBLIC_FILE
-    root = options.root or (beside if beside.exists() else None)
+    """`keys keyset show`; verified where the root's public keys, and the chain of its changes, lie beside it."""
+    beside, chain = options.file.parent / PUBLIC_FILE, options.file.parent / CHAIN_FILE
     verdict = "CHƯA KIỂM TRA / NOT VERIFIED: give --root root_keys.json"
-    if root is not None:
-        verdict = verdict_of(options.file, read_root(root))[1]
+    if options.root is not None:
+        verdict = verdict_of(options.file, read_root(options.root))[1]
+    elif beside.exists():
+        root = read_root(beside)
+        verdict = verdict_of(options.file, root_after(chain, root) if chain.exists() else root)[1]
     return keyset_text(read_keyset(options.file), verdict=verdict, now_ms=bench.read_now_ms())
 
 

@@ -32,6 +32,8 @@ from protocol.root_chain import follow_chain, open_chain, root_keys_of
 from protocol.topics import TopicName, topic
 
 PUBLIC_FILE: Final = "root_keys.json"
+CHAIN_FILE: Final = "root.chain"
+"""As `trust.root_chain` is called in the documents."""
 SHARE_SUFFIX: Final = ".share"
 _TAG_OF_A_PART: Final = b"\xd8\x62"
 """How a COSE_Sign begins (tag 98)."""
@@ -116,6 +118,14 @@ def show_root(path: Path, *, pinned: RootKeys | None) -> str:
     except ProtocolError as error:
         raise KeyFileError(f"{path} does not follow from the pinned root: {error}") from error
     return f"{root_text(followed)}\nđã kiểm tra / verified from root {pinned.version}"
+
+
+def root_after(chain: Path, pinned: RootKeys) -> RootKeys:
+    """The root that a chain leads to; raises KeyFileError."""
+    try:
+        return follow_chain(read_public(chain, "chain"), topic=topic(TopicName.ROOT), pinned=pinned)[-1]
+    except ProtocolError as error:
+        raise KeyFileError(f"{chain} does not follow from the pinned root: {error}") from error
 
 
 def run_create(options: argparse.Namespace, bench: Bench) -> str:

@@ -25,7 +25,6 @@ from tests.support.controller_desk import plain_config
 from tests.support.pki import CONTROLLER, DevelopmentKeys, make_pki
 from tests.support.waiting import until
 
-
 SERVER = {"certificate": "server.pem", "private_key": "server.key", "ca": "ca.pem"}
 
 

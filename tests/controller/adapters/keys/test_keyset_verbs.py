@@ -64,8 +64,9 @@ class Office:
     def verified(self, name: str) -> Keyset:
         return open_keyset(self.at(name).read_bytes(), topic=AT, root=self.root)
 
-    def revoke(self, key_id: str, out: str) -> str:
+    def revoke(self, key_id: str, out: str, *, new: tuple[str, ...] = ()) -> str:
         options = {"key_id": key_id, "in_force": self.at("keyset.cose"), "days": 400, "reason": "mất máy"}
+        options["new"] = [self.at(name) for name in new]
         return self.run(keyset_verbs.run_revoke, out=out, **options)
 
 
@@ -91,6 +92,14 @@ def test_two_people_sign_one_after_the_other_and_each_sees_what_changes(office: 
     assert "REVOKED / THU HỒI: mất máy" in office.table.told[0]
     keyset = office.verified("keyset-2.cose")
     assert (keyset.counter, keyset.keys[0].revoked, keyset.keys[0].revoked_reason) == (2, True, "mất máy")
+
+
+def test_a_revoked_keys_follower_has_its_scope_and_is_not_revoked(office: Office) -> None:
+    office.revoke("op-1", "draft.yaml", new=("op-2.key",))
+    office.sign("draft.yaml", shares=("root-1", "root-2"), out="keyset-2.cose")
+    before, _, after = office.verified("keyset-2.cose").keys
+    assert (after.key_id, after.scope, after.revoked, after.revoked_reason) == ("op-2", before.scope, False, "")
+    assert after.public_key.hex() == read_sealed(office.at("op-2.key")).public_key
 
 
 def test_parts_signed_side_by_side_are_joined_and_others_are_not(office: Office) -> None:
