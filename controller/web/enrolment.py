@@ -4,11 +4,13 @@ The enrolment door asks for no certificate: `cacerts`, `simpleenroll`, where bro
 is revoked. The nodes' door asks for one and refuses revoked ones at each request: `simplereenroll`, documents. A unit
 that waits gets 202 with Retry-After, as the RFC says; one that is denied gets a code and a sentence.
 
-Rules kept: bodies are small, requests of one address and requests at one time are bounded.
+Rules kept: bodies are small and come in time; requests of one address, and requests at one time once they are whole,
+are bounded: whoever says half of one and waits takes no unit's place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 import time
@@ -45,6 +47,8 @@ AT_ONCE_MAX: Final = 64
 REQUESTS_PER_MINUTE: Final = 120
 """Of one address: a commune's boxes behind one router, each asking every 20 s while it waits."""
 ADDRESSES_MAX: Final = 4_096
+BODY_S_MAX: Final = 10.0
+"""A request fits into one packet; a 4G link that stalls takes seconds."""
 BUSY_RETRY_S: Final = 5
 _MINUTE_S: Final = 60.0
 _SOON: Final = frozenset({Denial.TOO_MANY_GUESSES, Denial.TOO_MANY_WAIT, Denial.TOO_OFTEN})
@@ -113,7 +117,13 @@ def add_renewal(
 @web.middleware
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     door = request.app[_DOOR]
-    if door.under_way >= AT_ONCE_MAX or not door.lets_in(request.remote or "", time.monotonic()):
+    is_let_in = door.lets_in(request.remote or "", time.monotonic())
+    if is_let_in:
+        try:
+            await asyncio.wait_for(request.read(), BODY_S_MAX)
+        except TimeoutError:
+            return _refusal(408, "too_slow", "yêu cầu đến quá chậm · the request came too slowly", BUSY_RETRY_S)
+    if door.under_way >= AT_ONCE_MAX or not is_let_in:
         return _refusal(429, "too_many", "quá nhiều yêu cầu, hãy chờ · too many requests; wait", BUSY_RETRY_S)
     door.under_way += 1
     try:
