@@ -33,10 +33,9 @@ def sounding_pole() -> Pole:
 
 def is_silent_since(pole: Pole, at_ms: int) -> bool:
     """Whether the amplifier went off at once, and has not been on since."""
-    return (
-        not any(pole.pin.commanded.at(ms * 1_000_000) for ms in range(at_ms + 1, pole.now_ms, 20))
-        and not pole.pin.commanded.latest
-    )
+    since_ns = at_ms * 1_000_000
+    later = any(is_on for at_ns, is_on in pole.pin.commanded.changes(since_ns) if at_ns > since_ns)
+    return not (later or pole.pin.commanded.at(since_ns + 1_000_000))
 
 
 def refused(pole: Pole) -> dict[str, int]:
