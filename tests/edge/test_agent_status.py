@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from edge.events import Disconnected
+from edge.health import TAKEN_OVER_MS
 from protocol.messages import LOOSE_FROM, BroadcastClass, FaultRecord, SourceKind
 from protocol.topics import TopicName, topic
 from simulator.clock import BUILD_DATE_NS
@@ -228,3 +230,16 @@ def test_without_the_time_nothing_planned_sounds_and_with_it_the_store_is_taken_
     pole.run_for(500)
     faults = [(record.fault, record.active) for record in pole.records() if isinstance(record, FaultRecord)]
     assert faults == [("cut_off", False), ("clock_unknown", True), ("clock_unknown", False)]
+
+
+def test_a_connection_that_another_took_is_counted_and_a_fault_for_half_an_hour() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole._post(Disconnected(reason="the broker ended the connection: Session taken over"))
+    pole._post(Disconnected(reason="reset by the peer"))
+    pole.connect()
+    pole.run_for(31_000)
+    assert pole.telemetry()["taken_over"] == 1
+    assert "taken_over" in pole.telemetry()["faults"]
+    pole.run_for(TAKEN_OVER_MS)
+    assert "taken_over" not in pole.telemetry().get("faults", ())
