@@ -155,13 +155,18 @@ class NetworkThread:
             self._close_descriptor()
 
     def _take_certificate(self) -> None:
-        """A session that is resumed would show the old certificate, so none is."""
+        """A session that is resumed would show the old certificate, so none is.
+
+        A renewal may have brought another authority too: without it a link that lives for months would refuse the
+        broker on the day when the broker's certificate comes from there.
+        """
         fresh, self._fresh_certificate = self._fresh_certificate, None
         if fresh is None:
             return
         self._context.remember(None)
         try:
             self._context.load_cert_chain(*fresh)
+            self._context.load_verify_locations(str(self._settings.ca_path))
         except (OSError, ValueError) as error:
             log.error("the renewed certificate %s cannot be used, the old one stays: %s", fresh[0], error)  # noqa: TRY400 - a sentence
 

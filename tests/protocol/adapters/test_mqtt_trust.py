@@ -82,6 +82,21 @@ async def test_a_broker_that_restarts_with_another_certificate_is_not_trusted(
         assert len(heard.connected) == 1
 
 
+async def test_a_renewal_brings_the_authority_that_the_broker_changes_to(
+    broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path
+) -> None:
+    """The node's file of authorities gets a second one with its renewed certificate; the link goes on running."""
+    foreign = make_pki(tmp_path / "foreign")
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes((foreign.folder / "ca.pem").read_bytes())
+    settings = pki.mqtt_settings("N001", broker.port, ca_path=trusted)
+    with linked(settings) as (link, heard):
+        await until(lambda: any("not to be trusted" in reason for reason in heard.disconnected))
+        trusted.write_bytes(trusted.read_bytes() + (pki.folder / "ca.pem").read_bytes())
+        link.use_certificate(settings.certificate_path, settings.private_key_path)
+        await until(lambda: heard.connected, seconds=15)
+
+
 async def test_a_broker_of_another_name_is_not_trusted(broker: RealBroker, pki: DevelopmentKeys) -> None:
     with linked(pki.mqtt_settings("N001", broker.port, host="127.0.0.2")) as (_, heard):
         await until(lambda: heard.disconnected)
