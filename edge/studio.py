@@ -147,7 +147,8 @@ class Studio:
             horizon_ms=self.horizon_ms,
             changes_ms=changes_ms,
         )
-        self._want_card(outcome, is_wanted=bool(wanted), now=now)
+        if wanted:
+            self._open_card(outcome, now)
         slots = () if self._hardware_blocked(now) else wanted
         decision = self._arbiter.decide(
             slots, candidates, blocked=lambda each, at_ms: self._blocked(each, at_ms, now), gone=gone, now_ms=now_ms
@@ -159,6 +160,8 @@ class Studio:
         for record in self._proof.overdue(now):
             self._record(outcome, record)
         self._power(outcome, now)
+        if not wanted:
+            self._close_card(outcome)
         for session in self._arbiter.sessions:
             self._advance(outcome, session, now)
         self._voices.close_ended(is_rendering=self._is_card_running)
@@ -205,12 +208,15 @@ class Studio:
             return Reason.CARD_FAILED
         return None
 
-    def _want_card(self, outcome: Outcome, *, is_wanted: bool, now: Now) -> None:
-        if is_wanted and not self._is_card_wanted:
+    def _open_card(self, outcome: Outcome, now: Now) -> None:
+        if not self._is_card_wanted:
             self._is_card_wanted = True
             self._card_waits_since = now.monotonic_ns
             outcome.effects.append(StartCard())
-        elif not is_wanted and self._is_card_wanted and not self.amplifier.is_powered:
+
+    def _close_card(self, outcome: Outcome) -> None:
+        """Once the amplifier has no power: in the same turn, for nothing else may happen until the next item."""
+        if self._is_card_wanted and not self.amplifier.is_powered:
             self._is_card_wanted = self._is_card_running = False
             self._card_waits_since = None
             outcome.effects.append(StopCard())

@@ -45,6 +45,14 @@ def test_is_warm_before_the_first_sample_and_off_after_the_hold() -> None:
     assert pole.unpowered_samples() == 0
 
 
+def test_the_card_is_closed_with_the_amplifier_and_not_at_the_next_status() -> None:
+    pole = planned_pole()
+    pole.run_until(START_MS + 25_000)
+    off_ns = pole.pin.commanded.changes()[-1][0]
+    last_block_ns = pole.heard_blocks[-1][0]
+    assert last_block_ns - off_ns < 500 * NS_PER_MS
+
+
 def test_records_what_sounded_in_order() -> None:
     pole = planned_pole()
     pole.run_until(START_MS + 12_000)
