@@ -47,8 +47,7 @@ def deal(scenarios: Mapping[str, Scenario], runs: int) -> dict[str, int]:
     if left <= 0:
         return counts
     shares = {
-        name: Fraction(weight(scenario), max(CHEAPEST_MS, cost_ms(scenario)))
-        for name, scenario in scenarios.items()
+        name: Fraction(weight(scenario), max(CHEAPEST_MS, cost_ms(scenario))) for name, scenario in scenarios.items()
     }
     whole = sum(shares.values())
     wanted = {name: left * share / whole for name, share in shares.items()}

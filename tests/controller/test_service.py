@@ -41,7 +41,9 @@ def test_its_user_is_made() -> None:
 
 @pytest.mark.parametrize("name", ["loaxa-controller.service", "loaxa-broker-revoked.path"])
 def test_systemd_understands_it(name: str) -> None:
-    told = subprocess.run(["systemd-analyze", "verify", str(SYSTEMD / name)], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["systemd-analyze", "verify", str(SYSTEMD / name)], capture_output=True, text=True, check=False
+    )
     complaints = [line for line in told.stderr.splitlines() if "loaxa-" in line and "not executable" not in line]
     assert complaints == []
 

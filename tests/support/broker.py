@@ -36,9 +36,7 @@ class RealBroker:
         """What the broker has said so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def start(
-        self, *, server_pki: Path | None = None, await_ready: bool = True, queued_max: int | None = None
-    ) -> None:
+    def start(self, *, server_pki: Path | None = None, await_ready: bool = True, queued_max: int | None = None) -> None:
         """Start it on its port; `server_pki` gives it another authority and certificate than the clients expect.
 
         `queued_max` is how many messages it keeps for one client beyond those on their way; None is the product's.
