@@ -27,6 +27,7 @@ from controller.web.page import add_page
 from controller.web.parts import Console, ConsoleSettings
 from controller.web.people import add_people
 from controller.web.people_parts import PeopleParts, checkpoints_of, people_of, settings_of
+from controller.web.quiet_connections import QuietLimits
 from controller.web.silence_page import add_silence_page
 
 log = logging.getLogger("controller")
@@ -65,7 +66,12 @@ async def open_console(
     add_more(application)
     listener = config.http.console
     opened = await open_listener(
-        application, host=listener.host, port=listener.port, key="http.console", tls=console_tls(listener)
+        application,
+        host=listener.host,
+        port=listener.port,
+        key="http.console",
+        tls=console_tls(listener),
+        quiet=QuietLimits(),
     )
     stack.push_async_callback(_end, asyncio.create_task(checkpoints.run(), name="checkpoints"), checkpoints)
     stack.push_async_callback(opened.cleanup)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from controller.config import ConsoleListenerConfig, NodesListenerConfig, TrustConfig
 from controller.errors import ConfigError
+from controller.web.quiet_connections import QuietConnections, QuietLimits
 
 SHUTDOWN_S_MAX: Final = 2.0
 """Answers under way get so long when the controller stops."""
@@ -17,10 +18,19 @@ KEEP_ALIVE_S: Final = 30.0
 
 
 async def open_listener(
-    application: web.Application, *, host: str, port: int, key: str, tls: ssl.SSLContext | None = None
+    application: web.Application,
+    *,
+    host: str,
+    port: int,
+    key: str,
+    tls: ssl.SSLContext | None = None,
+    quiet: QuietLimits | None = None,
 ) -> web.AppRunner:
-    """Serve an application; raises ConfigError that names the configuration's key."""
+    """Serve an application, and bound its quiet connections if told; raises ConfigError that names the key."""
+    connections = None if quiet is None else QuietConnections(application, quiet)
     runner = await set_up(application)
+    if connections is not None:
+        connections.server = runner.server
     try:
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:

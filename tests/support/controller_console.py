@@ -24,6 +24,7 @@ from controller.web.console_start import full_console
 from controller.web.listeners import open_listener
 from controller.web.parts import ConsoleSettings
 from controller.web.people_parts import PeopleParts, clock, people_parts
+from controller.web.quiet_connections import QuietLimits
 from protocol.messages import AiringRecord
 from simulator.demo.broker import free_port
 from tests.support.controller_desk import DeskWorld
@@ -100,6 +101,7 @@ async def served_place(
     origin: str = "",
     cost: PasswordCost = CHEAP,
     limits: SessionLimits = LIMITS,
+    quiet: QuietLimits | None = None,
 ) -> AsyncIterator[Place]:
     """The console while the block runs; browsers reach it as http://localhost, for passkeys know no addresses."""
     port, now = free_port(), MovedClock()
@@ -111,7 +113,9 @@ async def served_place(
         )
         settings = ConsoleSettings(listener=listener, token=TOKEN, file_token=FILE_TOKEN, step_up_ms=600_000)
         application = full_console(console, settings=settings, people=people)
-        runner = await open_listener(application, host=host, port=port, key="http.console")
+        runner = await open_listener(
+            application, host=host, port=port, key="http.console", quiet=quiet or QuietLimits()
+        )
         try:
             yield Place(address=f"http://localhost:{port}", people=people, world=console.world, clock=now)
         finally:
