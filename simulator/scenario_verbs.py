@@ -120,9 +120,11 @@ def _run_many(options: argparse.Namespace, loaded: dict[str, Scenario], *, is_de
 
 
 def _run_single(options: argparse.Namespace, name: str, scenario: Scenario) -> int:
+    from simulator.collector import collect_rarely  # noqa: PLC0415 - as the others, beside what it is for
     from simulator.report import timeline  # noqa: PLC0415 - heavy
     from simulator.runner import perform  # noqa: PLC0415 - heavy
 
+    collect_rarely()
     try:
         sink = None if options.log is None else options.log.open("wb")
     except OSError as error:
