@@ -158,7 +158,9 @@ class Gate:
 
     def ask_passkey(self, visit: Visit, view: PersonView | None = None) -> str:
         """What the browser is to ask its authenticator, as JSON."""
-        return self._passkeys.ask_proof(visit.device_sha256, self.clock(), view.passkeys if view else ())
+        if view is None:
+            return self._passkeys.ask_login(visit.device_sha256, self.clock())
+        return self._passkeys.ask_proof(visit.device_sha256, self.clock(), view.passkeys)
 
     async def accept_invite(self, name: str, code: str, password: str, visit: Visit) -> Opened:
         """Whoever was invited, or reset, chooses a password; raises RequestError."""
@@ -241,7 +243,8 @@ class Gate:
         try:
             wanted = self._passkeys.credential_id(answer)
             passkey = _one_of(view, wanted)
-            count = self._passkeys.proven(answer, passkey, visit.device_sha256, self.clock())
+            is_login = deed is Deed.LOGIN
+            count = self._passkeys.proven(answer, passkey, visit.device_sha256, self.clock(), is_login=is_login)
         except RequestError as error:
             who = _actor(view.person.name, visit)
             await self._recorder.refused(who, deed, at_ms=self.clock(), detail=f"passkey: {error.message}")

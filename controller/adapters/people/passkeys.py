@@ -1,7 +1,8 @@
 """WebAuthn: what the browser is asked, and whether what it answers is right. User verification is always required.
 
-A challenge is made here, remembered for a few minutes and used once; memory is bounded. Library errors leave as
-RequestError. Which passkeys somebody has, and that a counter rises, is the store's matter.
+A challenge is made here, remembered for a few minutes and used once; memory is bounded, for each purpose apart, so that
+strangers who ask to log in push out nobody who is logged in. Library errors leave as RequestError. Which passkeys
+somebody has, and that a counter rises, is the store's matter.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from webauthn import (
@@ -39,6 +41,14 @@ FOREIGN: Final = (WebAuthnException, ValueError, KeyError, TypeError)
 """What the library was seen to raise at answers from outside."""
 
 
+class _Purpose(StrEnum):
+    """What a challenge is for; it counts for nothing else."""
+
+    REGISTER = "register"
+    LOGIN = "login"
+    PROVE = "prove"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCredential:
     """What a registration gave."""
@@ -54,7 +64,9 @@ class Passkeys:
     def __init__(self, *, origin: str, host: str) -> None:
         self._origin = origin
         self._host = host
-        self._challenges: OrderedDict[tuple[str, bytes], tuple[bytes, int]] = OrderedDict()
+        self._challenges: dict[_Purpose, OrderedDict[bytes, tuple[bytes, int]]] = {
+            purpose: OrderedDict() for purpose in _Purpose
+        }
 
     def ask_registration(self, view: PersonView, browser: bytes, now_ms: int) -> str:
         """Options for `navigator.credentials.create`, as JSON; `browser` is whose answer will count."""
@@ -64,7 +76,7 @@ class Passkeys:
             user_id=view.person.handle,
             user_name=view.person.name,
             user_display_name=view.person.title,
-            challenge=self._new_challenge("register", browser, now_ms),
+            challenge=self._new_challenge(_Purpose.REGISTER, browser, now_ms),
             authenticator_selection=AuthenticatorSelectionCriteria(
                 resident_key=ResidentKeyRequirement.REQUIRED,
                 user_verification=UserVerificationRequirement.REQUIRED,
@@ -75,7 +87,7 @@ class Passkeys:
 
     def registered(self, answer: str, browser: bytes, now_ms: int) -> NewCredential:
         """The credential that the browser made; raises RequestError."""
-        challenge = self._take_challenge("register", browser, now_ms)
+        challenge = self._take_challenge(_Purpose.REGISTER, browser, now_ms)
         try:
             verified = verify_registration_response(
                 credential=answer[:ANSWER_CHARACTERS_MAX],
@@ -92,11 +104,18 @@ class Passkeys:
             sign_count=verified.sign_count,
         )
 
-    def ask_proof(self, browser: bytes, now_ms: int, passkeys: Sequence[Passkey] = ()) -> str:
-        """Options for `navigator.credentials.get`, as JSON; no passkeys lets the person choose."""
+    def ask_proof(self, browser: bytes, now_ms: int, passkeys: Sequence[Passkey]) -> str:
+        """Options for `navigator.credentials.get`, as JSON, for somebody who is known by a session."""
+        return self._asked(self._new_challenge(_Purpose.PROVE, browser, now_ms), passkeys)
+
+    def ask_login(self, browser: bytes, now_ms: int) -> str:
+        """The same for nobody in particular: the person chooses the passkey."""
+        return self._asked(self._new_challenge(_Purpose.LOGIN, browser, now_ms), ())
+
+    def _asked(self, challenge: bytes, passkeys: Sequence[Passkey]) -> str:
         options = generate_authentication_options(
             rp_id=self._host,
-            challenge=self._new_challenge("prove", browser, now_ms),
+            challenge=challenge,
             allow_credentials=_descriptors(passkeys) or None,
             user_verification=UserVerificationRequirement.REQUIRED,
         )
@@ -109,9 +128,9 @@ class Passkeys:
         except FOREIGN as error:
             raise RequestError(RequestCode.BAD_REQUEST, f"this is no passkey's answer: {_plain(error)}") from error
 
-    def proven(self, answer: str, passkey: Passkey, browser: bytes, now_ms: int) -> int:
+    def proven(self, answer: str, passkey: Passkey, browser: bytes, now_ms: int, *, is_login: bool) -> int:
         """The passkey's new counter; raises RequestError where the proof is wrong."""
-        challenge = self._take_challenge("prove", browser, now_ms)
+        challenge = self._take_challenge(_Purpose.LOGIN if is_login else _Purpose.PROVE, browser, now_ms)
         try:
             verified = verify_authentication_response(
                 credential=answer[:ANSWER_CHARACTERS_MAX],
@@ -126,16 +145,16 @@ class Passkeys:
             raise RequestError(RequestCode.NOT_ALLOWED, f"the passkey's proof was refused: {_plain(error)}") from error
         return verified.new_sign_count
 
-    def _new_challenge(self, purpose: str, browser: bytes, now_ms: int) -> bytes:
-        challenge = secrets.token_bytes(CHALLENGE_BYTES)
-        self._challenges[purpose, browser] = challenge, now_ms
-        self._challenges.move_to_end((purpose, browser))
-        while len(self._challenges) > CHALLENGES_MAX:
-            self._challenges.popitem(last=False)
+    def _new_challenge(self, purpose: _Purpose, browser: bytes, now_ms: int) -> bytes:
+        challenge, asked = secrets.token_bytes(CHALLENGE_BYTES), self._challenges[purpose]
+        asked[browser] = challenge, now_ms
+        asked.move_to_end(browser)
+        while len(asked) > CHALLENGES_MAX:
+            asked.popitem(last=False)
         return challenge
 
-    def _take_challenge(self, purpose: str, browser: bytes, now_ms: int) -> bytes:
-        challenge, at_ms = self._challenges.pop((purpose, browser), (b"", 0))
+    def _take_challenge(self, purpose: _Purpose, browser: bytes, now_ms: int) -> bytes:
+        challenge, at_ms = self._challenges[purpose].pop(browser, (b"", 0))
         if not challenge or not 0 <= now_ms - at_ms <= CHALLENGE_MS:
             raise RequestError(RequestCode.NOT_ALLOWED, "the question has run out; press the button again")
         return challenge
