@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import re
 import urllib.parse
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -27,7 +26,7 @@ from controller.errors import DatabaseError, RequestCode, RequestError
 from controller.people import PersonState, TokenUsed, principal_of
 from controller.rights import NOBODY, ONLOOKER, Principal, Question, Verdict, decide, within
 from controller.web.listeners import is_loopback
-from controller.web.parts import CONSOLE, GATE, RECORDER, SETTINGS, STORE, VISITOR, Visitor
+from controller.web.parts import CONSOLE, GATE, RECORDER, SETTINGS, STORE, VISITOR, Visitor, form_of
 from controller.web.rules import RULES, Door, Rule
 
 SESSION_COOKIE: Final = "__Host-loaxa"
@@ -175,7 +174,7 @@ async def _require_own_page(request: web.Request, visitor: Visitor, *, has_devic
         "same-origin",
         "none",
     }
-    given = request.headers.get(FORM_HEADER) or str((await _form(request)).get(FORM_FIELD, ""))
+    given = request.headers.get(FORM_HEADER) or (await form_of(request)).get(FORM_FIELD, "")
     if is_ours and has_device and hmac.compare_digest(given.encode(), visitor.form_token.encode()):
         return
     await request.app[RECORDER].refused(
@@ -183,11 +182,6 @@ async def _require_own_page(request: web.Request, visitor: Visitor, *, has_devic
     )
     what = "trang đã cũ, hãy tải lại / this form is not one of this page, or is too old; load the page again"
     raise RequestError(RequestCode.FORBIDDEN, what)
-
-
-async def _form(request: web.Request) -> Mapping[str, object]:
-    is_form = request.content_type in {"application/x-www-form-urlencoded", "multipart/form-data"}
-    return await request.post() if is_form else {}
 
 
 async def _checked(request: web.Request, rule: Rule, visitor: Visitor) -> web.StreamResponse | None:

@@ -22,6 +22,8 @@ from controller.web.rules import fields_of
 from protocol.messages import Reality
 
 MINUTES_USUAL: Final = 30
+MINUTES_MAX: Final = 1_440
+"""The bound of `RaiseEmergency`, which a struct that is made here does not check."""
 MINUTES_OFFERED: Final = (5, 10, 15, 30, 60, 120)
 
 
@@ -77,11 +79,12 @@ def _wanted(fields: Mapping[str, str]) -> RaiseEmergency:
     """What the form asks for: exactly the fields by which rights were decided."""
     reality = Reality.DRILL if fields.get("reality") == "drill" else Reality.REAL
     minutes = fields.get("minutes", "")
+    is_number = len(minutes) <= len(str(MINUTES_MAX)) and minutes.isdecimal() and 0 < int(minutes) <= MINUTES_MAX
     return RaiseEmergency(
         area=fields.get("area", "")[:40],
         clip=fields.get("clip", "")[:40],
         reality=reality,
-        minutes=int(minutes) if minutes.isdecimal() and 0 < int(minutes[:5]) <= 1440 else MINUTES_USUAL,  # noqa: PLR2004 - the struct's own bound
+        minutes=int(minutes) if is_number else MINUTES_USUAL,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from controller.audit import Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk
 from controller.effects import Answer
+from controller.errors import RequestCode, RequestError
 from controller.people import PersonView, Session
 from controller.ports import AiringQuestion, AiringRow
 from controller.requests import Request
@@ -68,6 +69,7 @@ class ConsoleSettings:
     step_up_ms: int
 
 
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
 CONSOLE: Final = web.AppKey("console", Console)
 SETTINGS: Final = web.AppKey("settings", ConsoleSettings)
 GATE: Final = web.AppKey("gate", Gate)
@@ -87,6 +89,21 @@ def held(request: web.Request) -> tuple[Session, PersonView]:
     return visitor.session, visitor.view
 
 
+async def posted(request: web.Request) -> Mapping[str, Sequence[str]]:
+    """Every value of each field of a form, none where there is no form; raises RequestError for a broken one.
+
+    No form of ours holds a file, so parts (multipart) are not read.
+    """
+    if request.content_type != FORM_TYPE:
+        return {}
+    try:
+        form = await request.post()
+    except (ValueError, LookupError) as error:  # no UTF-8; a charset that is none; too many fields
+        what = f"biểu mẫu bị hỏng, hãy tải lại trang / this form cannot be read, load the page again: {error}"
+        raise RequestError(RequestCode.BAD_REQUEST, what[:300]) from error
+    return {name: [str(value) for value in form.getall(name)] for name in form}
+
+
 async def form_of(request: web.Request) -> Mapping[str, str]:
-    """A form's plain fields."""
-    return {name: str(value) for name, value in (await request.post()).items()}
+    """A form's plain fields; raises RequestError for a broken one."""
+    return {name: values[-1] for name, values in (await posted(request)).items()}

@@ -14,7 +14,7 @@ from controller.errors import ControllerError
 from controller.people import INVITE_MS, PersonView, grant_of
 from controller.rights import EVERYWHERE, Action, Grant, Role, areas_of, covers
 from controller.web.access import origin_of, sent_to
-from controller.web.parts import CONSOLE, OFFICE, SETTINGS, STORE, VISITOR, form_of
+from controller.web.parts import CONSOLE, OFFICE, SETTINGS, STORE, VISITOR, form_of, posted
 from controller.web.render import render
 
 
@@ -93,8 +93,7 @@ def _shown_invite(request: web.Request, invited: Invited) -> web.Response:
 
 async def _grants(request: web.Request) -> list[Grant]:
     known = frozenset(area.id for area in request.app[CONSOLE].desk.site.tree.areas)
-    form = await request.post()
-    return [grant_of(str(each), known) for each in form.getall("grant", []) if each]
+    return [grant_of(each, known) for each in (await posted(request)).get("grant", ()) if each]
 
 
 def _areas(request: web.Request) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from controller.errors import RequestCode, RequestError
 from controller.rights import EVERYWHERE, Action, Question
-from controller.web.parts import CONSOLE, OFFICE
+from controller.web.parts import CONSOLE, FORM_TYPE, OFFICE, form_of, posted
 
 API: Final = "/api/v1"
 Subject = Callable[[web.Request, Action], Awaitable[Question]]
@@ -108,8 +108,8 @@ async def _of_grants(request: web.Request, action: Action) -> Question:
 
 
 async def _granted(request: web.Request) -> set[str]:
-    form = await request.post()
-    return {str(each).partition("@")[2] or EVERYWHERE for each in form.getall("grant", []) if each}
+    grants = (await posted(request)).get("grant", ())
+    return {each.partition("@")[2] or EVERYWHERE for each in grants if each}
 
 
 def _of(action: Action, area: str | None) -> Question:
@@ -121,10 +121,10 @@ async def fields_of(request: web.Request) -> Mapping[str, str]:
     """The plain fields of a query, a form or a JSON body; a body that is none has none, and the handler says so."""
     if request.method in {"GET", "HEAD"}:
         return {name: str(value) for name, value in request.query.items()}
-    if request.content_type in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+    if request.content_type in {FORM_TYPE, "multipart/form-data"}:
         if request.path.startswith(API):
             raise RequestError(RequestCode.BAD_REQUEST, "the body is JSON; send Content-Type: application/json")
-        return {name: str(value) for name, value in (await request.post()).items()}
+        return await form_of(request)
     try:
         value = msgspec.json.decode(await request.read() or b"{}")  # the handlers' own parser: both read the same
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
