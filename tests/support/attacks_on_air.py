@@ -12,7 +12,7 @@ REPLAYS = 10
 
 def stream_of(ground: Besieged) -> str:
     """The relay that is on air."""
-    name = next(name for name in reversed(ground.intruder.documents) if name.endswith("/opus"))
+    name = next(name for name in reversed(list(ground.intruder.documents)) if name.endswith("/opus"))
     return name.split("/")[-2]
 
 

@@ -21,6 +21,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from controller.keys.scopes import SIGNABLE_TYPES
+from edge.identity import CERTIFICATE
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.messages import Assignment, BroadcastClass, MediaReference, Reality
@@ -138,14 +139,26 @@ class Besieged:
         began_ms = self.now_ms
         self.until(lambda: self._said_at_ms(name) > began_ms, what=f"{name} is back", seconds=30)
 
-    def new_intruder(self, certificate: Path | None = None, *, port: int | None = None) -> Intruder:
+    def new_intruder(self, certificate: Path | None = None, *, port: int = 0, name: str = "intruder") -> Intruder:
         """Somebody at the services' door with the controller's certificate, or with another one elsewhere."""
-        stem = self.site.authority / "controller.pem" if certificate is None else certificate
+        shown = certificate or self.site.authority / "controller.pem"
         return Intruder(
             port or self.site.ports.services,
             ca=self.site.authority / "ca.pem",
-            certificate=stem,
-            private_key=stem.with_suffix(".key"),
+            certificate=shown,
+            private_key=shown.with_suffix(".key"),
+            name=name,
+        )
+
+    def neighbour(self) -> Intruder:
+        """An enrolled unit in the attacker's hands, at the nodes' door."""
+        (shown,) = (self.site.node_folder(NEIGHBOUR) / "state" / "identity").glob(f"*/{CERTIFICATE}")
+        return Intruder(
+            self.site.ports.broker,
+            ca=self.site.authority / "ca.pem",
+            certificate=shown,
+            private_key=shown,
+            name=NEIGHBOUR,
         )
 
     def until(self, condition: Callable[[], object], *, what: str, seconds: float = 10.0) -> None:
@@ -187,7 +200,8 @@ class Besieged:
             return self._said_at_ms(node) > since_ms + 150 and told.total() >= wanted.total()
 
         self.until(is_told, what=f"{node} counts {expected}, not {self.refused(node) - before}", seconds=6)
-        assert self.refused(node) - before == wanted
+        told = self.refused(node) - before
+        assert told == wanted, f"{dict(told)} instead of {expected}\n{last_lines(self.site.logs / f'{node}.log', 6)}"
 
     def assignment(self, node: str = NODE) -> Assignment:
         """What stands for a node, as the intruder heard it."""

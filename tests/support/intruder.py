@@ -57,9 +57,11 @@ class Intruder:
         self._socket = self._context.wrap_socket(raw, server_hostname="localhost")
         self._socket.settimeout(0.2)
         self._write(connect(self._name))
-        self._reader = threading.Thread(target=self._read, name="intruder", daemon=True)
-        self._reader.start()
-        until_blocking(lambda: self.is_connected, what="the broker lets the intruder in")
+        self._reader = reader = threading.Thread(target=self._read, name="intruder", daemon=True)
+        reader.start()
+        until_blocking(lambda: self.is_connected or not reader.is_alive(), what="the broker answers the intruder")
+        if not self.is_connected:
+            raise ConnectionRefusedError(f"the broker does not let {self._name} in")
         if topics:
             self._write(subscribe(1, topics))
 
@@ -123,6 +125,7 @@ class Intruder:
             return
         topic, payload = packet.topic, bytes(packet.payload())
         if f"{ROOT}/telemetry/" in topic:
-            self.telemetry[parse_topic(topic).fields["node"]] = json.loads(payload)
+            with contextlib.suppress(ValueError):  # another attacker's
+                self.telemetry[parse_topic(topic).fields["node"]] = json.loads(payload)
         elif payload and (topic, payload) not in self._own:
             self.documents[topic].append(payload)
