@@ -1,6 +1,7 @@
 """Writes a small file whole or not at all, so that a power cut at any line leaves the old one or the new one.
 
-Temporary file beside it, fsync, rename, fsync of the folder. A private file is private from its first byte.
+Temporary file beside it, fsync, rename, fsync of the folder. A private file is private from its first byte, also where
+others may write to the folder: the temporary file is always a new one, never one that somebody has put there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ def write_durably(path: Path, data: bytes, *, mode: int) -> None:
     """Replace `path` by a file with these bytes and this mode; raises OSError, and then nothing has changed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
