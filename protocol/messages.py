@@ -228,8 +228,11 @@ class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):
     correction: bool = False
 
 
-class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement"):
-    """The controller has stored the node's reports up to and including `stored_number`, and these loose ones."""
+class Acknowledgement(Document, frozen=True, kw_only=True, tag="acknowledgement", omit_defaults=True):
+    """The controller has stored the node's reports up to and including `stored_number`, and these loose ones.
+
+    What is empty is left out: nodes of an earlier version, which know no `loose`, take the rest.
+    """
 
     node: NodeId
     stored_number: Counter

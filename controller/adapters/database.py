@@ -240,10 +240,17 @@ def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(asynchronous, pool_size=POOL, max_overflow=0, pool_pre_ping=True)
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(url.database))
     engine = create_async_engine(asynchronous, connect_args={"timeout": BUSY_S_MAX})
     sa.event.listen(engine.sync_engine, "connect", _set_durable)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Accounts and tokens stand in it: nobody else reads a new one (SQLite gives its side files the same mode)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
 
 
 def _set_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's adapted connection

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 
+from controller.adapters.endings import endings
 from controller.adapters.enrolment_start import load_issuing
 from controller.adapters.keys.signing import load_authority
 from controller.config import Config
@@ -51,6 +52,7 @@ def faults_found(config: Config) -> Iterator[str]:
 
 def warnings_found(config: Config) -> Iterator[str]:
     """One sentence for each thing that will not be done while all else is; of a configuration without faults."""
+    yield from endings(config, read_now().shared_ms)
     if config.time_service.enabled:
         authority = load_authority(config.trust)
         try:

@@ -22,6 +22,7 @@ from controller.adapters.audit_recorder import AuditRecorder
 from controller.adapters.authority_keeper import AuthorityKeeper
 from controller.adapters.config_file import make_token, read_config
 from controller.adapters.database import open_database
+from controller.adapters.endings import tell_endings_daily
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_start import open_enrolment, open_enrolment_doors, places_of
 from controller.adapters.keys.signing import load_authority
@@ -73,6 +74,8 @@ async def serve(path: Path) -> None:
         add_more = functools.partial(_add_enrolment, config=config, enrolment=enrolment)
         recorder = await open_console(stack, config, runtime, database, token, add_more=add_more)
         log.info("controller %s runs", config.controller)
+        telling = asyncio.create_task(tell_endings_daily(config), name="endings")
+        stack.push_async_callback(_cancelled, telling)
         hangups = asyncio.Queue[None]()
         reading = asyncio.create_task(
             _read_again_each_time(hangups, path, runtime, enrolment, recorder, keeper), name="reading"

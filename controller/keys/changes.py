@@ -147,7 +147,9 @@ def _may_raise(key: OperationalKey) -> bool:
 
 def expiring(keyset: Keyset, now_ms: int) -> Iterator[str]:
     """What ends soon, or has ended."""
-    if keyset.expires_at_ms - now_ms < SOON_MS:
+    if keyset.expires_at_ms <= now_ms:
+        yield f"hết hạn / the keyset ended on {day_text(keyset.expires_at_ms)}: issue the next one"
+    elif keyset.expires_at_ms - now_ms < SOON_MS:
         yield f"sắp hết hạn / the keyset ends on {day_text(keyset.expires_at_ms)}"
     for key in keyset.keys:
         if not key.revoked and key.expires_at_ms <= now_ms:

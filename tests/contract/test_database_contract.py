@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def report(number: int, *, node: str = "N001", source_id: str = "e1") -> StoredR
 async def test_an_empty_database_has_nothing(database: SqlDatabase) -> None:
     kept = await database.load()
     assert (kept.documents, kept.emergencies, kept.relays, kept.heads, kept.nodes) == ((), (), (), (), ())
+
+
+async def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    opened = await open_database(f"sqlite:///{tmp_path}/new/controller.sqlite")
+    await opened.commit([EMERGENCY])
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").glob("controller.sqlite*")}
+    await opened.close()
+    assert "controller.sqlite" in modes
+    assert {mode for name, mode in modes.items() if not name.endswith(".lock")} == {0o600}
 
 
 async def test_what_is_kept_comes_back_the_same_after_a_restart(url: str) -> None:

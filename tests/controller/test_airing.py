@@ -90,6 +90,7 @@ def test_a_loose_report_is_kept_beside_the_chain_and_acknowledged_by_itself(worl
     world.advance(GAP_WAIT_MS + 2_000)
     ack = [document(each, Acknowledgement) for each in published(world.effects, ACK)][-1]
     assert (ack.stored_number, ack.loose) == (1, ())
+    assert b"loose" not in published(world.effects, ACK)[-1].payload, "nodes of before know no such field"
     assert world.memory.of(ReportGap) == []
     world.post(MessageReceived(topic=REPORT, payload=payload))
     world.advance(2_000)

@@ -28,6 +28,15 @@ def test_nothing_of_it_is_a_nodes_on_the_same_machine(key: str) -> None:
     assert not set(values(UNIT, key)) & set(values(SYSTEMD / "loaxa-edge.service", key))
 
 
+def test_it_may_write_the_list_of_revoked_certificates_where_the_broker_reads_it() -> None:
+    """Without the first line the list is signed and stays with the controller; without the second nobody reads it."""
+    (writable,) = values(UNIT, "ReadWritePaths")
+    folder = writable.removeprefix("-")
+    rows = [line.split() for line in (SYSTEMD / "loaxa-broker.tmpfiles").read_text().splitlines()]
+    assert ["d", folder, "2750", "loaxa-controller", "mosquitto", "-"] in rows
+    assert values(SYSTEMD / "loaxa-broker-revoked.path", "PathChanged") == [f"{folder}/revoked.pem"]
+
+
 def test_its_user_is_made() -> None:
     told = subprocess.run(
         ["systemd-sysusers", "--dry-run", str(SYSTEMD / "loaxa-controller.sysusers")],
