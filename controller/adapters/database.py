@@ -236,12 +236,15 @@ async def open_database(text: str) -> SqlDatabase:
 
 
 def _engine(url: URL) -> AsyncEngine:
+    """Values are in no error: there are password hashes among them, and errors go to the log."""
     asynchronous = url.set(drivername=DRIVERS[url.get_backend_name()])
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(asynchronous, pool_size=POOL, max_overflow=0, pool_pre_ping=True)
+        return create_async_engine(
+            asynchronous, pool_size=POOL, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+        )
     if url.database:
         _make_private(Path(url.database))
-    engine = create_async_engine(asynchronous, connect_args={"timeout": BUSY_S_MAX})
+    engine = create_async_engine(asynchronous, connect_args={"timeout": BUSY_S_MAX}, hide_parameters=True)
     sa.event.listen(engine.sync_engine, "connect", _set_durable)
     return engine
 
