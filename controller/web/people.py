@@ -1,6 +1,7 @@
 """The people page: who there is, with which roles where; invite, change roles, disable, reset.
 
-An administrator of a place sees and changes those whose roles all lie in that place; the rules say so at the route.
+An administrator of a place sees and changes those whose roles all lie in that place, and nobody without any role; the
+rules say so at the route.
 """
 
 from __future__ import annotations
@@ -111,4 +112,5 @@ def _areas(request: web.Request) -> list[tuple[str, str]]:
 def _is_managed(request: web.Request, view: PersonView) -> bool:
     tree = request.app[CONSOLE].desk.site.tree
     top = areas_of(request[VISITOR].principal, Action.MANAGE_PEOPLE)
-    return top is None or all(any(covers(each, grant.area, tree.chain) for each in top) for grant in view.grants)
+    held = {grant.area for grant in view.grants} or {EVERYWHERE}
+    return top is None or all(any(covers(each, area, tree.chain) for each in top) for area in held)

@@ -95,16 +95,19 @@ async def _silenced(request: web.Request, action: Action) -> Question:
 
 
 async def _of_person(request: web.Request, action: Action) -> Question:
-    """Every area in which the person has a role, and those of the roles that a form gives."""
+    """Every area in which the person has a role, and those of the roles that a form gives.
+
+    Whoever has no role is of no place: an area's administrator must not take over an account that gets roles later.
+    """
     view = await request.app[OFFICE].known(request.match_info["name"])
-    areas = {grant.area for grant in view.grants}
+    areas = {grant.area for grant in view.grants} or {EVERYWHERE}
     if request.method == "POST":
         areas |= await _granted(request)
     return Question(action=action, areas=tuple(sorted(areas)))
 
 
 async def _of_grants(request: web.Request, action: Action) -> Question:
-    return Question(action=action, areas=tuple(sorted(await _granted(request))))
+    return Question(action=action, areas=tuple(sorted(await _granted(request) or {EVERYWHERE})))
 
 
 async def _granted(request: web.Request) -> set[str]:

@@ -122,6 +122,20 @@ async def test_an_administrator_of_a_place_reaches_nobody_beyond_it(hand: Hand, 
     assert (view.grants, view.person.state) == (frozenset({Grant(role=Role.VIEWER, area="dong")}), PersonState.INVITED)
 
 
+async def test_an_account_without_roles_belongs_to_whoever_administers_everywhere(hand: Hand, place: Place) -> None:
+    await added(place, "mai", Grant(role=Role.ADMINISTRATOR, area="dong"))
+    await added(place, "huy")
+    await hand.log_in("mai")
+    await prove(hand, await with_totp(hand))
+    _, page = await hand.get("/people")
+    assert "/people/huy" not in page
+    assert (await hand.get("/people/huy"))[0] == 403
+    for path in ("disable", "reset"):
+        assert (await hand.post(f"/people/huy/{path}"))[0] == 403, "he may be somebody's tomorrow"
+    assert (await hand.post("/people/huy/roles", grant="viewer@dong"))[0] == 403
+    assert (await hand.post("/people", name="new", title="New"))[0] == 403
+
+
 async def test_tokens_have_rights_and_an_end(place: Place, session: aiohttp.ClientSession) -> None:
     office = place.people.office
     await added(place, "lan", Grant(role=Role.OPERATOR, area="dong"))
