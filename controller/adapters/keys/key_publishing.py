@@ -74,7 +74,8 @@ def _checked(trust: TrustConfig, *, keyset: Path) -> tuple[bytes, bytes | None, 
     try:
         return load_public(msgspec.structs.replace(trust, keyset=str(keyset.absolute())))
     except ConfigError as error:
-        raise KeyFileError(f"{error}; nothing was installed") from error
+        hint = "only what `keys keyset issue` has called a keyset can be published, no draft and no part"
+        raise KeyFileError(f"{error}; nothing was installed: {hint}") from error
 
 
 def _useless_keys(config: Config, keyring: Keyring) -> list[str]:
