@@ -143,7 +143,7 @@ async def _add_passkey(request: web.Request) -> web.Response:
     session, view = held(request)
     try:
         body = msgspec.json.decode(await request.read(), type=_NewPasskey)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             RequestCode.BAD_REQUEST, f"{error}; the body is JSON with answer, title, password"
         ) from error

@@ -174,7 +174,7 @@ async def _body(request: web.Request, kind: type[T]) -> T:
     data = await request.read()
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fields = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
         raise RequestError(RequestCode.BAD_REQUEST, f"{error}; the body is JSON with {fields}") from error
 

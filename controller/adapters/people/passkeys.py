@@ -37,7 +37,7 @@ CHALLENGES_MAX: Final = 2_000
 CHALLENGE_MS: Final = 300_000
 CHALLENGE_BYTES: Final = 32
 ANSWER_CHARACTERS_MAX: Final = 12_000
-FOREIGN: Final = (WebAuthnException, ValueError, KeyError, TypeError)
+FOREIGN: Final = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What the library was seen to raise at answers from outside."""
 
 

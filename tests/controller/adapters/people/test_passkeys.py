@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
+from webauthn.helpers import bytes_to_base64url
 
 from controller.adapters.people.passkeys import CHALLENGE_MS, CHALLENGES_MAX, Passkeys
 from controller.errors import RequestError
@@ -46,3 +50,21 @@ def test_a_question_counts_once_and_not_for_long(passkeys: Passkeys) -> None:
     assert RUN_OUT in why_refused(passkeys, b"browser", is_login=True)
     passkeys.ask_login(b"browser", NOW_MS)
     assert RUN_OUT in why_refused(passkeys, b"browser", is_login=True, now_ms=NOW_MS + CHALLENGE_MS + 1)
+
+
+def test_an_answer_that_is_nested_without_end_is_refused(passkeys: Passkeys) -> None:
+    with pytest.raises(RequestError):
+        passkeys.credential_id("[" * 8_000)
+
+
+def test_an_answer_whose_bytes_end_early_is_refused(passkeys: Passkeys) -> None:
+    options = json.loads(passkeys.ask_login(b"browser", NOW_MS))
+    client = {"type": "webauthn.get", "challenge": options["challenge"], "origin": "https://loa.example"}
+    proof = {
+        "clientDataJSON": bytes_to_base64url(json.dumps(client).encode()),
+        "authenticatorData": bytes_to_base64url(hashlib.sha256(b"loa.example").digest() + b"\x85" + bytes(4)),
+        "signature": "AA",
+    }
+    answer = {"id": "b3du", "rawId": "b3du", "type": "public-key", "response": proof}
+    with pytest.raises(RequestError):
+        passkeys.proven(json.dumps(answer), OWN, b"browser", NOW_MS, is_login=True)
