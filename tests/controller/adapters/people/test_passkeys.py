@@ -57,12 +57,12 @@ def test_an_answer_that_is_nested_without_end_is_refused(passkeys: Passkeys) -> 
         passkeys.credential_id("[" * 8_000)
 
 
-def test_an_answer_whose_bytes_end_early_is_refused(passkeys: Passkeys) -> None:
+def test_an_answer_for_a_key_that_is_empty_is_refused(passkeys: Passkeys) -> None:
     options = json.loads(passkeys.ask_login(b"browser", NOW_MS))
     client = {"type": "webauthn.get", "challenge": options["challenge"], "origin": "https://loa.example"}
     proof = {
         "clientDataJSON": bytes_to_base64url(json.dumps(client).encode()),
-        "authenticatorData": bytes_to_base64url(hashlib.sha256(b"loa.example").digest() + b"\x85" + bytes(4)),
+        "authenticatorData": bytes_to_base64url(hashlib.sha256(b"loa.example").digest() + b"\x05" + bytes(4)),
         "signature": "AA",
     }
     answer = {"id": "b3du", "rawId": "b3du", "type": "public-key", "response": proof}
