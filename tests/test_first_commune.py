@@ -259,6 +259,6 @@ def test_a_commune_is_set_up_speaks_and_shuts_a_stolen_box_out(commune: Commune)
     assert max(refused_s.values()) < REFUSED_S_MAX
 
     said = commune.done("audit", "show", commune.config)
-    for deed in ("people", "enrol_claim", "drill", "all_clear", "enrol_revoke"):
+    for deed in ("people", "enrol_claim", "enrol_issue", "drill", "all_clear", "enrol_revoke"):
         assert deed in said
     assert "good" in commune.done("audit", "verify", commune.config)

@@ -173,9 +173,11 @@ class EnrolmentService:
                     step=step,
                     now_ms=read_now().shared_ms,
                 )
+                act: Act | None = None
                 if before is None or before.report_key != issued.report_key:
                     self._moved(issued, before)
-                await self._keep()
+                    act = _act("enrol_issue", issued, Actor(who="unit", address=asked.address))
+                await self._keep(act)
                 log.info(
                     "certificate %s for %s (%s, unit %s, box %s, from %s)",
                     made.certificate.serial,

@@ -68,6 +68,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_token": ("mã API", "API token"),
     "deed_configuration": ("cấu hình", "configuration"),
     "deed_keys": ("khoá ký", "keys"),
+    "deed_enrol_claim": ("cấp mã đăng ký", "claim code made"),
+    "deed_enrol_approve": ("duyệt hộp", "unit approved"),
+    "deed_enrol_refuse": ("từ chối hộp", "unit refused"),
+    "deed_enrol_revoke": ("thu hồi hộp", "unit revoked"),
+    "deed_enrol_issue": ("hộp vào hệ thống", "unit enrolled"),
     # the amplifier
     "off": ("tắt", "off"),
     "warming": ("đang sấy", "warming up"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.audit import Deed
 from controller.web.words import WORDS, fault_words, reason_words
 from edge.gpio.faults import Fault
 from edge.player.arbiter import Reason
@@ -25,6 +26,12 @@ def test_each_fault_of_a_node_has_words(fault: Fault) -> None:
 @pytest.mark.parametrize("value", [*AiringState, *BroadcastClass, *Readiness, *Reality, *SourceKind])
 def test_each_value_of_the_protocol_has_words(value: str) -> None:
     assert str(value) in WORDS
+
+
+@pytest.mark.parametrize("deed", [*Deed, "enrol_claim", "enrol_approve", "enrol_refuse", "enrol_revoke", "enrol_issue"])
+def test_each_deed_on_record_has_words(deed: str) -> None:
+    vietnamese, english = WORDS[f"deed_{deed}"]
+    assert vietnamese != english
 
 
 def test_a_late_start_says_how_late() -> None:
