@@ -110,7 +110,12 @@ def revoked_list(
 
 def serial_text(certificate: x509.Certificate) -> str:
     """A serial number as records and Python's `ssl` write it: upper-case hexadecimal, an even number of digits."""
-    digits = f"{certificate.serial_number:X}"
+    return serial_digits(certificate.serial_number)
+
+
+def serial_digits(number: int) -> str:
+    """A serial number in that writing."""
+    digits = f"{number:X}"
     return digits if len(digits) % 2 == 0 else f"0{digits}"
 
 
