@@ -15,6 +15,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from controller.adapters.certificate_authority import CertificateAuthority, utc_now
@@ -22,7 +23,7 @@ from controller.adapters.enrolment_request import UnitRequest
 from controller.adapters.enrolment_store import EnrolmentStore
 from controller.audit import Act, Actor, act_of
 from controller.claims import CODE_BYTES
-from controller.enrolment import Admitted, Again, Decision, Denied, EnrolmentRecord, Waiting
+from controller.enrolment import Admitted, Again, Decision, Denied, EnrolmentRecord, RevokedCertificate, Waiting
 from controller.enrolment_desk import EnrolmentDesk
 from controller.enrolment_office import ApproveRequest, ClaimRequest, EndRequest, EnrolmentOffice
 from controller.enrolment_registry import REVOKED_KEPT_MS, Registry
@@ -35,6 +36,8 @@ log = logging.getLogger("controller.enrolment")
 
 LIST_EVERY_S: Final = 12 * 3600.0
 """The list of revoked certificates is signed anew this often: sixty times in its life."""
+LIST_FRESH: Final = timedelta(minutes=10)
+"""Anybody may ask for it, and a long one takes 25 ms to sign."""
 RETRY_S: Final = 20.0
 """A broker that could not be told is told again this soon: well within a minute."""
 _ID_BYTES: Final = 6
@@ -81,6 +84,7 @@ class EnrolmentService:
         self._ended: set[str] = set()
         self._acts: list[Act] = []
         """What people did, not on record yet."""
+        self._listed: tuple[tuple[RevokedCertificate, ...], datetime, bytes] | None = None
 
     @property
     def records(self) -> tuple[EnrolmentRecord, ...]:
@@ -101,8 +105,15 @@ class EnrolmentService:
         self._registry.set_places(places)
 
     def revoked_list(self) -> bytes:
-        """The list of revoked certificates as of now, in PEM."""
-        return self.authority.revoked_list(self._registry.revoked, now=utc_now())
+        """The list of revoked certificates, in PEM: signed anew when it has changed, or after LIST_FRESH."""
+        revoked, now = self._registry.revoked, utc_now()
+        if self._listed is not None:
+            listed, at, data = self._listed
+            if listed == revoked and timedelta(0) <= now - at < LIST_FRESH:
+                return data
+        data = self.authority.revoked_list(revoked, now=now)
+        self._listed = revoked, now, data
+        return data
 
     async def enroll(self, unit: UnitRequest) -> Answer:
         """Judge a unit that shows no certificate; raises DatabaseError."""

@@ -9,15 +9,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
 
-from controller.web.enrolment import AT_ONCE_MAX
+from controller.enrolment_office import EndRequest
+from controller.web.enrolment import AT_ONCE_MAX, REVOKED_PATH
 from controller.web.listeners import open_listener
 from controller.web.quiet_connections import QuietLimits
 from protocol.enrolment import ENROLL_PATH, SITE_PATH
 from simulator.demo.broker import free_port
 from tests.support.controller_console import WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld
-from tests.support.enrolment_bench import enrolling, make_authority
+from tests.support.enrolment_bench import OPERATOR, enrolling, make_authority, make_unit
 from tests.support.pki import DevelopmentKeys
 
 
@@ -91,3 +93,23 @@ async def test_an_answer_that_takes_long_is_not_cut_off() -> None:
             assert await answer.text() == "done"
     finally:
         await runner.cleanup()
+
+
+async def test_strangers_who_ask_for_the_revoked_list_cost_one_signature_and_see_a_revocation_at_once(
+    tmp_path: Path, ca: Path
+) -> None:
+    context = ssl.create_default_context(cafile=str(ca / "ca.pem"))
+    unit = make_unit(tmp_path / "unit")
+    async with enrolling(tmp_path, ca) as bench, aiohttp.ClientSession() as session:
+
+        async def asked() -> bytes:
+            async with session.get(bench.url + REVOKED_PATH, ssl=context) as answer:
+                return await answer.read()
+
+        unit.put(await bench.claim("N001"))
+        await unit.enrol()
+        before = await asked()
+        assert await asked() == before, "ECDSA never gives the same signature twice"
+        await bench.service.revoke(EndRequest(unit="N001"), by=OPERATOR)
+        (gone,) = x509.load_pem_x509_crl(await asked())
+        assert f"{gone.serial_number:X}" in {each.serial.lstrip("0") for each in bench.registry.revoked}
