@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from edge.config import EdgeConfig
 from edge.enrolment import Validity
 from edge.errors import ConfigurationError
+from protocol.configuration import read_yaml
 from protocol.identity import NODE_PATTERN, SHA256_PATTERN
 
 BOOT_BYTES_MAX: Final = 64 * 1024
@@ -67,7 +68,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 def boot_settings(data: bytes, *, name: str) -> BootSettings:
     """The section in a technician's file; raises ConfigurationError that says what is wrong with it."""
     try:
-        plain = yaml.safe_load(data.decode("utf-8-sig"))
+        plain = read_yaml(data.decode("utf-8-sig"))
         settings = msgspec.convert(plain, _BootFile).enrolment
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigurationError(name, [f"enrolment: {error}"]) from error

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 SETTINGS_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest configuration file: 20,000 nodes, the most that a controller takes, need about 200 bytes each."""
+BRACKETS_MAX: Final = 16
+"""How deep [ and { may stand in one another; a configuration needs three, and the reader's work grows by the square."""
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<key>[^`]*)`(?: - at `(?P<path>[^`]*)`)?")
 _AT: Final = re.compile(r"^(?P<what>.*?) - at `(?P<path>[^`]*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\.(\w+)|\[(?:\d+|\.\.\.)\]")
@@ -32,7 +34,13 @@ class SettingsError(ProtocolError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice."""
+    """SafeLoader that refuses a key given twice, and brackets in brackets without end, which cost it minutes."""
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """As the base, up to a depth."""
+        if self.flow_level >= BRACKETS_MAX:
+            raise yaml.scanner.ScannerError(None, None, f"brackets {BRACKETS_MAX} deep", self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """As the base, but a repeated key is an error at its line."""
@@ -48,13 +56,18 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def read_yaml(text: str) -> Any:  # noqa: ANN401 - YAML holds any plain value
+    """Plain values from YAML text; raises yaml.YAMLError, ValueError or RecursionError."""
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
+
+
 def parse_settings(text: str, kind: type[T], *, name: str) -> T:
     """Settings of `kind` from YAML text; `name` is the file as errors name it. Raises SettingsError."""
     if len(text) > SETTINGS_BYTES_MAX:
         message = f"{name}: {len(text)} characters; a configuration has at most {SETTINGS_BYTES_MAX}"
         raise SettingsError(message)
     try:
-        plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
+        plain = read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = f"{name}: this is not YAML: {error}"
         raise SettingsError(message) from error
