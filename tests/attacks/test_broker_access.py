@@ -24,13 +24,14 @@ from tests.support.waiting import until
 NODE, OTHER = "N001", "N002"
 NODES_OWN = {TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT, TopicName.TIME_REQUEST}
 """What a node writes, under its own name only; nobody else writes there, and no node reads there."""
-TO_ONE_NODE = {TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.TIME_REPLY}
+TO_ONE_NODE = {TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.NODE_SILENCE, TopicName.TIME_REPLY}
 """What the controller writes to a node by name; no other node reads it."""
 TO_ALL_NODES = {
     TopicName.ROOT,
     TopicName.KEYSET,
     TopicName.PLAN,
     TopicName.EMERGENCY,
+    TopicName.AREA_SILENCE,
     TopicName.STREAM,
     TopicName.AUDIO,
 }
@@ -48,6 +49,7 @@ def every_topic(name: TopicName, node: str) -> str:
         TopicName.KEYSET: (),
         TopicName.PLAN: ("area",),
         TopicName.EMERGENCY: ("area",),
+        TopicName.AREA_SILENCE: ("area",),
         TopicName.STREAM: ("area", "stream"),
         TopicName.AUDIO: ("stream",),
         TopicName.CONTROLLER_STATE: ("controller",),
