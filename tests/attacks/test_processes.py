@@ -22,7 +22,7 @@ from simulator.demo.disturbance import heard_at
 from simulator.demo.evidence import gaps_undisturbed
 from tests.support import attacks_in_silence
 from tests.support import forgery as forged
-from tests.support.attacks import Attack, AttackTable, Row
+from tests.support.attacks import OTHERS, UNCOUNTED, Attack, AttackTable, Row
 from tests.support.attacks_in_silence import IN_SILENCE
 from tests.support.attacks_on_air import ON_AIR, stream_of
 from tests.support.besieged import NEIGHBOUR, NODE, OTHER, OTHER_VILLAGE, RUNNING, VILLAGE, Besieged
@@ -83,7 +83,7 @@ def test_in_silence(ground: Besieged, table: AttackTable, silence: dict[str, Any
     silence["since_ns"] = silence["since_ns"] or began_ns
     attack.does(ground)
     ground.until_counted(before, dict(attack.counted))
-    row = table.add(attack.name, attack.counted or "not subscribed to", ground.sounding_samples(began_ns))
+    row = table.add(attack.name, attack.counted or UNCOUNTED, ground.sounding_samples(began_ns))
     silence["rows"].append((began_ns, row))
     assert row.samples == 0
 
@@ -113,6 +113,11 @@ def test_nothing_was_heard_in_all_the_silence(ground: Besieged, silence: dict[st
     assert ground.sounding_samples(began_ns) == 0
     assert ground.pin_changes(began_ns) <= 1, "the process that begins writes its level, off"
     assert not any(ground.is_powered(name) for name in RUNNING)
+
+
+def stopped(table: AttackTable, name: str, samples: int) -> Row:
+    """Put an attack that is more than one act on record."""
+    return table.add(name, OTHERS[name], samples)
 
 
 def gaps_of_our_own(ground: Besieged, since_ns: int) -> list[Any]:
@@ -172,8 +177,8 @@ class TestOnAir:
         finally:
             flood.stop()
         gaps, counted = gaps_of_our_own(ground, began_ns), ground.refused() - before
-        wanted = "malformed, bad_signature, unknown_key" if by == "the broker" else "the broker's rules"
-        row = table.add(name, wanted, ground.foreign_samples(began_ns))
+        wanted = OTHERS[name]
+        row = stopped(table, name, ground.foreign_samples(began_ns))
         assert sent > FLOOD_S * 10_000 * 0.8, "the attacker was too slow"
         assert row.samples == 0
         assert gaps == []
@@ -207,7 +212,7 @@ class TestOtherIdentities:
             neighbour.stop()
         ground.until_counted(before, {})
         for name, attempts in (("a node in another node's name", foreign), ("a node on an area's topic", places)):
-            row = table.add(name, "the broker's rules", ground.sounding_samples(began_ns))
+            row = stopped(table, name, ground.sounding_samples(began_ns))
             assert row.samples == 0
             assert not [at for at, payload in attempts if payload in heard[at]]
         assert ground.console.nodes()[0]["state"] == "ready"
@@ -221,7 +226,7 @@ class TestOtherIdentities:
                     stranger.start(topics=())
                 stranger.stop()
                 assert not stranger.is_connected
-        row = table.add("a certificate of another authority", "TLS", ground.sounding_samples(began_ns))
+        row = stopped(table, "a certificate of another authority", ground.sounding_samples(began_ns))
         assert row.samples == 0
 
     async def test_claims_and_cards(self, ground: Besieged, table: AttackTable, tmp_path: Path) -> None:
@@ -231,7 +236,7 @@ class TestOtherIdentities:
         assert await used.enrol() is Happening.DENIED
         assert used.enrolment is not None
         assert "used by another unit" in used.enrolment.last_words
-        table.add("a claim code used again", "claim_used", 0)
+        stopped(table, "a claim code used again", 0)
         code = ground.claim_file.split("claim: ")[1].split()[0]
         guesser = make_unit(tmp_path / "guesser", "a third box")
         for number in range(11):
@@ -239,7 +244,7 @@ class TestOtherIdentities:
             assert await guesser.enrol() is Happening.DENIED
         assert guesser.enrolment is not None
         assert "too many wrong codes" in guesser.enrolment.last_words
-        table.add("claim codes guessed", "wrong_claim, then too_many_guesses", 0)
+        stopped(table, "claim codes guessed", 0)
         copied = make_unit(tmp_path / "copied", "a fourth box")
         shutil.copytree(
             ground.site.node_folder(NODE) / "state" / "identity", tmp_path / "copied" / "state" / "identity"
@@ -248,7 +253,7 @@ class TestOtherIdentities:
         enrolment = copied.start()
         assert enrolment.is_foreign
         assert not enrolment.is_enrolled
-        table.add("an SD card in another box", "no identity in that box", 0)
+        stopped(table, "an SD card in another box", 0)
 
 
 class TestBrokersOfTheEnemy:
@@ -262,7 +267,7 @@ class TestBrokersOfTheEnemy:
         ) as rogue:
             ground.until(lambda: rogue.handshakes_refused >= 2, what="the nodes hang up", seconds=20)
             assert rogue.connections == 0
-        row = table.add("a rogue broker with a valid name", "TLS", ground.sounding_samples(began_ns))
+        row = stopped(table, "a rogue broker with a valid name", ground.sounding_samples(began_ns))
         assert row.samples == 0
 
     def test_of_our_own_authority(self, ground: Besieged, table: AttackTable) -> None:

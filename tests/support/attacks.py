@@ -12,6 +12,22 @@ from dataclasses import dataclass, field
 from tests.support.besieged import Besieged
 
 TITLE = "attacks"
+OTHERS = {
+    "replayed after a power cut": "replayed",
+    "10,000 messages of garbage a second, by the broker": "malformed, bad_signature, unknown_key",
+    "10,000 messages of garbage a second, by a node": "the broker's rules",
+    "a node in another node's name": "the broker's rules",
+    "a node on an area's topic": "the broker's rules",
+    "a certificate of another authority": "TLS",
+    "a claim code used again": "claim_used",
+    "claim codes guessed": "wrong_claim, then too_many_guesses",
+    "an SD card in another box": "no identity in that box",
+    "a rogue broker with a valid name": "TLS",
+    "a broker that is an enemy": "wrong_audience, unknown_stream, unknown_topic, replayed, too_large",
+}
+"""Attacks that are more than one act, and what stops them; each is a row that a test adds."""
+UNCOUNTED = "not subscribed to"
+"""What stops an attack that no counter shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +56,7 @@ class AttackTable:
 
     def add(self, attack: str, stopped_by: str | Mapping[str, int], samples: int) -> Row:
         """Put an attack on record."""
+        assert not isinstance(stopped_by, str) or stopped_by in {UNCOUNTED, OTHERS.get(attack)}, attack
         text = stopped_by if isinstance(stopped_by, str) else ", ".join(f"{key} {n}" for key, n in stopped_by.items())
         row = Row(attack=attack, stopped_by=text, samples=samples)
         self.rows.append(row)
