@@ -36,7 +36,16 @@ _REPORT_KEY_BYTES: Final = 32
 _CLAIM_CHARACTERS_MAX: Final = 40
 _NODE: Final = re.compile(NODE_PATTERN)
 _HARDWARE: Final = re.compile(rf"[0-9A-Za-z.:-]{{0,{HARDWARE_CHARACTERS_MAX}}}\Z")
-_BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension)
+_BROKEN: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises at bytes from outside; its own errors have no common root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

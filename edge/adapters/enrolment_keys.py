@@ -80,7 +80,7 @@ def read_certificates(body: bytes) -> list[x509.Certificate]:
     """The certificates in an EST answer; raises EnrolmentError."""
     try:
         return pkcs7.load_der_pkcs7_certificates(base64.b64decode(b"".join(body.split()), validate=True))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise EnrolmentError(f"the server's certificates cannot be read: {error}") from error
 
 

@@ -28,6 +28,7 @@ START_S_MAX = 120
 """Beyond its share: to import, to read its corpus, to write down what it found."""
 TAIL_LINES = 30
 NICE = 10
+RAISED = "=== Uncaught Python exception: ==="
 FINDS = ("crash-*", "timeout-*", "oom-*")
 
 
@@ -72,7 +73,7 @@ def fuzz(target: Target, *, seconds: int, folder: Path) -> Outcome:
         name=target.name,
         runs=_runs_of(said),
         finds=finds,
-        tail="\n".join(said.splitlines()[-TAIL_LINES:]),
+        tail=_told(said),
         is_broken=status != 0,
     )
 
@@ -117,6 +118,12 @@ def _verdict(outcome: Outcome) -> str:
 
 def _finds(folder: Path) -> list[Path]:
     return [path for pattern in FINDS for path in folder.glob(pattern)]
+
+
+def _told(said: str) -> str:
+    """What was raised and where; where nothing was, the last that was said."""
+    raised = said.partition(RAISED)[2].partition("\n==")[0].strip()
+    return raised or "\n".join(said.splitlines()[-TAIL_LINES:])
 
 
 def _runs_of(said: str) -> int:

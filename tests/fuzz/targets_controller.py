@@ -76,6 +76,13 @@ def _unit() -> tuple[bytes, str]:
     return request.body, request.proof
 
 
+def _requests() -> Sequence[bytes]:
+    """A unit's request as it travels and as it is, and one with a version that does not exist."""
+    body = _unit()[0]
+    der = base64.b64decode(body)
+    return [body, der, der.replace(b"\x02\x01\x00", b"\x02\x01\x10", 1)]
+
+
 def _enrol(data: bytes) -> object:
     """A request as base64 text, and any bytes as the DER that the text would carry."""
     proof = _unit()[1]
@@ -134,7 +141,7 @@ def _scenarios() -> Sequence[bytes]:
 
 
 CONTROLLER = (
-    Target(name="enrolment-request", decode=_enrol, declared=(RequestError,), seeds=lambda: [_unit()[0]]),
+    Target(name="enrolment-request", decode=_enrol, declared=(RequestError,), seeds=_requests),
     Target(
         name="api-body",
         decode=partial(_body, api._body, BODIES),

@@ -6,12 +6,18 @@ import base64
 import io
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import cbor2
 import numpy as np
 import soundfile
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import NameOID
 
 from edge.adapters.clip_reader import SoundFileReader
 from edge.adapters.decoder import LibopusDecoder
@@ -46,6 +52,8 @@ NAMES = (
     topic(TopicName.TIME_REPLY, node=NODE),
 )
 CLIP_SAMPLES_MAX = 48_000
+_VERSION_3, _VERSION_17 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x10"
+"""The version of a certificate (RFC 5280, 4.1)."""
 
 
 def _prepared() -> Pole:
@@ -124,6 +132,16 @@ def _clips() -> Sequence[bytes]:
     return [made.getvalue()]
 
 
+@cache
+def _certificates() -> Sequence[bytes]:
+    """What an EST server answers, and the same with a version that does not exist."""
+    key, day = generate_private_key(SECP256R1()), timedelta(days=1)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, datetime.now(UTC) - day, datetime.now(UTC) + day)
+    der = pkcs7.serialize_certificates([builder.sign(key, SHA256())], Encoding.DER)
+    return [der, der.replace(_VERSION_3, _VERSION_17)]
+
+
 def _frames() -> Sequence[bytes]:
     frames = [frame[: (len(frame) - 1) // 5 * 5 + 1] for frame in tone_frames(3)]
     return [b"".join(bytes([(len(frame) - 1) // 5]) + frame for frame in frames)]
@@ -158,8 +176,8 @@ EDGE = (
     Target(name="media-file", decode=_clip, declared=(ClipError,), seeds=_clips),
     Target(
         name="server-certificates",
-        decode=read_certificates,
+        decode=lambda d: read_certificates(base64.b64encode(d)),
         declared=(EnrolmentError,),
-        seeds=lambda: [base64.encodebytes(b"0\x80\x06\t*\x86H\x86\xf7\r\x01\x07\x02")],
+        seeds=_certificates,
     ),
 )
