@@ -12,7 +12,6 @@ from typing import Any, cast
 from aiohttp import web
 
 from controller.adapters.enrolment_request import claim_of, read_request
-from controller.adapters.people.passkeys import Passkeys, credential_id_of
 from controller.config_parsing import parse_config
 from controller.enrolment_office import ApproveRequest, ClaimRequest
 from controller.errors import ConfigError, KeyFileError, RequestError, SigningError
@@ -112,21 +111,6 @@ def _asked() -> Sequence[bytes]:
     return asked
 
 
-def _passkey(data: bytes) -> object:
-    text = data.decode("utf-8", "replace")
-    passkeys, browser = Passkeys(origin="https://a", host="a"), b"browser"
-    for ask in (
-        lambda: passkeys.credential_id(text),
-        lambda: credential_id_of(text),
-        lambda: passkeys.registered(text, browser, NOW_MS),
-    ):
-        try:
-            ask()
-        except RequestError:
-            continue
-    return text
-
-
 def _frames() -> Sequence[bytes]:
     request = request_frame(SigningRequest(key_id="operations-1", data=b"data"))
     return [request[_HEAD_BYTES:], answer_frame(SigningAnswer(signature=b"s" * 64))[_HEAD_BYTES:]]
@@ -180,9 +164,6 @@ CONTROLLER = (
         decode=_text(parse_signer_config, folder=Path("/")),
         declared=(ConfigError,),
         seeds=lambda: [b"socket: s\nkeys: []\n"],
-    ),
-    Target(
-        name="passkey", decode=_passkey, declared=(), seeds=lambda: [b'{"id":"aa","rawId":"aa","type":"public-key"}']
     ),
     Target(name="scenario", decode=_text(parse_scenario), declared=(ScenarioError,), seeds=_scenarios),
 )
