@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from aiohttp import web
 
 from controller.adapters.enrolment_request import claim_of, read_request
 from controller.config_parsing import parse_config
 from controller.enrolment_office import ApproveRequest, ClaimRequest
 from controller.errors import ConfigError, KeyFileError, RequestError, SigningError
-from controller.keys.draft import parse_draft
-from controller.keys.sealed_key import parse_sealed_key
+from controller.keys.draft import draft_text, parse_draft
+from controller.keys.passphrase import checked
+from controller.keys.sealed_key import parse_sealed_key, seal_key
 from controller.keys.signer_config import parse_signer_config
 from controller.keys.signer_frames import (
     SigningAnswer,
@@ -33,10 +37,14 @@ from controller.web.api import AllClearBody
 from edge.adapters.enrolment_keys import make_request, new_report_key, new_tls_key
 from protocol.envelope import Signer, seal
 from protocol.errors import Refusal
+from protocol.keyring import open_keyset
 from simulator.scenario import ScenarioError, parse_scenario
 from tests.fuzz.target import Target
-from tests.fuzz.targets_protocol import ISSUER, NOW_MS, ORDERS, documents
-from tests.support.issuer import COMMUNE, VILLAGE
+from tests.fuzz.targets_protocol import ISSUER, KEYSETS, NOW_MS, ORDERS, documents
+from tests.support.ceremony import CHEAP, phrase_of
+from tests.support.controller_desk import plain_config
+from tests.support.issuer import COMMUNE, VILLAGE, key_of
+from tests.support.pki import make_pki
 
 SCENARIOS = Path(__file__).parent.parent.parent / "simulator" / "scenarios"
 BODIES = (AllClearBody, EndSilence, RaiseEmergency, StartRelay, StartSilence)
@@ -85,12 +93,13 @@ def _requests() -> Sequence[bytes]:
 def _enrol(data: bytes) -> object:
     """A request as base64 text, and any bytes as the DER that the text would carry."""
     proof = _unit()[1]
+    found: list[object] = []
     for body in (data, base64.b64encode(data)):
-        try:
-            read_request(body, proof=proof, claim="", address="192.0.2.1")
-        except RequestError:
-            continue
-    return claim_of(data.decode("latin-1"))
+        with suppress(RequestError):
+            found.append(read_request(body, proof=proof, claim="", address="192.0.2.1"))
+    with suppress(RequestError):
+        found.append(claim_of(data.decode("latin-1")))
+    return found
 
 
 def _policy(data: bytes) -> object:
@@ -120,12 +129,27 @@ def _text(parse: Callable[..., object], **fixed: object) -> Callable[[bytes], ob
     return lambda data: parse(data.decode("utf-8", "replace"), name="f", **fixed)
 
 
+def _sealed() -> Sequence[bytes]:
+    key, phrase = key_of("operations-1"), checked(phrase_of("x"))
+    return [seal_key(key, phrase, key_id="op-1", purpose="root", cost=CHEAP, salt=bytes(16), nonce=bytes(12))]
+
+
+def _drafts() -> Sequence[bytes]:
+    return [draft_text(open_keyset(ISSUER.keyset(), topic=KEYSETS, root=ISSUER.root)).encode()]
+
+
+@cache
+def _configurations() -> Sequence[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [yaml.safe_dump(plain_config(make_pki(Path(folder) / "keys"))).encode()]
+
+
 def _scenarios() -> Sequence[bytes]:
     return [path.read_bytes() for path in sorted(SCENARIOS.glob("*.yaml"))]
 
 
 CONTROLLER = (
-    Target(name="enrolment-request", decode=_enrol, declared=(RequestError,), seeds=_requests),
+    Target(name="enrolment-request", decode=_enrol, declared=(), seeds=_requests),
     Target(
         name="api-body",
         decode=partial(_body, api._body, BODIES),
@@ -150,14 +174,14 @@ CONTROLLER = (
         name="sealed-key",
         decode=lambda d: parse_sealed_key(d, name="f"),
         declared=(KeyFileError,),
-        seeds=lambda: [b"{}"],
+        seeds=_sealed,
     ),
-    Target(name="keyset-draft", decode=_text(parse_draft), declared=(KeyFileError,), seeds=lambda: [b"version: 1\n"]),
+    Target(name="keyset-draft", decode=_text(parse_draft), declared=(KeyFileError,), seeds=_drafts),
     Target(
         name="controller-configuration",
         decode=_text(parse_config, folder=Path("/")),
         declared=(ConfigError,),
-        seeds=lambda: [b"controller: c1\nareas: [{id: xa, title: Xa, level: commune}]\n"],
+        seeds=_configurations,
     ),
     Target(
         name="signer-configuration",

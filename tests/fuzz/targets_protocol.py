@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 
 import cbor2
@@ -14,7 +15,20 @@ from protocol.enrolment import read_grouped
 from protocol.envelope import cosign, cosigned, open_cosigned, open_sealed, open_to_be_signed
 from protocol.errors import LocalProtocolError, Refusal
 from protocol.keyring import Keyring, open_keyset, parse_root_keys
-from protocol.messages import AnyDocument, ControllerState, NodeState, Readiness, Report, Telemetry
+from protocol.messages import (
+    AiringRecord,
+    AiringState,
+    AnyDocument,
+    BroadcastClass,
+    ControllerState,
+    FaultRecord,
+    NodeState,
+    Readiness,
+    Reality,
+    Report,
+    SourceKind,
+    Telemetry,
+)
 from protocol.root_chain import follow_chain, open_chain, seal_chain
 from protocol.stream import unpack_audio
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
@@ -47,6 +61,23 @@ def documents() -> Sequence[AnyDocument]:
         ISSUER.silence(),
         ISSUER.release(),
     )
+
+
+def reports() -> Sequence[Report]:
+    """One of an airing, one of a fault."""
+    airing = AiringRecord(
+        airing="a:1",
+        source=SourceKind.MEDIA,
+        source_id="a",
+        title="Bản tin",
+        broadcast_class=BroadcastClass.ROUTINE,
+        reality=Reality.REAL,
+        state=AiringState.STARTED,
+        at_ms=NOW_MS,
+        reason="on time",
+    )
+    fault = FaultRecord(fault="store", active=True, detail="full", at_ms=NOW_MS)
+    return [Report(node="N001", number=1, previous_sha256=bytes(32), record=record) for record in (airing, fault)]
 
 
 @cache
@@ -105,7 +136,11 @@ def _reply(data: bytes) -> object:
 
 
 def _statuses(data: bytes) -> object:
-    return [json_decode(data, kind) for kind in (Telemetry, NodeState, ControllerState)]
+    found: list[object] = []
+    for kind in (Telemetry, NodeState, ControllerState):
+        with suppress(Refusal):
+            found.append(json_decode(data, kind))
+    return found
 
 
 def _state_bytes() -> Sequence[bytes]:
@@ -133,7 +168,7 @@ PROTOCOL = (
         name="report",
         decode=lambda d: cbor_decode(d, Report),
         declared=(Refusal,),
-        seeds=lambda: [cbor_encode({"type": "report", "node": "N001", "number": 1, "previous_sha256": bytes(32)})],
+        seeds=lambda: [cbor_encode(report) for report in reports()],
     ),
     Target(
         name="keyset",
@@ -142,7 +177,10 @@ PROTOCOL = (
         seeds=lambda: [open_cosigned(ISSUER.keyset()).payload],
     ),
     Target(
-        name="root-keys", decode=parse_root_keys, declared=(LocalProtocolError,), seeds=lambda: [b'{"threshold":2}']
+        name="root-keys",
+        decode=parse_root_keys,
+        declared=(LocalProtocolError,),
+        seeds=lambda: [json_encode(ISSUER.root)],
     ),
     Target(name="root-chain", decode=_chain, declared=(Refusal,), seeds=lambda: [chain()]),
     Target(
@@ -188,6 +226,6 @@ PROTOCOL = (
         name="settings",
         decode=lambda d: parse_settings(d.decode("utf-8", "replace"), dict[str, int], name="f"),
         declared=(SettingsError,),
-        seeds=lambda: [b"a: 1\nb: &x [1, 2]\nc: *x\n"],
+        seeds=lambda: [b"a: 1\nb: 2\n", b"b: &x [1, 2]\nc: *x\n"],
     ),
 )
