@@ -16,6 +16,8 @@ from typing import Final
 from controller.broker_rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration
 from protocol.topics import access_rules
 
+CONNECTIONS_MAX: Final = 20_000
+"""Beyond a deployment's usual bound: load runs bring ten thousand nodes, and some of them twice for a moment."""
 READY_S_MAX: Final = 10.0
 _POLL_S: Final = 0.05
 
@@ -72,6 +74,7 @@ def write_broker_files(files: BrokerFiles, *, controllers: tuple[str, ...], list
             nodes=DoorConfig(address=listen, port=files.port),
             services=DoorConfig(address=listen, port=files.services_port),
             pid_file=str(files.pid_file),
+            connections_max=CONNECTIONS_MAX,
         ),
         ca=str(files.pki / "ca.pem"),
         access_rules=str(rules),
