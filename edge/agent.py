@@ -122,7 +122,7 @@ class Agent:
         )
         self._subscriptions = Subscriptions()
         self._clock_watch = ClockWatch()
-        self._refusals = Refusals()
+        self._refusals = Refusals(count=self._guard.count)
         self._measured: happened.Measured | None = None
         self._is_stale = True
         self._is_stopped = False
@@ -139,6 +139,7 @@ class Agent:
             happened.ReportStoreFailed: self._not_stored,
             happened.MediaFetched: self._media,
             happened.MediaFailed: self._media,
+            happened.Flooded: self._refusals.flooded,
             happened.CardStarted: self._hardware,
             happened.CardFailed: self._hardware,
             happened.AmplifierFailed: self._hardware,
@@ -208,7 +209,6 @@ class Agent:
                 return [_log("stream arrives", stream=parsed.fields["stream"])] if can_sound else []
             return self._follow(self._documents.receive(event.topic, event.payload, now), now)
         except Refusal as refusal:
-            self._guard.count(refusal.reason.value)
             self._clock_watch.refused(refusal.reason)
             return [*self._refusals.told(event.topic, refusal, now)]
 

@@ -94,6 +94,14 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flooded:
+    """Messages on one topic came faster than anything genuine does and were dropped unread."""
+
+    topic: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentStored:
     """A document and its counter are on the disk: it may be obeyed."""
 
@@ -207,6 +215,7 @@ Event = (
     | Connected
     | Disconnected
     | MessageReceived
+    | Flooded
     | DocumentStored
     | DocumentStoreFailed
     | ReportStored

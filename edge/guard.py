@@ -128,9 +128,9 @@ class Guard:
         for last in counters:
             self._counters[(last.key_id, last.topic)] = (last.counter, last.sha256)
 
-    def count(self, reason: str) -> None:
-        """Add one to a reason's counter, as telemetry shows it."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+    def count(self, reason: str, messages: int = 1) -> None:
+        """Add to a reason's counter, as telemetry shows it."""
+        self.refused[reason] = self.refused.get(reason, 0) + messages
 
     def open(self, topic: str, payload: bytes, now: Now) -> Accepted:
         """Verify a document that was just received; raises Refusal."""

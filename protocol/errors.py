@@ -27,6 +27,7 @@ class RefusalReason(StrEnum):
     UNKNOWN_TOPIC = "unknown_topic"
     UNEXPECTED_TYPE = "unexpected_type"
     UNKNOWN_STREAM = "unknown_stream"
+    TOO_OFTEN = "too_often"
 
 
 class ProtocolError(Exception):

@@ -36,7 +36,17 @@ from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
 from edge.config import EdgeConfig, button_settings
 from edge.effects import Effect, LogDecision, LogLevel
-from edge.events import Booted, Connected, Disconnected, DocumentStored, Event, MessageReceived, StopRequested, Wake
+from edge.events import (
+    Booted,
+    Connected,
+    Disconnected,
+    DocumentStored,
+    Event,
+    Flooded,
+    MessageReceived,
+    StopRequested,
+    Wake,
+)
 from edge.gpio.amplifier import AmplifierSettings, AmplifierState
 from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
@@ -44,6 +54,7 @@ from protocol.adapters.mqtt_link import MqttLink, MqttSettings, Will
 from protocol.adapters.system_clock import read_now
 from protocol.codec import json_encode
 from protocol.messages import Readiness
+from protocol.pace import NODE_PACE
 from protocol.topics import TopicName, topic
 
 NS_PER_MS: Final = 1_000_000
@@ -286,9 +297,11 @@ def _link(config: EdgeConfig, session_epoch: int, machine: Machine, post: Callab
             certificate_path=config.trust.certificate,
             private_key_path=config.trust.private_key,
             is_time_checked=False,
+            pace=NODE_PACE,
         ),
         Will(topic=topic(TopicName.NODE_STATE, node=config.node), payload=json_encode(will)),
         on_connected=lambda present, incarnation: post(Connected(session_present=present, incarnation=incarnation)),
         on_disconnected=lambda reason: post(Disconnected(reason=reason)),
         on_message=lambda name, payload: post(MessageReceived(topic=name, payload=payload)),
+        on_flood=lambda name, messages: post(Flooded(topic=name, messages=messages)),
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from protocol.adapters.mqtt_settings import (
 )
 from protocol.adapters.mqtt_subscriptions import Subscriptions
 from protocol.adapters.mqtt_thread import NetworkThread
+from protocol.pace import TopicPaces
+from protocol.units import MonotonicNs
 
 __all__ = ["LinkError", "MqttLink", "MqttSettings", "Will"]
 
@@ -38,6 +41,8 @@ log = logging.getLogger(__name__)
 OnConnected = Callable[[bool, int], None]
 OnDisconnected = Callable[[str], None]
 OnMessage = Callable[[str, bytes], None]
+OnFlood = Callable[[str, int], None]
+"""A topic's messages that came faster than its pace and were dropped: how many since it was last told."""
 
 _BATCH_MAX: Final = 100
 """Callbacks in one turn of the event loop, so that sound and timers get their turn between."""
@@ -109,10 +114,13 @@ class MqttLink:
         on_connected: OnConnected,
         on_disconnected: OnDisconnected,
         on_message: OnMessage,
+        on_flood: OnFlood | None = None,
     ) -> None:
         """Read the certificates; raises LinkError that names the file."""
         self._settings, self._will = settings, will
         self._on_connected, self._on_disconnected, self._on_message = on_connected, on_disconnected, on_message
+        self._on_flood = on_flood
+        self._paces = None if settings.pace is None else TopicPaces(settings.pace)
         self._context = make_context(settings)
         self._queue = OutgoingQueue(queued_max=settings.queued_max)
         self._subscriptions = Subscriptions()
@@ -192,7 +200,14 @@ class MqttLink:
         self._put(self._on_disconnected, reason)
 
     def message(self, topic: str, payload: bytes) -> None:
-        """Pass on what the network thread saw (`Receiver`)."""
+        """Pass on what the network thread saw (`Receiver`), unless its topic speaks too often."""
+        if self._paces is not None:
+            now_ns = MonotonicNs(time.monotonic_ns())
+            if not self._paces.take(topic, now_ns):
+                dropped = self._paces.to_tell(topic, now_ns)
+                if dropped and self._on_flood is not None:
+                    self._put(self._on_flood, topic, dropped)
+                return
         self._put(self._on_message, topic, payload)
 
     def has_room(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 from protocol.errors import LocalProtocolError
 from protocol.messages import DOCUMENT_BYTES_MAX
+from protocol.pace import Pace
 from protocol.reconnect import CEILING_S
 
 IN_FLIGHT_MAX: Final = 10
@@ -60,6 +61,8 @@ class MqttSettings:
     """What the broker may have on its way to us unacknowledged; the most that MQTT 5 knows is 65,535."""
     inbox_max: int = INBOX_MAX
     """Received messages that may wait for the event loop."""
+    pace: Pace | None = None
+    """How often one topic may speak; what comes faster is dropped unread. None: as often as the broker sends."""
     is_time_checked: bool = True
     """Whether the broker's certificate must be valid by this machine's clock. A node's may be years wrong, and it
     believes no broker anyway: it would be silent for ever where the time comes only after the connection."""

@@ -166,6 +166,7 @@ class TestOnAir:
     @pytest.mark.parametrize("by", ["the broker", "a node"])
     def test_a_flood(self, ground: Besieged, table: AttackTable, stream: str, by: str) -> None:
         name = f"10,000 messages of garbage a second, by {by}"
+        ground.until_counters_rest()
         began_ns, before = time.time_ns(), ground.refused()
         held_kib = {name: memory_kib(ground.children[name].pid) for name in (NODE, "controller")}
         packets = garbage(ground) if by == "the broker" else of_a_node(NEIGHBOUR)

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from edge.events import MessageReceived
+from edge.events import Flooded, MessageReceived
 from protocol.errors import RefusalReason
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, HOUR_MS, VILLAGE, media, occurrence
@@ -93,6 +93,7 @@ ATTACKS: dict[RefusalReason, tuple[str, Callable[[Pole], None]]] = {
         lambda pole: send(pole, pole.issuer.seal(pole.issuer.plan(occurrence("a", pole.now_ms, FLOOD)), AT)),
     ),
     RefusalReason.UNKNOWN_STREAM: ("audio without a signed start", audio_without_a_start),
+    RefusalReason.TOO_OFTEN: ("what the link dropped of a flood", lambda pole: pole._post(Flooded(topic=AT, messages=1))),
 }
 
 

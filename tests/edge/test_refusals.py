@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge.events import Flooded
 from protocol.topics import TopicName, topic
 from tests.support.issuer import VILLAGE
 from tests.support.pole import Pole
@@ -47,3 +48,13 @@ def test_nothing_is_written_and_nothing_follows_from_what_is_only_counted() -> N
     pour(pole, PLANS, 100)
     assert len(pole.published) == before
     assert len(pole.sd_card.documents) == 2
+
+
+def test_what_was_dropped_unread_is_counted_whole_and_told_once() -> None:
+    pole = Pole()
+    pole.introduce()
+    before = lines(pole)
+    pole._post(Flooded(topic=PLANS, messages=9_000))
+    pole.run_for(31_000)
+    assert pole.telemetry()["refused"] == {"too_often": 9_000}
+    assert lines(pole) == before + 1

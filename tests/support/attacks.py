@@ -14,7 +14,7 @@ from tests.support.besieged import Besieged
 TITLE = "attacks"
 OTHERS = {
     "replayed after a power cut": "replayed",
-    "10,000 messages of garbage a second, by the broker": "malformed, bad_signature, unknown_key",
+    "10,000 messages of garbage a second, by the broker": "too_often, malformed, bad_signature, unknown_key",
     "10,000 messages of garbage a second, by a node": "the broker's rules",
     "a node in another node's name": "the broker's rules",
     "a node on an area's topic": "the broker's rules",

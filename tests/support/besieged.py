@@ -191,6 +191,18 @@ class Besieged:
         """The counters, as the node's telemetry over MQTT shows them."""
         return Counter(self.intruder.telemetry.get(node, {}).get("refused", {}))
 
+    def until_counters_rest(self, node: str = NODE) -> None:
+        """Wait until what was sent before is counted: three statuses in a row that show the same."""
+        seen: list[tuple[int, Counter[str]]] = []
+
+        def is_resting() -> bool:
+            said_at_ms, told = self._said_at_ms(node), self.refused(node)
+            if not seen or said_at_ms > seen[-1][0]:
+                seen.append((said_at_ms, told))
+            return len(seen) >= 3 and all(told == each for _, each in seen[-3:])
+
+        self.until(is_resting, what=f"the counters of {node} rest", seconds=20)
+
     def until_counted(self, before: Counter[str], expected: dict[str, int], node: str = NODE) -> None:
         """Wait for a status that was made after now and shows so many more, and then nothing but these."""
         since_ms, wanted = self.now_ms, Counter(expected)
