@@ -255,8 +255,14 @@ class Studio:
             self._record(outcome, record)
 
     def _end(self, outcome: Outcome, session: Session, reason: Reason, now: Now) -> None:
+        begun_ms = self._voices.begun_ms(session.key)
         statistics = self._voices.stop(session.key)
-        self._record(outcome, self._proof.ended(session.slot.candidate, reason, statistics, now))
+        candidate = session.slot.candidate
+        is_warm = self.amplifier.sound_from is not None
+        if begun_ms is not None and is_warm and self._proof.since_ms(candidate) is None:
+            # the card holds its first samples, which nobody can take back: it will be heard, if briefly
+            self._record(outcome, self._proof.started(candidate, begun_ms, now))
+        self._record(outcome, self._proof.ended(candidate, reason, statistics, now))
 
     def _record(self, outcome: Outcome, record: AiringRecord | None) -> None:
         if record is None:

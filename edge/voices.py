@@ -58,6 +58,13 @@ class Voices:
             return self._past
         return _sum((self._past, *(self.playout.statistics(voice.name) for voice in self._voices.values())))
 
+    def begun_ms(self, key: str) -> SharedMs | None:
+        """When the sound of a session begins, if some of it was rendered for the card; None before."""
+        voice = self._voices.get(key)
+        if voice is None or not self.playout.statistics(voice.name).audible_ms:
+            return None
+        return voice.begins_ms
+
     def failure(self, key: str) -> str | None:
         """Why a session's file can no longer be read."""
         source = self._voices[key].source

@@ -315,3 +315,30 @@ def test_an_emergency_that_a_card_refused_is_kept_as_soon_as_it_can_be() -> None
     pole.sd_card.fails = False
     pole.run_for(60_500)
     assert pole.sd_card.documents[EMERGENCY_TOPIC].payload == pole.retained[EMERGENCY_TOPIC]
+
+
+def test_what_the_card_holds_when_the_all_clear_comes_is_on_record() -> None:
+    """Its first samples are out, for a few milliseconds, before their instant: no sound without a record."""
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    raise_flood(pole)
+    pole.run_until(PLAY_MS - 5)
+    pole.send(pole.issuer.all_clear())
+    pole.run_until(PLAY_MS + 2_000)
+    assert pole.heard(PLAY_MS - 5, PLAY_MS + 500).any(), "the card was filled before the all-clear"
+    assert [airing[:2] for airing in pole.airings()] == [("flood-1", "started"), ("flood-1", "finished")]
+    started, finished = pole.records()
+    assert started.at_ms == PLAY_MS
+    assert finished.at_ms >= started.at_ms
+    assert pole.unpowered_samples() == 0
+
+
+def test_an_all_clear_before_the_card_has_anything_leaves_no_record() -> None:
+    pole = prepared_pole()
+    pole.run_until(PRESSED_MS)
+    raise_flood(pole)
+    pole.run_until(PLAY_MS - 300)
+    pole.send(pole.issuer.all_clear())
+    pole.run_until(PLAY_MS + 2_000)
+    assert not pole.heard(PLAY_MS - 300, PLAY_MS + 500).any()
+    assert pole.airings() == []
