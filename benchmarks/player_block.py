@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge.adapters.decoder import LibopusDecoder
+from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.ports import OpusDecoder, Samples
 from edge.player.stream_source import StreamSource
@@ -61,9 +62,10 @@ def _frames(opuslib: Any) -> list[bytes]:  # noqa: ANN401 - opuslib publishes no
 
 def _player(frames: list[bytes], decoder: OpusDecoder) -> Callable[[int], object]:
     """One 20 ms block of a stream that is in time; a packet every fifth block."""
-    playout, begins = Playout(), SAMPLE_RATE_HZ
+    mixer, begins = Mixer(), SAMPLE_RATE_HZ
+    playout = Playout(mixer)
     source = StreamSource(stream=STREAM, decoder=decoder, starts_at=SharedSample(begins))
-    playout.start("stream", source, from_sample=SharedSample(begins))
+    mixer.start("stream", source, from_sample=SharedSample(begins))
     place = 0
 
     def step(_index: int) -> object:

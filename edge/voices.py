@@ -1,4 +1,4 @@
-"""The voices of granted sessions: opens their sources, starts and stops them in the playout, closes them.
+"""The voices of granted sessions: opens their sources, starts and stops them in the mixer, closes them.
 
 One voice for each session. It decides nothing; when a voice begins and ends is told by the studio.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from edge.player.arbiter import Slot
 from edge.player.clip_source import ClipSource
+from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.program import Candidate
 from edge.player.source import Source
@@ -35,7 +36,8 @@ class Voices:
     """The voices of one node."""
 
     def __init__(self, *, workshop: Workshop, stream_source: Callable[[str], Source]) -> None:
-        self.playout: Final = Playout()
+        self.mixer: Final = Mixer()
+        self.playout: Final = Playout(self.mixer)
         self._workshop = workshop
         self._stream_source = stream_source
         self._voices: dict[str, _Voice] = {}
@@ -56,12 +58,12 @@ class Voices:
         """What has come of all voices since the process began."""
         if not self._voices:
             return self._past
-        return _sum((self._past, *(self.playout.statistics(voice.name) for voice in self._voices.values())))
+        return _sum((self._past, *(self.mixer.statistics(voice.name) for voice in self._voices.values())))
 
     def begun_ms(self, key: str) -> SharedMs | None:
         """When the sound of a session begins, if some of it was rendered for the card; None before."""
         voice = self._voices.get(key)
-        if voice is None or not self.playout.statistics(voice.name).audible_ms:
+        if voice is None or not self.mixer.statistics(voice.name).audible_ms:
             return None
         return voice.begins_ms
 
@@ -82,7 +84,7 @@ class Voices:
             self.stop(slot.candidate.key)
         voice = self._open(slot, sound_from, now)
         self._voices[slot.candidate.key] = voice
-        self.playout.start(
+        self.mixer.start(
             voice.name,
             voice.source,
             from_sample=sample_of_shared_ms(voice.begins_ms),
@@ -92,20 +94,20 @@ class Voices:
         return voice.begins_ms
 
     def stop_at(self, key: str, until_ms: SharedMs) -> None:
-        """Tell the playout a known end that is earlier than the candidate's own."""
+        """Tell the mixer a known end that is earlier than the candidate's own."""
         voice = self._voices[key]
         if until_ms < voice.stops_ms:
             voice.stops_ms = until_ms
-            self.playout.stop(voice.name, at_sample=sample_of_shared_ms(until_ms), fade_ms=FADE_OUT_MS)
+            self.mixer.stop(voice.name, at_sample=sample_of_shared_ms(until_ms), fade_ms=FADE_OUT_MS)
 
     def stop(self, key: str) -> VoiceStatistics:
         """Fade a session's voice out now; returns what came of it. A session without a voice is no fault."""
         voice = self._voices.pop(key, None)
         if voice is None:
             return VoiceStatistics()
-        self.playout.stop(voice.name, fade_ms=FADE_OUT_MS)
+        self.mixer.stop(voice.name, fade_ms=FADE_OUT_MS)
         self._ended.append(voice)
-        statistics = self.playout.statistics(voice.name)
+        statistics = self.mixer.statistics(voice.name)
         self._past = _sum((self._past, statistics))
         return statistics
 
@@ -113,7 +115,7 @@ class Voices:
         """Close the files of voices that have faded out, or that nothing will ask for any more."""
         still: list[_Voice] = []
         for voice in self._ended:
-            if is_rendering and self.playout.is_playing(voice.name):
+            if is_rendering and self.mixer.is_playing(voice.name):
                 still.append(voice)
             elif isinstance(voice.source, ClipSource):
                 voice.source.close()

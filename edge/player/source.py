@@ -1,7 +1,7 @@
 """What a source of sound is: something that can be read on the grid of shared samples.
 
 A source never raises while it is read and never gives fewer samples than asked for: what it has not got is
-silence, and it counts which samples were which. Whether and how loud it sounds is `playout`'s business.
+silence, and it counts which samples were which. Whether and how loud it sounds is `mixer`'s business.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from protocol.units import SharedSample
 
 @dataclass(slots=True, kw_only=True)
 class SourceCounters:
-    """How many samples a source has given, by kind; it only grows (kept by the source, read by `playout`).
+    """How many samples a source has given, by kind; it only grows (kept by the source, read by `voice`).
 
     `real` samples came from the sender or the file, `concealed` were guessed in place of lost ones, and `silent`
     stand where nothing was to be had: lost for too long, before the beginning, between two repetitions.

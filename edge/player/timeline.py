@@ -8,6 +8,7 @@ asks for a re-anchoring under cover of a fade.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from protocol.units import SAMPLES_PER_MS, SharedNs, SharedSample, sample_of_shared_ns
@@ -18,6 +19,7 @@ DEAD_SAMPLES: Final = 2
 """Differences below 42 microseconds are rounding and the card's own jitter."""
 STRETCHED_FRAMES_MIN: Final = 2 * SAMPLES_PER_MS
 """A block shorter than this would change its pitch by more than 1 % and waits for a longer one."""
+PARTS_PER_MILLION: Final = 1_000_000
 REANCHOR_SAMPLES: Final = 30 * SAMPLES_PER_MS
 """Beyond 30 ms working off takes a minute in which neighbours echo."""
 STEP_SAMPLES: Final = 5 * SAMPLES_PER_MS
@@ -43,6 +45,13 @@ class Timeline:
     def error_samples(self) -> int:
         """How far the cursor lay behind (positive) or ahead at the last block."""
         return self._last_error
+
+    @property
+    def correction_ppm(self) -> float:
+        """The rate of correction that is being worked off, with its sign."""
+        if abs(self._last_error) < DEAD_SAMPLES:
+            return 0.0
+        return math.copysign(PARTS_PER_MILLION / STRETCH_EVERY_SAMPLES, self._last_error)
 
     def follow(self, at_ns: SharedNs) -> SharedSample:
         """Nothing sounds: put the cursor where the card is."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edge.events import CardFailed, CardStarted
+from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.source import Source
 from protocol.units import NS_PER_MS, NS_PER_S, SharedNs, SharedSample, sample_of_shared_ns
@@ -20,7 +21,8 @@ class Pole:
 
     def __init__(self, world: World, *, card_ppb: int = 0, clock_ppb: int = 0, source: Source | None = None) -> None:
         self.world = world
-        self.playout = Playout()
+        self.mixer = Mixer()
+        self.playout = Playout(self.mixer)
         self.events: list[CardStarted | CardFailed] = []
         clock = NodeClock(world, f"N{card_ppb}", ClockSettings(drift_ppb=clock_ppb, error_ns=0))
         self.card = SimulatedCard(
@@ -33,7 +35,7 @@ class Pole:
         )
         self.card.start()
         self.starts_at = SharedSample(sample_of_shared_ns(clock.read_now().shared_ns) + 2 * 48_000)
-        self.playout.start("wave", source or WaveSource(), from_sample=self.starts_at)
+        self.mixer.start("wave", source or WaveSource(), from_sample=self.starts_at)
 
     def errors_ms(self, since_ns: int) -> list[float]:
         """How much later than the shared grid says each sounding block was heard, by the phase of the wave."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.player.clip_source import ClipSource
+from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.source import Source
 from edge.player.stream_source import StreamSource
@@ -41,22 +42,24 @@ def _render(playout: Playout, first: int, count: int, *, block: int = FRAME_SAMP
     return (np.concatenate(parts).reshape(-1) / 32767.0).astype(np.float32)
 
 
-def _start(playout: Playout, source: Source, name: str = "a", *, at: int = START, fade_in_ms: int = 10) -> None:
-    playout.start(name, source, from_sample=SharedSample(at), fade_in_ms=fade_in_ms)
+def _start(mixer: Mixer, source: Source, name: str = "a", *, at: int = START, fade_in_ms: int = 10) -> None:
+    mixer.start(name, source, from_sample=SharedSample(at), fade_in_ms=fade_in_ms)
 
 
 @pytest.mark.parametrize("offset", [0, 1, 479, 959, 960, 12_345])
 def test_a_voice_begins_at_its_very_sample(offset: int) -> None:
-    playout = Playout()
-    _start(playout, ConstantSource(), at=START + offset, fade_in_ms=0)
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, ConstantSource(), at=START + offset, fade_in_ms=0)
     out = _render(playout, START - 100, 20_000)
     assert int(np.flatnonzero(out)[0]) == 100 + offset
     assert out[100 + offset] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_a_fade_begins_at_the_very_sample_and_has_no_step() -> None:
-    playout = Playout()
-    _start(playout, ConstantSource(), at=START + 333)
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, ConstantSource(), at=START + 333)
     out = _render(playout, START, 4_800)
     assert int(np.flatnonzero(out)[0]) == 333
     assert steps(out) <= FADE_STEP * 1.1
@@ -64,13 +67,14 @@ def test_a_fade_begins_at_the_very_sample_and_has_no_step() -> None:
 
 
 def test_until_is_the_first_sample_that_is_silent() -> None:
-    playout = Playout()
-    playout.start("a", ConstantSource(), from_sample=SharedSample(START), until_sample=SharedSample(START + 5_000))
+    mixer = Mixer()
+    playout = Playout(mixer)
+    mixer.start("a", ConstantSource(), from_sample=SharedSample(START), until_sample=SharedSample(START + 5_000))
     out = _render(playout, START, 9_600)
     assert int(np.flatnonzero(out)[-1]) == 4_999
     assert steps(out) <= FADE_STEP * 1.1
-    assert not playout.is_playing("a")
-    assert playout.is_silent
+    assert not mixer.is_playing("a")
+    assert mixer.is_silent
 
 
 @given(
@@ -84,11 +88,12 @@ def test_equal_voices_are_equal_on_the_shared_grid_whatever_the_blocks(
 ) -> None:
     heard = []
     for block, begin in zip(blocks, begins, strict=True):
-        playout = Playout()
+        mixer = Mixer()
+        playout = Playout(mixer)
         source = StreamSource(stream=STREAM, decoder=WaveDecoder(), starts_at=SharedSample(START))
         for sequence in range(3):
             source.push(wave_packet(sequence), arrived_at_ns=instant(START - 20_000))
-        playout.start(
+        mixer.start(
             "a",
             source,
             from_sample=SharedSample(START + 200),
@@ -102,10 +107,11 @@ def test_equal_voices_are_equal_on_the_shared_grid_whatever_the_blocks(
 
 def test_a_late_joiner_of_a_repeated_clip_is_in_the_middle_in_step() -> None:
     clip = wave(ORIGIN, 30_000)
-    on_time, late = Playout(), Playout()
-    for playout in (on_time, late):
+    on_time_mixer, late_mixer = Mixer(), Mixer()
+    on_time, late = Playout(on_time_mixer), Playout(late_mixer)
+    for mixer in (on_time_mixer, late_mixer):
         source = ClipSource(reader=MemoryClip(clip), starts_at=SharedSample(START), repeat_every_samples=48_000)
-        _start(playout, source)
+        _start(mixer, source)
     early = _render(on_time, START, 150_000)
     joined = _render(late, START + 100_000, 50_000, block=1_111)
     assert abs(joined[0]) < STEP_MAX
@@ -114,51 +120,55 @@ def test_a_late_joiner_of_a_repeated_clip_is_in_the_middle_in_step() -> None:
 
 
 def test_an_emergency_takes_over_within_20_ms() -> None:
-    playout = Playout()
-    _start(playout, ConstantSource(0.5), "music")
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, ConstantSource(0.5), "music")
     before = _render(playout, START, 9_600)
     emergency = ConstantSource(-0.4)
-    playout.stop("music", fade_ms=20)
-    _start(playout, emergency, "emergency", at=START + 9_600)
+    mixer.stop("music", fade_ms=20)
+    _start(mixer, emergency, "emergency", at=START + 9_600)
     after = _render(playout, START + 9_600, 4_800)
-    assert not playout.is_playing("music")
+    assert not mixer.is_playing("music")
     assert np.allclose(after[20 * SAMPLES_PER_MS :], -0.4, atol=1e-4)
     assert steps(np.concatenate((before, after))) <= 2 * FADE_STEP * 1.1
 
 
 def test_a_planned_stop_begins_its_fade_at_its_sample_and_one_before_the_start_cancels() -> None:
-    playout = Playout()
-    _start(playout, ConstantSource(), fade_in_ms=0)
-    playout.stop("a", at_sample=SharedSample(START + 2_000), fade_ms=10)
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, ConstantSource(), fade_in_ms=0)
+    mixer.stop("a", at_sample=SharedSample(START + 2_000), fade_ms=10)
     out = _render(playout, START, 4_800)
     assert out[1_990] == pytest.approx(0.5, abs=1e-4)
     assert int(np.flatnonzero(out)[-1]) in range(2_000 + 470, 2_000 + 480)
-    _start(playout, ConstantSource(), "b", at=START + 20_000)
-    playout.stop("b", at_sample=SharedSample(START + 20_000))
-    assert playout.is_silent
+    _start(mixer, ConstantSource(), "b", at=START + 20_000)
+    mixer.stop("b", at_sample=SharedSample(START + 20_000))
+    assert mixer.is_silent
     assert not _render(playout, START + 4_800, 20_000).any()
 
 
 def test_two_voices_are_summed_and_never_exceed_full_scale() -> None:
-    playout = Playout()
-    playout.start("a", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=0.0, fade_in_ms=0)
-    playout.start("b", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=6.0, fade_in_ms=0)
+    mixer = Mixer()
+    playout = Playout(mixer)
+    mixer.start("a", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=0.0, fade_in_ms=0)
+    mixer.start("b", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=6.0, fade_in_ms=0)
     out = _render(playout, START, 960)
     assert 0.99 < out.max() <= 1.0
 
 
 def test_a_voice_that_goes_on_with_the_same_source_is_not_heard_to_change() -> None:
-    playout = Playout()
+    mixer = Mixer()
+    playout = Playout(mixer)
     source = StreamSource(stream=STREAM, decoder=WaveDecoder(), starts_at=SharedSample(START))
     for sequence in range(4):
         source.push(wave_packet(sequence), arrived_at_ns=instant(START - 20_000))
-    _start(playout, source, "one")
+    _start(mixer, source, "one")
     first = _render(playout, START, 9_600)
-    playout.stop("one", fade_ms=20)
-    _start(playout, source, "two", at=START + 9_600)
+    mixer.stop("one", fade_ms=20)
+    _start(mixer, source, "two", at=START + 9_600)
     second = _render(playout, START + 9_600, 4_800)
     assert np.allclose(np.concatenate((first, second))[960:], wave(START + 960, 14_400 - 960), atol=1e-4)
-    assert not playout.is_playing("one")
+    assert not mixer.is_playing("one")
 
 
 def _drive(playout: Playout, seconds: float, ppm: float, *, block: int = FRAME_SAMPLES) -> NDArray[np.float32]:
@@ -173,8 +183,9 @@ def _drive(playout: Playout, seconds: float, ppm: float, *, block: int = FRAME_S
 
 @pytest.mark.parametrize("ppm", [-200.0, -50.0, 50.0, 200.0])
 def test_a_card_that_drifts_is_followed_within_a_tenth_of_a_millisecond_without_a_click(ppm: float) -> None:
-    playout = Playout()
-    _start(playout, WaveSource())
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, WaveSource())
     out = _drive(playout, 20.0, ppm)
     assert playout.reanchors == 0
     assert steps(out) <= STEP_MAX * 1.1
@@ -185,8 +196,9 @@ def test_a_card_that_drifts_is_followed_within_a_tenth_of_a_millisecond_without_
 
 
 def test_a_jump_of_the_card_is_put_right_at_once_under_a_fade() -> None:
-    playout = Playout()
-    _start(playout, WaveSource())
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, WaveSource())
     before = _render(playout, START, 9_600)
     leap = REANCHOR_SAMPLES + 3_000
     after = _render(playout, START + 9_600 + leap, 9_600)
@@ -200,8 +212,9 @@ def test_a_jump_of_the_card_is_put_right_at_once_under_a_fade() -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_no_clock_makes_it_click_fail_or_give_a_wrong_shape(moves: list[tuple[int, int]]) -> None:
-    playout = Playout()
-    _start(playout, WaveSource())
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, WaveSource())
     parts, place = [_render(playout, START, 4_800)], START + 4_800
     for block, leap in moves:
         place += leap if leap % 3 == 0 else leap % 5
@@ -214,30 +227,33 @@ def test_no_clock_makes_it_click_fail_or_give_a_wrong_shape(moves: list[tuple[in
 
 
 def test_statistics_say_what_was_audible_concealed_and_silent_and_outlive_the_voice() -> None:
-    playout = Playout()
+    mixer = Mixer()
+    playout = Playout(mixer)
     source = StreamSource(stream=STREAM, decoder=WaveDecoder(), starts_at=SharedSample(START))
     for sequence in (0, 1, 3):
         source.push(wave_packet(sequence), arrived_at_ns=instant(START - 20_000))
-    playout.start("a", source, from_sample=SharedSample(START), until_sample=SharedSample(START + 48_000))
+    mixer.start("a", source, from_sample=SharedSample(START), until_sample=SharedSample(START + 48_000))
     _render(playout, START, 49_000)
-    found = playout.statistics("a")
+    found = mixer.statistics("a")
     assert (found.audible_ms, found.concealed_ms, found.silent_ms) == (300, 200, 500)
     assert found.level_dbfs == pytest.approx(-9.0, abs=0.5)
-    assert playout.statistics("nobody") == VoiceStatistics()
+    assert mixer.statistics("nobody") == VoiceStatistics()
 
 
 def test_silence_that_was_sent_is_not_counted_as_audible() -> None:
-    playout = Playout()
-    _start(playout, ConstantSource(0.0))
+    mixer = Mixer()
+    playout = Playout(mixer)
+    _start(mixer, ConstantSource(0.0))
     _render(playout, START, 48_000)
-    assert playout.statistics("a").audible_ms == 0
-    assert playout.statistics("a").silent_ms == 1_000
+    assert mixer.statistics("a").audible_ms == 0
+    assert mixer.statistics("a").silent_ms == 1_000
     assert playout.level_dbfs == -120.0
 
 
 def test_unknown_voices_and_a_playout_without_voices_do_no_harm() -> None:
-    playout = Playout()
-    playout.stop("nobody")
+    mixer = Mixer()
+    playout = Playout(mixer)
+    mixer.stop("nobody")
     assert playout.cursor is None
     assert not _render(playout, START, 2_000).any()
     assert playout.cursor == START + 2_000
