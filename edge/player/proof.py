@@ -59,7 +59,7 @@ class Proof:
         if candidate.occurrence is not None:
             self._settled[candidate.occurrence] = candidate.ends_at_ms
             self._waiting.pop(candidate.occurrence, None)
-        late_ms = at_ms - candidate.starts_at_ms
+        late_ms = at_ms - candidate.sounds_from_ms
         reason = "on time" if late_ms <= 0 else f"joined {late_ms} ms after its start"
         airing = f"{candidate.source_id}:{at_ms}:{_token(now)}"
         record = _record(candidate, AiringState.STARTED, at_ms, airing, reason, now)
@@ -71,7 +71,8 @@ class Proof:
         started = self._started.pop(candidate.key, None)
         if started is None:
             return None
-        return _record(candidate, AiringState.FINISHED, now.shared_ms, started.airing, reason.value, now, statistics)
+        at_ms = max(now.shared_ms, SharedMs(started.at_ms))  # what the card already held begins a moment later
+        return _record(candidate, AiringState.FINISHED, at_ms, started.airing, reason.value, now, statistics)
 
     def denied(self, candidate: Candidate, reason: Reason, now: Now) -> AiringRecord | None:
         """It is due and does not sound."""

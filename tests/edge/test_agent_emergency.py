@@ -322,7 +322,7 @@ def test_what_the_card_holds_when_the_all_clear_comes_is_on_record() -> None:
     pole = prepared_pole()
     pole.run_until(PRESSED_MS)
     raise_flood(pole)
-    pole.run_until(PLAY_MS - 5)
+    pole.run_until(PLAY_MS - 20)
     pole.send(pole.issuer.all_clear())
     pole.run_until(PLAY_MS + 2_000)
     assert pole.heard(PLAY_MS - 5, PLAY_MS + 500).any(), "the card was filled before the all-clear"
