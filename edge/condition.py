@@ -33,7 +33,7 @@ class Rooms:
         """The status of now."""
         on_air = self.studio.on_air
         heard = self.studio.heard
-        lateness = self.repertoire.streams.lateness_ms() or (None, None)
+        streams = self.repertoire.streams.told()
         return Telemetry(
             node=self.birth.node,
             at_ms=now.shared_ms,
@@ -42,8 +42,8 @@ class Rooms:
             amplifier=self.studio.amplifier.state.value,
             sound_path=self.studio.card_path[:SOUND_PATH_CHARACTERS_MAX],
             clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else None,
-            lateness_ms_p50=lateness[0],
-            lateness_ms_p99=lateness[1],
+            lateness_ms_p50=streams[0].lateness_ms_p50 if streams else None,
+            lateness_ms_p99=streams[0].lateness_ms_p99 if streams else None,
             audible_ms=heard.audible_ms,
             concealed_ms=heard.concealed_ms,
             silent_ms=heard.silent_ms,
@@ -59,4 +59,8 @@ class Rooms:
             silenced=self.guard.silences.why[:DETAIL_CHARACTERS_MAX],
             taken_over=self.health.taken_over,
             session_epoch=self.birth.session_epoch,
+            clock_source=now.source.value if now.is_time_known else "",
+            correction_ppm=None if on_air is None else self.studio.playout.correction_ppm,
+            card_error_ms=None if on_air is None else self.studio.playout.card_error_ms,
+            streams=streams,
         )

@@ -50,9 +50,13 @@ _MEASURED: Final = frozenset(
         "lateness_ms_p50",
         "lateness_ms_p99",
         "reanchors",
+        "correction_ppm",
+        "card_error_ms",
+        "streams",
+        "clock_source",
     }
 )
-"""What only the sound itself can tell."""
+"""What only the sound itself can tell, or the clock that stood behind a step's times."""
 _EVENTS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in Event.__args__}
 _COSE_PARTS: Final = 4
 

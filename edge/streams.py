@@ -24,8 +24,9 @@ from edge.player.ports import OpusDecoder
 from edge.player.program import Candidate, planned_key
 from edge.player.stream_source import StreamSource
 from protocol.errors import Refusal, RefusalReason
-from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamStart
+from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamHeard, StreamStart
 from protocol.stream import AudioPacket, unpack_audio
+from protocol.telemetry import STREAMS_TOLD_MAX
 from protocol.topics import TopicName, topic
 from protocol.units import FRAME_MS, NS_PER_MS, Now, SharedMs, sample_of_shared_ms
 
@@ -145,17 +146,16 @@ class Streams:
         changes += [SharedMs(live.ends_at_ms + AFTERTASTE_MS) for live in self._streams.values()]
         return min((change for change in changes if change > now_ms), default=None)
 
-    def lateness_ms(self) -> tuple[float, float] | None:
-        """Median and 99th percentile of arrival minus play time, of the stream that has the least to spare."""
+    def told(self) -> tuple[StreamHeard, ...]:
+        """How the known streams reach this node, for the status: the one with the least to spare first.
+
+        A stream whose packets all come too late to sound is told too: that is what the controller must know.
+        """
         if not self._streams:
-            return None
-        known = [
-            (live.source.lateness_ms(0.5), live.source.lateness_ms(0.99))
-            for live in self._streams.values()
-            if live.first_at_ms is not None
-        ]
-        pairs = [(middle, late) for middle, late in known if middle is not None and late is not None]
-        return max(pairs, key=lambda pair: pair[1], default=None)
+            return ()
+        heard = [each for live in self._streams.values() if (each := live.source.heard()).packets]
+        heard.sort(key=lambda each: each.lateness_ms_p99, reverse=True)
+        return tuple(heard[:STREAMS_TOLD_MAX])
 
     def _begin(self, document: StreamStart, place: Place) -> None:
         known = self._streams.get(document.stream)

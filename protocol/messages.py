@@ -13,12 +13,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from protocol.document import Audience, BroadcastClass, Counter, Document, Milliseconds, Reality, Reason
 from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
 from protocol.silence import BoxDigest, Silence, SilenceRelease
+from protocol.telemetry import NowSounding, SourceKind, StreamHeard, Telemetry, Title
 
 __all__ = (  # what stands in other files of the agreement; the rest is here
     "Audience",
@@ -26,10 +26,15 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
     "Counter",
     "Document",
     "Milliseconds",
+    "NowSounding",
     "Reality",
     "Reason",
     "Silence",
     "SilenceRelease",
+    "SourceKind",
+    "StreamHeard",
+    "Telemetry",
+    "Title",
 )
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024
@@ -40,7 +45,6 @@ LOOSE_FROM: Final = 2**52
 LOOSE_ACKNOWLEDGED_MAX: Final = 256
 """Loose reports in one acknowledgement; 9 bytes each."""
 Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
-Title = Annotated[str, Meta(max_length=200)]
 Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
 ScopeArea = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,39})\Z")]
 
@@ -263,14 +267,6 @@ class AiringState(StrEnum):
     REFUSED = "refused"
 
 
-class SourceKind(StrEnum):
-    """What kind of thing sounded."""
-
-    MEDIA = "media"
-    STREAM = "stream"
-    EMERGENCY = "emergency"
-
-
 class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="airing", tag_field="kind"):
     """One step of one airing on one node, with the reason for it."""
 
@@ -331,45 +327,6 @@ class NodeState(Struct, frozen=True, kw_only=True):
     version: Annotated[str, Meta(max_length=64)] = ""
     box: BoxDigest = ""
     boot: Annotated[str, Meta(max_length=36)] = ""
-
-
-class NowSounding(Struct, frozen=True, kw_only=True):
-    """What a node is sounding at the time of its status."""
-
-    source: SourceKind
-    source_id: Annotated[str, Meta(max_length=64)]
-    title: Title
-    broadcast_class: BroadcastClass
-    since_ms: Milliseconds
-
-
-class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Health of one node, readable with `mosquitto_sub`."""
-
-    node: NodeId
-    at_ms: Milliseconds
-    sounding: NowSounding | None = None
-    level_dbfs: float | None = None
-    amplifier: Annotated[str, Meta(max_length=16)] = "off"
-    sound_path: Annotated[str, Meta(max_length=80)] = ""
-    clock_error_ms: float | None = None
-    lateness_ms_p50: float | None = None
-    lateness_ms_p99: float | None = None
-    audible_ms: Milliseconds = 0
-    concealed_ms: Milliseconds = 0
-    silent_ms: Milliseconds = 0
-    underruns: Counter = 0
-    reanchors: Counter = 0
-    refused: Annotated[dict[str, Counter], Meta(max_length=32)] = msgspec.field(default_factory=dict)
-    faults: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
-    media_missing: Counter = 0
-    reports_waiting: Counter = 0
-    plan_until_ms: Milliseconds | None = None
-    disk_free_bytes: Counter | None = None
-    version: Annotated[str, Meta(max_length=64)] = ""
-    silenced: Reason = ""
-    taken_over: Counter = 0
-    session_epoch: Counter = 0
 
 
 class ControllerState(Struct, frozen=True, kw_only=True):

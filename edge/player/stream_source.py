@@ -15,17 +15,27 @@ Rules kept:
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import Final
 
 import numpy as np
 
 from edge.errors import DecoderError
-from edge.player.buffer import JitterBuffer, Taken, Verdict
+from edge.player.buffer import AHEAD_SAMPLES_MAX, JitterBuffer, Taken, Verdict
+from edge.player.lateness import LatenessWindow
 from edge.player.ports import OpusDecoder, Samples
 from edge.player.source import SourceCounters
 from protocol.stream import AudioPacket
-from protocol.units import FRAME_SAMPLES, NS_PER_MS, SAMPLES_PER_MS, SharedNs, SharedSample, sample_of_shared_ns
+from protocol.telemetry import StreamHeard
+from protocol.units import (
+    FRAME_MS,
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_MS,
+    SharedNs,
+    SharedSample,
+    sample_of_shared_ns,
+)
 
 CONCEAL_SAMPLES_MAX: Final = 100 * SAMPLES_PER_MS
 """Opus concealment is believable for 60 to 100 ms; longer it hums."""
@@ -35,8 +45,11 @@ ANCHOR_TOLERANCE_SAMPLES: Final = SAMPLES_PER_MS
 """Senders round play times; more than a millisecond apart they mean different timelines."""
 REANCHOR_PACKETS: Final = 3
 """So many packets in a row that agree on another timeline are right, and the first packet was wrong."""
-LATENESS_PACKETS: Final = 600
-"""Packets over which lateness is judged: a minute of 100 ms packets."""
+AHEAD_READ_SAMPLES_MAX: Final = SAMPLE_RATE_HZ
+"""Nobody renders more than a second ahead of the card; more is a clock that was set."""
+AHEAD_LET_GO: Final = 64
+"""The part of the peak that is let go at each packet: half of it is gone after some 45."""
+NS_PER_US: Final = 1_000
 OFF_GRID: Final = "off_grid"
 OLD_EPOCH: Final = "old_epoch"
 OTHER_STREAM: Final = "other_stream"
@@ -61,7 +74,9 @@ class StreamSource:
         self._origin = 0
         self._other_origin = 0
         self._other_packets = 0
-        self._lateness_ns: deque[int] = deque(maxlen=LATENESS_PACKETS)
+        self._lateness = LatenessWindow()
+        self._lateness_epoch = -1
+        self._ahead_samples = 0
         self._next: int | None = None
         self._out = np.zeros(FRAME_SAMPLES, np.float32)
         self._frame = np.zeros(FRAME_SAMPLES, np.float32)
@@ -86,7 +101,7 @@ class StreamSource:
         elif not is_new and not self._is_anchored(origin, packet.first_sample):
             self.faults[OFF_GRID] += 1
         else:
-            self._lateness_ns.append(arrived_at_ns - packet.play_at_ns)
+            self._note_arrival(packet, arrived_at_ns)
             start = (origin if is_new else self._origin) + packet.first_sample
             for frame in packet.frames:
                 self._put(packet.epoch, start, frame, sample_of_shared_ns(arrived_at_ns))
@@ -116,12 +131,21 @@ class StreamSource:
         """For how long nothing has been there to sound at `at`; 0 while the sender is in time."""
         return max(0, at - self._heard_until) // SAMPLES_PER_MS
 
-    def lateness_ms(self, quantile: float) -> float | None:
-        """Arrival minus play time over the last packets; negative is time to spare, None when none has come."""
-        if not self._lateness_ns:
-            return None
-        ordered = sorted(self._lateness_ns)
-        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] / NS_PER_MS
+    def heard(self) -> StreamHeard:
+        """How the stream reaches us, for the status."""
+        lateness = self._lateness
+        return StreamHeard(
+            stream=self.stream,
+            epoch=max(0, self._lateness_epoch),
+            packets=len(lateness),
+            lateness_ms_p50=lateness.quantile_ms(0.5),
+            lateness_ms_p95=lateness.quantile_ms(0.95),
+            lateness_ms_p99=lateness.quantile_ms(0.99),
+            lateness_ms_p999=lateness.quantile_ms(0.999),
+            ahead_ms=self._ahead_samples / SAMPLES_PER_MS,
+            buffer_ms=len(self._buffer) * FRAME_MS,
+            faults=dict(self.faults),
+        )
 
     def _is_anchored(self, origin: int, first_sample: int) -> bool:
         """Whether a packet is on the epoch's timeline, or has just made another one believed."""
@@ -136,6 +160,22 @@ class StreamSource:
         self._buffer.drop_from(origin + first_sample)
         self._heard_until = min(self._heard_until, origin + first_sample)
         return True
+
+    def _note_arrival(self, packet: AudioPacket, arrived_at_ns: SharedNs) -> None:
+        """Keep how late it came, and how far ahead of what is heard now the player reads (the peak, slowly let go).
+
+        An epoch all of whose packets come too late never takes over, yet its lateness is what must be known.
+        """
+        arrived_at = sample_of_shared_ns(arrived_at_ns)
+        if sample_of_shared_ns(packet.play_at_ns) > arrived_at + AHEAD_SAMPLES_MAX:
+            return
+        if packet.epoch > self._lateness_epoch:
+            self._lateness.clear()
+            self._lateness_epoch = packet.epoch
+        self._lateness.add((arrived_at_ns - packet.play_at_ns) // NS_PER_US)
+        if self._next is not None:
+            ahead = min(self._next - arrived_at, AHEAD_READ_SAMPLES_MAX)
+            self._ahead_samples = max(ahead, self._ahead_samples - self._ahead_samples // AHEAD_LET_GO, 0)
 
     def _put(self, epoch: int, start: int, frame: bytes, arrived_at: SharedSample) -> None:
         if epoch > self._epoch and self._buffer.judge(start, arrived_at=arrived_at) in _TAKES_OVER:

@@ -183,14 +183,30 @@ def test_a_stall_is_counted_from_the_end_of_what_came() -> None:
     assert source.stalled_ms(SharedSample(ORIGIN + PACKET_SAMPLES + 48_000)) == 1_000
 
 
-def test_lateness_is_arrival_against_play_time() -> None:
+def test_lateness_is_arrival_against_play_time_and_begins_anew_with_an_epoch() -> None:
     source = _source()
-    assert source.lateness_ms(0.5) is None
+    assert source.heard().packets == 0
     for sequence in range(100):
         _push(source, wave_packet(sequence), before=48_000 if sequence % 10 else -4_800)
-    middle, worst = source.lateness_ms(0.5), source.lateness_ms(0.99)
-    assert middle == pytest.approx(-1_000.0, abs=0.1)
-    assert worst == pytest.approx(100.0, abs=0.1)
+    heard = source.heard()
+    assert (heard.stream, heard.epoch, heard.packets) == (STREAM, 1, 100)
+    assert heard.lateness_ms_p50 == pytest.approx(-1_000.0, abs=0.1)
+    assert heard.lateness_ms_p95 == heard.lateness_ms_p999 == pytest.approx(100.0, abs=0.1)
+    assert heard.faults == {"late": 10 * 5}  # frames
+    source.push(wave_packet(0, origin=ORIGIN + 600_000, epoch=2), arrived_at_ns=instant(ORIGIN + 590_400))
+    assert source.heard().packets == 1
+    assert source.heard().lateness_ms_p999 == pytest.approx(-200.0, abs=0.1)
+
+
+def test_what_waits_and_how_far_ahead_it_is_taken_are_told() -> None:
+    source = _source()
+    for sequence in range(3):
+        _push(source, wave_packet(sequence))
+    assert source.heard().buffer_ms == 300
+    _read(source, ORIGIN, PACKET_SAMPLES)
+    source.push(wave_packet(3), arrived_at_ns=instant(ORIGIN + PACKET_SAMPLES - AHEAD))
+    assert source.heard().buffer_ms == 300
+    assert source.heard().ahead_ms == pytest.approx(200.0, abs=0.1)
 
 
 @given(
