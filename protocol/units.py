@@ -31,6 +31,8 @@ class TimeSource(enum.StrEnum):
     """Who told a machine the shared time."""
 
     SYSTEM = "system"
+    EXCHANGE = "exchange"
+    """Asked of the controller over the broker (`protocol.clock_sync`)."""
     UNKNOWN = "unknown"
 
 

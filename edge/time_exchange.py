@@ -1,0 +1,259 @@
+"""When a node asks the controller for the time, and what it believes of the answers; pure.
+
+`TimeExchange` is `handle(event, now) -> effects` with `next_deadline()` (`protocol.node`). Of `now` only the monotonic
+reading counts, and it must be the *raw* clock (CLOCK_MONOTONIC_RAW), read right before an `AskTime` leaves and right
+after a `ReplyArrived` came: these are t1 and t4. Deadlines are on the same clock.
+
+Rules kept: one request is under way at a time, so that no request waits behind another; a burst is asked for at once on
+the first connection, often while something sounds or is about to, rarely otherwise, so that a SIM's volume is not spent
+on silence; a fleet's bursts are spread, also when all of it begins to sound; a nonce is random, used once; a service
+that does not answer is asked less and less; every refusal is counted by its reason. A reply changes nothing alone: only
+a burst reaches the filter (`protocol.clock_filter`). Kept elsewhere: the stamps and the connection (the adapter), which
+clock the node goes by (`edge.shared_clock`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from protocol.clock_filter import ClockFilter, Verdict
+from protocol.clock_sync import NONCE_MAX, TimeQuestion, TimeSample, ask, open_reply
+from protocol.errors import Refusal
+from protocol.keyring import Keyring
+from protocol.topics import TopicName, topic
+from protocol.units import NS_PER_S, MonotonicNs, Now
+
+BURST_SAMPLES: Final = 8
+"""Of so many the quickest ways count; the service answers ten at once."""
+ACTIVE_EVERY_S: Final = 10.0
+"""From burst to burst while something sounds: 0.4 KB a second beside 4 KB of sound."""
+IDLE_EVERY_S: Final = 300.0
+"""While nothing sounds: 1.3 MB a day; in five minutes a known drift goes astray by 50 µs."""
+SETTLING_BURSTS: Final = 4
+"""After the first estimate so many more bursts at the active pace: they tell the drift."""
+ANSWER_S_MAX: Final = 1.0
+"""A reply that comes later is wrong by up to half of it, and worth less than the next question."""
+UNANSWERED_MAX: Final = 3
+"""So many unanswered in a row end a burst with what it has."""
+BACK_OFF_S_MAX: Final = 3600.0
+"""A service that never answers is asked each hour."""
+EXCHANGE_BYTES: Final = 550
+"""A request and its reply on the wire: 70 and 190 bytes, topics, TLS, TCP and IP headers, acknowledgements."""
+
+
+class Unusable(StrEnum):
+    """Why a reply is refused before it is read; what `open_reply` refuses has its own reasons."""
+
+    UNASKED = "unasked"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The connection for the time stands, and the reply topic is subscribed to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """It is gone: what was under way is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysChanged:
+    """The keyring that replies are judged by from now on."""
+
+    keyring: Keyring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityChanged:
+    """Whether something sounds or is about to."""
+
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyArrived:
+    """Bytes on the reply topic; `now` of `handle` is when they came (t4)."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """The deadline has come."""
+
+
+ExchangeEvent = Connected | Disconnected | KeysChanged | ActivityChanged | ReplyArrived | Wake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskTime:
+    """Publish at once, QoS 0, not retained."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """A burst is over and the filter has judged it; `samples` of it had an answer."""
+
+    verdict: Verdict
+    samples: int
+
+
+ExchangeEffect = AskTime | Learned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """How often is asked, and how much."""
+
+    burst_samples: int = BURST_SAMPLES
+    active_every_s: float = ACTIVE_EVERY_S
+    idle_every_s: float = IDLE_EVERY_S
+
+    def bytes_a_day(self, active_share: float) -> float:
+        """What the exchange costs a SIM if something sounds during `active_share` of the day."""
+        bursts = 86_400 * (active_share / self.active_every_s + (1 - active_share) / self.idle_every_s)
+        return bursts * self.burst_samples * EXCHANGE_BYTES
+
+
+class TimeExchange:
+    """One node's. `draw` gives a fresh random number from 0 to NONCE_MAX, from the operating system.
+
+    `filter` is what is known; `refused` counts by reason; `asked` and `answered` count exchanges.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        keyring: Keyring,
+        draw: Callable[[], int],
+        clock_filter: ClockFilter | None = None,
+        settings: ExchangeSettings | None = None,
+    ) -> None:
+        self.filter: Final = clock_filter or ClockFilter()
+        self.refused: Counter[str] = Counter()
+        self.asked = self.answered = 0
+        self._node = node
+        self._keyring = keyring
+        self._draw = draw
+        self._settings = settings or ExchangeSettings()
+        self._is_connected = self._is_active = False
+        self._due: MonotonicNs | None = None
+        """The next burst, or the end of waiting for the reply under way."""
+        self._question: TimeQuestion | None = None
+        self._burst: list[TimeSample] = []
+        self._tried = self._unanswered = 0
+        self._fruitless = 0
+        """Bursts in a row without one answer."""
+        self._learned = 0
+
+    def next_deadline(self) -> MonotonicNs | None:
+        """When `Wake` must come at the latest, on the raw clock."""
+        return self._due
+
+    def handle(self, event: ExchangeEvent, now: Now) -> tuple[ExchangeEffect, ...]:
+        """Take in one event."""
+        at = now.monotonic_ns
+        match event:
+            case Connected():
+                self._is_connected = True
+                self._forget_burst()
+                self._rest(at, 0.0 if self.filter.track is None else self._every_s() * self._share())
+            case Disconnected():
+                self._is_connected = False
+                self._forget_burst()
+                self._due = None
+            case KeysChanged(keyring=keyring):
+                self._keyring = keyring
+            case ActivityChanged(is_active=is_active):
+                self._be_active(at, is_active=is_active)
+            case ReplyArrived():
+                return self._take(event, at)
+            case Wake():
+                pass
+        return self._go_on(at)
+
+    def _go_on(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        if not self._is_connected or self._due is None or at < self._due:
+            return ()
+        if self._question is not None:
+            self._question = None
+            self._unanswered += 1
+            self.refused[Unusable.UNANSWERED] += 1
+            if self._unanswered >= UNANSWERED_MAX:
+                return self._finish(at)
+        return self._next(at)
+
+    def _next(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        """The next question of the burst, or its end."""
+        if self._tried >= self._settings.burst_samples:
+            return self._finish(at)
+        self._tried += 1
+        self.asked += 1
+        self._question = ask(self._node, nonce=self._draw(), now=at)
+        self._rest(at, ANSWER_S_MAX)
+        return (AskTime(topic=topic(TopicName.TIME_REQUEST, node=self._node), payload=self._question.data),)
+
+    def _take(self, event: ReplyArrived, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        if self._question is None:
+            self.refused[Unusable.UNASKED] += 1
+            return self._go_on(at)
+        try:
+            sample = open_reply(
+                event.payload, at=event.topic, question=self._question, received=at, keyring=self._keyring
+            )
+        except Refusal as refusal:
+            self.refused[refusal.reason.value] += 1
+            return self._go_on(at)
+        self._question = None
+        self._unanswered = 0
+        self.answered += 1
+        self._burst.append(sample)
+        return self._next(at)
+
+    def _finish(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        samples = len(self._burst)
+        verdict = self.filter.add(self._burst)
+        self._fruitless = 0 if samples else self._fruitless + 1
+        self._learned += bool(samples)
+        self._forget_burst()
+        pause_s = self._every_s() * 2**self._fruitless if self._fruitless else self._every_s()
+        self._rest(at, min(pause_s, BACK_OFF_S_MAX) * (0.75 + self._share() / 2))
+        return (Learned(verdict=verdict, samples=samples),)
+
+    def _be_active(self, at: MonotonicNs, *, is_active: bool) -> None:
+        """Ask sooner when sound begins, but not the whole fleet at once: what is known holds for some seconds."""
+        begins = is_active and not self._is_active
+        self._is_active = is_active
+        if begins and self._is_connected and self._question is None and self._due is not None:
+            soon = self._after(at, self._settings.active_every_s * self._share())
+            self._due = min(self._due, soon)
+
+    def _every_s(self) -> float:
+        is_settling = self._learned <= SETTLING_BURSTS or self.filter.has_suspicion
+        return self._settings.active_every_s if self._is_active or is_settling else self._settings.idle_every_s
+
+    def _forget_burst(self) -> None:
+        self._question = None
+        self._burst.clear()
+        self._tried = self._unanswered = 0
+
+    def _rest(self, at: MonotonicNs, pause_s: float) -> None:
+        self._due = self._after(at, pause_s)
+
+    def _after(self, at: MonotonicNs, pause_s: float) -> MonotonicNs:
+        return MonotonicNs(at + round(pause_s * NS_PER_S))
+
+    def _share(self) -> float:
+        """A random share of an interval."""
+        return self._draw() / (NONCE_MAX + 1)
