@@ -31,6 +31,7 @@ class Place:
     gain_db: float = 0.0
     emergency_gain_db: float = 0.0
     prepared_clips: tuple[MediaReference, ...] = ()
+    turn: int = 0
 
     @property
     def is_assigned(self) -> bool:
@@ -77,4 +78,5 @@ def place_of(assignment: Assignment) -> Place:
         gain_db=assignment.gain_db,
         emergency_gain_db=assignment.emergency_gain_db,
         prepared_clips=assignment.prepared_clips,
+        turn=assignment.turn,
     )

@@ -12,7 +12,8 @@ Rules kept:
 - while the time is not known, only keys, the place and emergencies are judged, by the latest instant that has certainly
   passed: what the clock reads (a floor: image date, hour saved last), or what a genuine document says that the root or
   the same key has signed, or that gave this node its place: no other key says that something is over;
-- in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand;
+- in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand; what is
+  heard in turns is judged by its whole round, so that either every zone hears it or none;
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
   begin to act. A revoked key or a lost scope takes it away, also while it sounds; but no silence (`silences`);
 - a root takes the pinned one's place if both signed the change (`protocol.root_chain`). The keyset that an earlier
@@ -175,9 +176,19 @@ class Guard:
         if silenced is not None:
             return silenced
         is_real_emergency = candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
-        if is_real_emergency or not is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms):
+        if is_real_emergency:
             return None
-        return Reason.QUIET_HOURS
+        is_forbidden = is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms) or self._is_round_quiet(candidate)
+        return Reason.QUIET_HOURS if is_forbidden else None
+
+    def _is_round_quiet(self, candidate: Candidate) -> bool:
+        """Whether any part of the round of what is heard in turns falls into the quiet hours."""
+        begins_ms, ends_ms = candidate.round_begins_ms, candidate.round_ends_ms
+        if begins_ms is None or ends_ms is None:
+            return False
+        quiet_hours, zone = self.place.quiet_hours, self.place.time_zone
+        change_ms = next_quiet_change_ms(quiet_hours, zone, begins_ms)
+        return is_quiet(quiet_hours, zone, begins_ms) or (change_ms is not None and change_ms < ends_ms)
 
     def next_change_ms(self, now_ms: SharedMs) -> SharedMs | None:
         """When `blocks` may answer differently; worked out once for each stretch of quiet or not quiet."""

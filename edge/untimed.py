@@ -4,8 +4,8 @@ A pole whose clock chip is dead stands at the date of its image, or at the hour 
 answers. What is planned waits for that; a flood does not. The guard has judged by the latest instant that has certainly
 passed; from there an emergency has as long as its document says, counted on the pole's own clock.
 
-Rules kept: only real emergencies; nothing that the guard has not accepted in this run; when the time is known, all of
-it is as always, in step with the neighbours.
+Rules kept: only real emergencies; nothing that the guard has not accepted in this run; no turns, for whose turn it is
+nobody here can tell; when the time is known, all of it is as always, in step with the neighbours.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def _moved(candidate: Candidate, shift_ms: int) -> Candidate:
     return replace(
         candidate,
         key=f"{candidate.key}:untimed",
+        turn_ms=0,
         starts_at_ms=SharedMs(candidate.starts_at_ms + shift_ms),
         ends_at_ms=SharedMs(candidate.ends_at_ms + shift_ms),
     )

@@ -124,7 +124,7 @@ class Voices:
     def _open(self, slot: Slot, sound_from: SharedNs | None, now: Now) -> _Voice:
         candidate = slot.candidate
         warm_ms = 0 if sound_from is None else -(-sound_from // NS_PER_MS)
-        begins_ms = max(slot.from_ms, now.shared_ms, warm_ms)
+        begins_ms = max(slot.from_ms, now.shared_ms, warm_ms, candidate.sounds_from_ms)
         self._count += 1
         return _Voice(
             name=f"{candidate.key}#{self._count}",
@@ -143,7 +143,7 @@ class Voices:
         repeat_ms = candidate.repeat_every_ms
         return ClipSource(
             reader=self._workshop.open_clip(candidate.media.sha256),
-            starts_at=sample_of_shared_ms(candidate.starts_at_ms),
+            starts_at=sample_of_shared_ms(candidate.sounds_from_ms),
             repeat_every_samples=None if repeat_ms is None else repeat_ms * SAMPLES_PER_MS,
         )
 

@@ -19,6 +19,7 @@ from protocol.document import Audience, BroadcastClass, Counter, Document, Milli
 from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
 from protocol.silence import BoxDigest, Silence, SilenceRelease
 from protocol.telemetry import NowSounding, SourceKind, StreamHeard, Telemetry, Title
+from protocol.turns import Turn, Turns, require_room
 
 __all__ = (  # what stands in other files of the agreement; the rest is here
     "Audience",
@@ -117,8 +118,8 @@ class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("quiet hours begin and end at the same minute; say none, or two different times")
 
 
-class Assignment(Document, frozen=True, kw_only=True, tag="assignment"):
-    """What one node is: where it stands in the tree, how loud, when it must be quiet.
+class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_defaults=True):
+    """What one node is: where it stands in the tree, how loud, when it must be quiet, which turn it has.
 
     `areas` runs from the node's own area up to the root of the tree. `quiet_hours` None means that the
     place has none; the node's own default applies only until its first assignment.
@@ -133,6 +134,7 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment"):
     emergency_gain_db: Decibels = 0.0
     prepared_clips: Annotated[tuple[MediaReference, ...], Meta(max_length=64)] = ()
     herd_window_s: Annotated[int, Meta(ge=0, le=600)] = 5
+    turn: Turn = 0
 
 
 class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,8 +145,8 @@ class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     duration_ms: Duration
 
 
-class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One item at one instant: either a media file or the relay of a feed."""
+class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One item at one instant: either a media file or the relay of a feed; a file perhaps in turns, in one round."""
 
     id: DocumentId
     programme: Annotated[str, Meta(max_length=64)]
@@ -154,11 +156,16 @@ class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     duration_ms: Duration
     media: MediaReference | None = None
     feed: Annotated[str, Meta(max_length=64)] | None = None
+    turns: Turns | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an item that is neither, or both."""
+        """Refuse an item that is neither, or both, and turns that its time does not hold."""
         if (self.media is None) == (self.feed is None):
             raise ValueError(f"the occurrence {self.id} must name either a media file or a feed")
+        if self.turns is not None and self.media is None:
+            raise ValueError(f"the occurrence {self.id}: a feed is live and cannot be heard in turns")
+        sound_ms = 0 if self.media is None else self.media.duration_ms
+        require_room(self.turns, sound_ms=sound_ms, round_ms=self.duration_ms, what=f"the occurrence {self.id}")
 
 
 class Plan(Document, frozen=True, kw_only=True, tag="plan"):
@@ -200,11 +207,12 @@ class StreamEnd(Document, frozen=True, kw_only=True, tag="stream-end"):
     reason: Reason
 
 
-class Emergency(Document, frozen=True, kw_only=True, tag="emergency"):
+class Emergency(Document, frozen=True, kw_only=True, tag="emergency", omit_defaults=True):
     """Play a prepared clip at once over whatever sounds, and again each `repeat_every_ms`, until it is over.
 
-    The first sample of repetition n begins at `play_at_ms + n * repeat_every_ms` on every pole; whoever
-    learns of it late joins in step. It ends with an `AllClear`, or at `sounds_until_ms` by itself.
+    The first sample of repetition n begins at `play_at_ms + n * repeat_every_ms` on every pole, with `turns` so much
+    later as the pole's turn says; whoever learns of it late joins in step. It ends with an `AllClear`, or at
+    `sounds_until_ms` by itself.
     """
 
     emergency: DocumentId
@@ -214,13 +222,17 @@ class Emergency(Document, frozen=True, kw_only=True, tag="emergency"):
     play_at_ms: Milliseconds
     repeat_every_ms: Duration
     sounds_until_ms: Milliseconds
+    turns: Turns | None = None
 
     def __post_init__(self) -> None:
-        """Refuse one without end, or whose repetitions would overlap."""
+        """Refuse one without end, or whose repetitions or turns would overlap."""
         if not 0 < self.sounds_until_ms - self.play_at_ms <= SOUNDS_MS_MAX:
             raise ValueError(f"an emergency must end after its start, within {SOUNDS_MS_MAX} ms")
         if self.repeat_every_ms < self.clip.duration_ms:
             raise ValueError("an emergency's repetitions must not overlap: repeat_every_ms is less than the clip")
+        require_room(
+            self.turns, sound_ms=self.clip.duration_ms, round_ms=self.repeat_every_ms, what="an emergency's repetition"
+        )
 
 
 class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):

@@ -7,7 +7,9 @@ which one sounds is the arbiter's business, whether it may sound is the guard's.
 Rules kept:
 - the plans of the node's area and of every ancestor count together;
 - an occurrence that would begin after its plan has expired is no candidate;
-- asking costs only what is near in time: passed occurrences are dropped, later ones are not looked at.
+- asking costs only what is near in time: passed occurrences are dropped, later ones are not looked at;
+- of an item that is heard in turns, this node's turn is the candidate; an emergency takes the air everywhere at once,
+  and is silent until its turn: what it pre-empts would be heard over a neighbour's warning.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import msgspec
 from edge.assignment import Place
 from protocol.messages import BroadcastClass, Emergency, MediaReference, Plan, Reality, SourceKind
 from protocol.schedule import Scheduled, merge
+from protocol.turns import shift_ms
 from protocol.units import SharedMs
 
 MERGED_KEPT: Final = 64
@@ -35,7 +38,8 @@ class Candidate:
 
     `key` is unique on the node. `media` without `stream` plays a clip (again each `repeat_every_ms`);
     `stream` plays live packets; neither is a planned relay, which sounds only through a stream that names it
-    as its `occurrence`.
+    as its `occurrence`. `turn_ms` is how much later than it takes the air its sound begins. What is planned in turns
+    has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`.
     """
 
     key: str
@@ -51,6 +55,14 @@ class Candidate:
     repeat_every_ms: int | None = None
     stream: str | None = None
     occurrence: str | None = None
+    turn_ms: int = 0
+    round_begins_ms: SharedMs | None = None
+    round_ends_ms: SharedMs | None = None
+
+    @property
+    def sounds_from_ms(self) -> SharedMs:
+        """When its first sample is due on this node."""
+        return SharedMs(self.starts_at_ms + self.turn_ms)
 
     @property
     def is_planned_relay(self) -> bool:
@@ -72,6 +84,7 @@ def emergency_candidate(document: Emergency, place: Place) -> Candidate:
         ends_at_ms=SharedMs(document.sounds_until_ms),
         media=document.clip,
         repeat_every_ms=document.repeat_every_ms,
+        turn_ms=shift_ms(document.turns, place.turn),
     )
 
 
@@ -99,7 +112,7 @@ class Program:
 
     def replace(self, plans: Iterable[Plan], place: Place, now_ms: SharedMs) -> None:
         """Take in the plans that hold now; they replace all that was known."""
-        planned, self._until_ms = _merged(tuple(plans), place.areas)
+        planned, self._until_ms = _merged(tuple(plans), place.areas, place.turn)
         self._coming = [candidate for candidate in planned if candidate.ends_at_ms > now_ms]
 
     def window(self, now_ms: SharedMs, horizon_ms: int) -> tuple[Candidate, ...]:
@@ -126,17 +139,25 @@ class Program:
 
 
 @lru_cache(maxsize=MERGED_KEPT)
-def _merged(plans: tuple[Plan, ...], areas: tuple[str, ...]) -> tuple[tuple[Candidate, ...], SharedMs | None]:
-    """All that plans bring to a place of `areas`, by its start, and until when they reach."""
+def _merged(
+    plans: tuple[Plan, ...], areas: tuple[str, ...], turn: int
+) -> tuple[tuple[Candidate, ...], SharedMs | None]:
+    """All that plans bring to a place of `areas` with a turn, by its start, and until when they reach."""
     bounded = [
         msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms)) for plan in plans
     ]
     schedule = merge(bounded, areas=areas)
-    return tuple(_planned(item) for item in schedule.items), schedule.until_ms
+    planned = sorted((_planned(item, turn) for item in schedule.items), key=lambda each: each.starts_at_ms)
+    return tuple(planned), schedule.until_ms
 
 
-def _planned(item: Scheduled) -> Candidate:
+def _planned(item: Scheduled, turn: int) -> Candidate:
     occurrence = item.occurrence
+    turns = occurrence.turns
+    begins_ms = SharedMs(item.starts_at_ms + shift_ms(turns, turn))
+    ends_ms = item.ends_at_ms
+    if turns is not None and occurrence.media is not None:
+        ends_ms = SharedMs(begins_ms + occurrence.media.duration_ms)
     return Candidate(
         key=planned_key(item.area, occurrence.id),
         source=SourceKind.STREAM if occurrence.media is None else SourceKind.MEDIA,
@@ -145,7 +166,9 @@ def _planned(item: Scheduled) -> Candidate:
         broadcast_class=occurrence.broadcast_class,
         reality=item.reality,
         depth=item.rank.area_depth,
-        starts_at_ms=item.starts_at_ms,
-        ends_at_ms=item.ends_at_ms,
+        starts_at_ms=begins_ms,
+        ends_at_ms=ends_ms,
         media=occurrence.media,
+        round_begins_ms=None if turns is None else item.starts_at_ms,
+        round_ends_ms=None if turns is None else item.ends_at_ms,
     )
