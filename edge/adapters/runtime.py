@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,6 +59,9 @@ from protocol.pace import NODE_PACE
 from protocol.topics import TopicName, topic
 
 NS_PER_MS: Final = 1_000_000
+SWITCH_S: Final = 0.001
+"""How long a busy thread keeps the interpreter while the card's callback waits for it: a flood of messages keeps the
+network's thread busy, and the usual 5 ms on each side of a callback are a quarter of a block."""
 NAMELESS: Final = "new"
 """What a unit is called in its log before it has a name."""
 SILENCE_LOOK_S: Final = 1.0
@@ -69,6 +73,7 @@ RENEWAL_WAITS_MS_MAX: Final = 6 * 3600 * 1000
 def run(path: Path) -> None:
     """Run the node that a configuration describes until it is told to end; raises EdgeError."""
     config = read_config(path)
+    sys.setswitchinterval(SWITCH_S)
     set_up_logging(node=config.node or NAMELESS, level=config.log.level)
     pin = GpioAmplifier(pin_settings(config.amplifier), read_now=read_now)
     try:
