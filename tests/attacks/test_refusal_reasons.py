@@ -93,7 +93,10 @@ ATTACKS: dict[RefusalReason, tuple[str, Callable[[Pole], None]]] = {
         lambda pole: send(pole, pole.issuer.seal(pole.issuer.plan(occurrence("a", pole.now_ms, FLOOD)), AT)),
     ),
     RefusalReason.UNKNOWN_STREAM: ("audio without a signed start", audio_without_a_start),
-    RefusalReason.TOO_OFTEN: ("what the link dropped of a flood", lambda pole: pole._post(Flooded(topic=AT, messages=1))),
+    RefusalReason.TOO_OFTEN: (
+        "what the link dropped of a flood",
+        lambda pole: pole._post(Flooded(topic=AT, messages=1)),
+    ),
 }
 
 

@@ -37,11 +37,11 @@ def test_a_flood_is_cut_to_the_pace_and_another_topic_is_untouched() -> None:
 
 def test_drops_are_told_once_a_second() -> None:
     paces = TopicPaces(PACE)
-    told = []
-    for message in range(3_000):
-        if not paces.take("flooded", at(message)):
-            told.append(paces.to_tell("flooded", at(message)))
-    assert len([count for count in told if count]) == 3
+    dropped = [at(message) for message in range(3_000) if not paces.take("flooded", at(message))]
+    assert sum(bool(paces.to_tell("flooded", now)) for now in dropped) == 1, "all that were dropped, at once"
+    paces.take("flooded", dropped[-1])
+    assert paces.to_tell("flooded", dropped[-1]) == 0, "within the second"
+    assert paces.to_tell("flooded", at(5_000)) == 1
     assert paces.to_tell("another", at(0)) == 0
 
 
