@@ -25,7 +25,7 @@ from simulator.demo.processes import Children
 from simulator.demo.site import COMMUNE, NODES, DemoSite, free_ports, prepare_folder, write_site
 from tests.support.waiting import until_blocking
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ON_AIR_S_MAX = 60.0
 SOUND_DBFS = -50.0

@@ -31,7 +31,7 @@ from tests.support.flood import garbage, memory_kib, of_a_node, pour
 from tests.support.hostile_broker import HostileBroker
 from tests.support.pki import make_pki
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 COMMUNE = "xa-binh-minh"
 AFTERMATH_S = 2.5

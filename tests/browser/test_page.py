@@ -30,6 +30,8 @@ from tests.support.controller_desk import DeskWorld, airing
 from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
 
+pytestmark = pytest.mark.alone
+
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:

@@ -12,6 +12,8 @@ from playwright.async_api import async_playwright
 from simulator.bench_site import CLIP, COMMUNE
 from simulator.fleet.run import running_fleet
 
+pytestmark = pytest.mark.alone
+
 NODES = 200
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}

@@ -20,6 +20,8 @@ from tests.support.controller_desk import DeskWorld
 from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "một mật khẩu rất dài"
 SYSTEM = Actor(who="system")
 AUTHENTICATOR = {

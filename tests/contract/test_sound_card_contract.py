@@ -18,6 +18,8 @@ from edge.events import CardFailed, CardStarted
 from protocol.units import SAMPLE_RATE_HZ
 from tests.support.card_bench import Bench, card_bench
 
+pytestmark = pytest.mark.alone
+
 KINDS = ("simulated", "fifo", pytest.param("pulse", marks=pytest.mark.slow))
 STEP_SAMPLES_MAX = 24
 """Half a millisecond: what a device's word about its own delay jitters while its clock is being learned."""

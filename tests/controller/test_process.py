@@ -27,6 +27,8 @@ from tests.support.controller_desk import plain_config
 from tests.support.pki import DevelopmentKeys, make_pki
 from tests.support.waiting import until_blocking
 
+pytestmark = pytest.mark.alone
+
 READY_S_MAX = 20.0
 COMMAND_S_MAX = 20.0
 

@@ -35,6 +35,8 @@ from tests.support.node_files import NodeFiles, write_node_files
 from tests.support.pki import DevelopmentKeys
 from tests.support.waiting import until_blocking
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 12
 
 

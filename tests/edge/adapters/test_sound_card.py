@@ -15,6 +15,8 @@ from edge.player.ring import Ring
 from protocol.units import NS_PER_S
 from tests.support.card_bench import FifoBench, card_bench
 
+pytestmark = pytest.mark.alone
+
 BLOCK = 480
 BLOCK_NS = BLOCK * NS_PER_S // 48_000
 TIMES = {"output_buffer_dac_time": 7.05, "current_time": 7.0, "input_buffer_adc_time": 0.0}

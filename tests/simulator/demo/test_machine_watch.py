@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import pytest
+
 from protocol.units import SharedNs
 from simulator.demo.disturbance import Part
 from simulator.demo.machine_watch import MachineWatch, waited_by_thread
 from tests.support.waiting import until_blocking
+
+pytestmark = pytest.mark.alone
 
 SPIN = ["sh", "-c", "while :; do :; done"]
 

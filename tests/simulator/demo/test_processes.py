@@ -14,6 +14,8 @@ import pytest
 
 from simulator.demo.processes import RESTARTS_MAX, ChildError, Children, how_it_ended
 
+pytestmark = pytest.mark.alone
+
 WAIT_S_MAX = 10.0
 
 

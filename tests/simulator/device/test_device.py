@@ -38,6 +38,8 @@ WIRED = """
 import sys, time, pathlib
 from gpiozero import Device
 from simulator.device.relay_input import RelayInput
+
+pytestmark = pytest.mark.alone
 eye = RelayInput(22, pathlib.Path(sys.argv[1]))
 pin = Device.pin_factory.pin(22)
 for act in (pin.drive_low, pin.drive_high, pin.drive_low):

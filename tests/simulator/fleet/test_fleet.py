@@ -12,6 +12,8 @@ from simulator.bench_site import CLIP, COMMUNE
 from simulator.fleet.run import Fleet, running_fleet
 from simulator.fleet.wall import WallWorld
 
+pytestmark = pytest.mark.alone
+
 NODES = 8
 SOUND_S_MAX = 15.0
 

@@ -28,6 +28,8 @@ from simulator.demo.station_pages import Fault
 from tests.support.recordings import decode_opus, find, read_wav
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.alone
+
 STREAM = "00112233aabbccdd"
 TOPIC = f"loaxa/1/stream/{STREAM}/opus"
 CONFIG = RelayConfig(silence_s_max=1.0, stall_s_max=0.5)
