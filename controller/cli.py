@@ -115,12 +115,18 @@ def _emergency_start(options: argparse.Namespace) -> int:
         "clip": options.clip,
         "reality": "drill" if options.drill else "real",
         "minutes": options.minutes,
+        "in_turns": options.in_turns,
     }
     answer = _client(options).call("POST", "/api/v1/emergencies", body)
     what = "drill" if options.drill else "EMERGENCY"
     stands = "raised" if answer["is_new"] else "stands already"
     waited = len(answer["waiting"]) + len(answer["sounding"]) + len(answer["late"]) + len(answer["missed"])
     print(f"{what} {answer['id']} {stands}: {answer['title']} in {answer['area_title']}, {waited} nodes")
+    if answer["turns"] is not None:
+        turns = answer["turns"]
+        print(f"one zone after another: {turns['count']} turns of {turns['length_ms'] / 1000:.1f} s")
+    elif options.in_turns:
+        print("everywhere at once: the configuration gives the nodes of this area no different turns", file=sys.stderr)
     print(f"end it with: loaxa-controller emergency clear {options.config} {answer['id']}")
     return _warn_broker(answer)
 
@@ -224,6 +230,9 @@ def _add_emergency(verbs: Verbs) -> None:
     start.add_argument("--clip", required=True, help="the clip's id")
     start.add_argument("--drill", action="store_true", help="an exercise: signed and announced as one")
     start.add_argument("--minutes", type=_positive, default=30, help="ends by itself after so long (default 30)")
+    start.add_argument(
+        "--in-turns", action="store_true", help="one zone after another, where all at once would be an echo"
+    )
     clear = _verb(
         inner,
         "clear",

@@ -17,6 +17,7 @@ from controller.keys.key_config import SigningKeyConfig
 from controller.rights import Role
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
 from protocol.messages import BroadcastClass, Reality
+from protocol.turns import Turn
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[str, Meta(pattern=AREA_PATTERN, description="an id: a-z, 0-9 and -, at most 40")]
@@ -106,6 +107,7 @@ class AreaConfig(_Part, frozen=True, kw_only=True):
     title: Title
     level: Annotated[str, Meta(max_length=40)] = ""
     parent: AreaId | None = None
+    turn: Turn | None = None
 
 
 class QuietHoursConfig(_Part, frozen=True, kw_only=True):
@@ -125,6 +127,7 @@ class NodeConfig(_Part, frozen=True, kw_only=True):
     gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     emergency_gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     quiet_hours: QuietHoursConfig | Literal["none"] = QuietHoursConfig()
+    turn: Turn | None = None
 
 
 class FeedConfig(_Part, frozen=True, kw_only=True):
@@ -152,6 +155,7 @@ class ItemConfig(_Part, frozen=True, kw_only=True):
     feed: Name | None = None
     title: Title | None = None
     duration_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+    in_turns: bool = False
 
 
 class ProgrammeConfig(_Part, frozen=True, kw_only=True):
@@ -186,11 +190,18 @@ class EmergencyConfig(_Part, frozen=True, kw_only=True):
     minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 120
 
 
+class TurnsConfig(_Part, frozen=True, kw_only=True):
+    """Where zones sound one after another: the pause between two."""
+
+    gap_ms: Annotated[int, Meta(ge=0, le=60_000)] = 2_000
+    """Sound goes 690 m in it: the last word of one zone has passed the next before that begins."""
+
+
 class TimeServiceConfig(_Part, frozen=True, kw_only=True):
     """Whether nodes may ask this controller what time it is, and how often."""
 
     enabled: bool = True
-    requests_a_minute_max: Annotated[int, Meta(ge=1, le=600)] = 30
+    requests_a_minute_max: Annotated[int, Meta(ge=1, le=600)] = 90
 
 
 class Config(_Part, frozen=True, kw_only=True):
@@ -210,6 +221,7 @@ class Config(_Part, frozen=True, kw_only=True):
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()
+    turns: TurnsConfig = TurnsConfig()
     people: PeopleConfig = PeopleConfig()
     audit: AuditConfig = AuditConfig()
     time_service: TimeServiceConfig = TimeServiceConfig()

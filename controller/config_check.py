@@ -60,7 +60,7 @@ def _faults(config: Config) -> Iterator[str]:
 
 def _door_faults(config: Config) -> Iterator[str]:
     server = config.broker.server
-    if server is not None and config.broker.port == server.nodes.port:
+    if server is not None and config.broker.port in {server.nodes.port, server.time.port}:
         yield (
             f"broker.port: {config.broker.port} is the nodes' door, where a certificate has one connection, and this "
             f"controller has several; write {server.services.port}, as broker.server.services.port says"
@@ -124,6 +124,8 @@ def _item_faults(item: ItemConfig, known_feeds: set[str]) -> Iterator[str]:
         yield f"feed: {_unknown(item.feed, known_feeds)}"
     if item.feed is not None and item.duration_s is None:
         yield "a feed needs duration_s: how long it is relayed"
+    if item.feed is not None and item.in_turns:
+        yield "in_turns: a feed is live and is heard everywhere at once; remove the key, or write a file"
     if item.file is not None and item.duration_s is not None:
         yield "duration_s: a file lasts as long as it is; remove the key"
 

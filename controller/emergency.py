@@ -108,19 +108,21 @@ def with_report(answers: Mapping[str, NodeAnswer], node: str, report: AiringReco
 
 
 def count(record: EmergencyRecord, answers: Mapping[str, NodeAnswer], *, now_ms: SharedMs) -> Count:
-    """Who sounds, who joined late, who has finished, who is waited for, who missed it."""
+    """Who sounds, who joined late, who has finished, who is waited for, who missed it; each judged by its own turn."""
     groups: dict[str, list[str]] = {"sounding": [], "late": [], "finished": [], "waiting": [], "missed": []}
-    judged = now_ms >= record.raised_at_ms + MISSED_MS or not is_standing(record)
     for node in record.expected:
         answer = answers.get(node)
+        shift_ms = record.shifts_ms.get(node, 0)
+        is_judged = not is_standing(record) or now_ms >= record.raised_at_ms + MISSED_MS + shift_ms
         if answer is None:
-            group = "missed" if judged else "waiting"
+            group = "missed" if is_judged else "waiting"
         elif answer.started_at_ms is None:
             group = "missed"
         elif answer.state is AiringState.FINISHED:
             group = "finished"
         else:
-            group = "late" if answer.started_at_ms > record.play_at_ms + LATE_MS else "sounding"
+            due_ms = record.play_at_ms + shift_ms
+            group = "late" if answer.started_at_ms > due_ms + LATE_MS else "sounding"
         groups[group].append(node)
     return Count(**{name: tuple(names) for name, names in groups.items()})
 
@@ -143,6 +145,7 @@ def document_of(record: EmergencyRecord, *, issuer: str, counter: int, not_befor
         play_at_ms=record.play_at_ms,
         repeat_every_ms=record.repeat_every_ms,
         sounds_until_ms=record.sounds_until_ms,
+        turns=record.turns,
     )
 
 

@@ -34,6 +34,7 @@ from controller.site import MediaShelf, Site
 from controller.standing import Standing, publication
 from protocol.messages import AiringRecord, AiringState, MediaReference, Reality, SourceKind
 from protocol.topics import TopicName, topic
+from protocol.turns import Turns, shift_ms
 from protocol.units import Now, SharedMs
 
 REPEAT_EVERY_MS: Final = 1_000
@@ -106,10 +107,12 @@ class EmergencyDesk:
     def start(self, request: RaiseEmergency, ticket: int, now: Now) -> list[Effect]:
         """Raise one; raises RequestError, or SigningError when no key may sign it."""
         clip = self._clip_for(request)
+        turns = self._turns_for(request, clip)
         same = self._overlapping(request)
-        if same is not None and same.record.clip_id == request.clip and same.record.reality is request.reality:
+        asked = (request.clip, request.reality, turns)
+        if same is not None and (same.record.clip_id, same.record.reality, same.record.turns) == asked:
             return [Answer(ticket=ticket, result=same.record, is_new=False)]
-        record = self._new_record(request, clip, now)
+        record = self._new_record(request, clip, turns, now)
         changes: list[Change] = []
         before: list[StandingDocument] = []
         replaced = None
@@ -256,9 +259,23 @@ class EmergencyDesk:
             raise RequestError(RequestCode.TOO_MANY, f"{len(standing)} emergencies stand already; end one first")
         return same[0] if same else None
 
-    def _new_record(self, request: RaiseEmergency, clip: MediaReference, now: Now) -> EmergencyRecord:
-        timing = self._site.emergency
+    def _turns_for(self, request: RaiseEmergency, clip: MediaReference) -> Turns | None:
+        """The round that is asked for; none where all nodes of the area have one turn. Raises RequestError."""
+        if not request.in_turns:
+            return None
+        turns = self._site.rounds.of(self._site.nodes_below(request.area), sound_ms=clip.duration_ms)
+        if turns is not None and turns.round_ms > request.minutes * 60_000:
+            what = f"a round of {turns.count} turns takes {turns.round_ms / 60_000:.1f} minutes"
+            raise RequestError(RequestCode.BAD_REQUEST, f"{what}; give it as long, or raise it everywhere at once")
+        return turns
+
+    def _new_record(
+        self, request: RaiseEmergency, clip: MediaReference, turns: Turns | None, now: Now
+    ) -> EmergencyRecord:
+        site, timing = self._site, self._site.emergency
         play_at_ms = now.shared_ms + timing.lead_ms + timing.warm_up_ms
+        nodes = site.nodes_below(request.area)
+        shifts_ms = {node: shift_ms(turns, site.rounds.turn_of(node)) for node in nodes}
         return EmergencyRecord(
             id=self._fresh.emergency_id(),
             area=request.area,
@@ -269,9 +286,11 @@ class EmergencyDesk:
             state=EmergencyState.RAISED,
             raised_at_ms=now.shared_ms,
             play_at_ms=play_at_ms,
-            repeat_every_ms=clip.duration_ms + timing.repeat_pause_ms,
+            repeat_every_ms=clip.duration_ms + timing.repeat_pause_ms if turns is None else turns.round_ms,
             sounds_until_ms=play_at_ms + request.minutes * 60_000,
-            expected=self._site.nodes_below(request.area),
+            expected=nodes,
+            turns=turns,
+            shifts_ms={node: shift for node, shift in shifts_ms.items() if shift},
         )
 
     def _sign_all_clear(self, record: EmergencyRecord, now: Now) -> StandingDocument:

@@ -16,6 +16,7 @@ from typing import Final
 
 from protocol.codec import cbor_encode
 from protocol.messages import DOCUMENT_BYTES_MAX, BroadcastClass, MediaReference, Occurrence
+from protocol.turns import Turns
 from protocol.units import SharedMs
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -31,12 +32,13 @@ PLAN_FRAME_BYTES: Final = 700
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What sounds, and for how long: a media file or a feed."""
+    """What sounds, and for how long: a media file or a feed; a file perhaps in turns, and then for the whole round."""
 
     title: str
     duration_ms: int
     media: MediaReference | None = None
     feed: str | None = None
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ def _on_day(programme: Programme, day: dt.date, zone: zoneinfo.ZoneInfo) -> list
                 duration_ms=item.duration_ms,
                 media=item.media,
                 feed=item.feed,
+                turns=item.turns,
             )
         )
         start_ms += item.duration_ms

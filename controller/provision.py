@@ -153,6 +153,7 @@ class Provision:
                 emergency_gain_db=node.emergency_gain_db,
                 prepared_clips=tuple(dict.fromkeys(clips))[:PREPARED_CLIPS_MAX],
                 herd_window_s=herd_window_s(len(site.nodes)),
+                turn=site.rounds.turn_of(node.id),
             )
 
         stands = self._stands(topic_, Assignment)
@@ -176,7 +177,7 @@ class Provision:
             return None
         self._warn_refused(area)
         compiled = compile_area(
-            (programme_of(programme, shelf=self._shelf, feeds=site.feeds) for programme in programmes),
+            (programme_of(programme, shelf=self._shelf, site=site) for programme in programmes),
             time_zone=site.time_zone,
             now_ms=now_ms,
         )

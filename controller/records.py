@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from controller.audit import Act
 from protocol.messages import AiringRecord, BroadcastClass, FaultRecord, MediaReference, Readiness, Reality
+from protocol.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,9 @@ class EmergencyRecord(Struct, frozen=True, kw_only=True):
     expected: tuple[str, ...]
     ended_at_ms: int | None = None
     reason: str = ""
+    turns: Turns | None = None
+    shifts_ms: dict[str, int] = {}
+    """How much later than the rest a node's own turn begins, where it is not the first."""
 
 
 class RelayState(StrEnum):

@@ -82,4 +82,5 @@ def _detail(request: Request, subject: EmergencyRecord | RelayRecord | StandingD
     name = subject.id if isinstance(subject, EmergencyRecord) else subject.stream
     why = f": {request.reason}" if isinstance(request, EndEmergency) and request.reason else ""
     minutes = f", {request.minutes} min" if isinstance(request, RaiseEmergency | StartRelay) else ""
-    return f"{name} {subject.title}{minutes}{why}"
+    turns = ", in turns" if isinstance(subject, EmergencyRecord) and subject.turns is not None else ""
+    return f"{name} {subject.title}{minutes}{turns}{why}"

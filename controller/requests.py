@@ -13,12 +13,13 @@ from protocol.messages import BroadcastClass, Reality
 
 
 class RaiseEmergency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Play a prepared clip in an area at once, again and again."""
+    """Play a prepared clip in an area at once, again and again; everywhere together, or zone after zone in turns."""
 
     area: Annotated[str, Meta(max_length=40)]
     clip: Annotated[str, Meta(max_length=40)]
     reality: Reality = Reality.REAL
     minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
+    in_turns: bool = False
 
 
 class EndEmergency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ from controller.config import (
     RelayConfig,
 )
 from controller.planner import Item, Programme, second_of_day
+from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
 from protocol.messages import MediaReference, QuietHours
 
 LOST_AFTER_MS: Final = 100_000
@@ -44,6 +45,7 @@ class Site:
     programmes: tuple[ProgrammeConfig, ...]
     emergency: EmergencyConfig
     relay: RelayConfig
+    rounds: Rounds = ALL_AT_ONCE
     lost_after_ms: int = LOST_AFTER_MS
 
     def nodes_below(self, area: str) -> tuple[str, ...]:
@@ -75,18 +77,18 @@ class MediaShelf:
 
 def site_of(config: Config) -> Site:
     """The site of a checked configuration."""
+    tree = AreaTree(Area(id=area.id, title=area.title, level=area.level, parent=area.parent) for area in config.areas)
     return Site(
         controller=config.controller,
         time_zone=config.time_zone,
-        tree=AreaTree(
-            Area(id=area.id, title=area.title, level=area.level, parent=area.parent) for area in config.areas
-        ),
+        tree=tree,
         nodes={node.id: node for node in config.nodes},
         feeds={feed.id: feed for feed in config.feeds},
         clips={clip.id: clip for clip in config.clips},
         programmes=config.programmes,
         emergency=config.emergency,
         relay=config.relay,
+        rounds=rounds_of(config, tree),
     )
 
 
@@ -97,16 +99,23 @@ def with_report_keys(site: Site, keys: Mapping[str, str]) -> Site:
     return replace(site, nodes={**site.nodes, **changed}) if changed else site
 
 
-def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, feeds: Mapping[str, FeedConfig]) -> Programme:
-    """A programme with the items that can sound; refused files are left out and told elsewhere."""
+def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -> Programme:
+    """A programme with the items that can sound; refused files are left out and told elsewhere.
+
+    An item that is heard in turns lasts as long as its whole round.
+    """
     items = []
+    nodes = site.nodes_below(programme.area) if any(item.in_turns for item in programme.items) else ()
     for item in programme.items:
         if item.feed is not None and item.duration_s is not None:
-            title = item.title or feeds[item.feed].title
+            title = item.title or site.feeds[item.feed].title
             items.append(Item(title=title, duration_ms=item.duration_s * 1000, feed=item.feed))
         elif item.file in shelf.ready:
             media = shelf.ready[item.file]
-            items.append(Item(title=item.title or programme.title, duration_ms=media.duration_ms, media=media))
+            turns = site.rounds.of(nodes, sound_ms=media.duration_ms) if item.in_turns else None
+            duration_ms = media.duration_ms if turns is None else turns.round_ms
+            title = item.title or programme.title
+            items.append(Item(title=title, duration_ms=duration_ms, media=media, turns=turns))
     return Programme(
         id=programme.id,
         title=programme.title,

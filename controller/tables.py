@@ -44,6 +44,7 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         ("node", _plain("id")),
         ("title", _plain("title")),
         ("area", _plain("area")),
+        ("turn", lambda row, _: str(row["turn"] + 1) if row.get("turn") else "-"),
         ("state", _plain("state")),
         ("sounding", lambda row, _: row["sounding"]["title"] if row.get("sounding") else "-"),
         ("dBFS", _level),

@@ -12,6 +12,7 @@ from controller.fleet import NodeLife
 from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState, SilenceRecord
 from controller.site import Site
 from protocol.messages import BroadcastClass, Reality
+from protocol.turns import Turns
 
 
 class SoundingView(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,7 @@ class NodeView(Struct, frozen=True, kw_only=True):
     plan_until_ms: int | None = None
     refused: dict[str, int] = {}
     version: str = ""
+    turn: int = 0
 
 
 class EmergencyView(Struct, frozen=True, kw_only=True):
@@ -69,6 +71,7 @@ class EmergencyView(Struct, frozen=True, kw_only=True):
     finished: tuple[str, ...]
     waiting: tuple[str, ...]
     missed: tuple[str, ...]
+    turns: Turns | None = None
 
 
 class RelayView(Struct, frozen=True, kw_only=True):
@@ -163,6 +166,7 @@ def node_view(site: Site, node: str, life: NodeLife, *, is_broker_connected: boo
         plan_until_ms=told.plan_until_ms if told else None,
         refused=told.refused if told else {},
         version=told.version if told else "",
+        turn=site.rounds.turn_of(node),
     )
 
 
@@ -187,6 +191,7 @@ def emergency_view(site: Site, record: EmergencyRecord, counted: Count, *, is_st
         finished=counted.finished,
         waiting=counted.waiting,
         missed=counted.missed,
+        turns=record.turns,
     )
 
 

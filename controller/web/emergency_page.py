@@ -53,7 +53,9 @@ async def _confirm(request: web.Request) -> web.Response:
     if wanted.area not in site.tree or clip is None or clip.reality is not wanted.reality:
         what = "chọn lại địa bàn và bản tin / choose an area and a message"
         raise RequestError(RequestCode.BAD_REQUEST, what)
-    return render(request, "emergency_confirm.html", wanted=wanted, clip=clip, nodes=len(site.nodes_below(wanted.area)))
+    nodes = site.nodes_below(wanted.area)
+    zones = len({site.rounds.turn_of(node) for node in nodes}) if wanted.in_turns else 1
+    return render(request, "emergency_confirm.html", wanted=wanted, clip=clip, nodes=len(nodes), zones=zones)
 
 
 async def _raise(request: web.Request) -> web.Response:
@@ -85,6 +87,7 @@ def _wanted(fields: Mapping[str, str]) -> RaiseEmergency:
         clip=fields.get("clip", "")[:40],
         reality=reality,
         minutes=int(minutes) if is_number else MINUTES_USUAL,
+        in_turns=fields.get("in_turns") == "yes",
     )
 
 
@@ -112,6 +115,7 @@ def _facts(request: web.Request, reality: Reality) -> dict[str, Any]:
         "minutes_offered": [each for each in MINUTES_OFFERED if each <= site.emergency.minutes_max],
         "minutes_usual": min(MINUTES_USUAL, site.emergency.minutes_max),
         "chosen": {name: request.query.get(name, "") for name in ("area", "clip")},
+        "has_turns": bool(site.rounds.turns),
         "must_prove": action is Action.RAISE_EMERGENCY
         and not is_fresh(visitor.principal.proven_at_ms, request.app[GATE].clock(), settings.step_up_ms),
     }
