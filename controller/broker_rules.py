@@ -1,9 +1,12 @@
 """What the broker is told: Mosquitto's configuration, its access rules and the limit of new connections, as text.
 
 All of it follows from the one topic table and from `broker.server` of the controller's configuration; nobody edits
-it. Two doors: nodes come in by one where the name in their certificate *is* their client id, so that none can push
-another out; controllers and their services come in by another, on an address that nodes do not reach, where one
-identity may hold several connections and may end a revoked node's session by taking its client id over.
+it. Three doors, each with access rules of its own. Nodes come in by one where the name in their certificate *is* their
+client id, so that none can push another out. A node's second connection, for the time, comes in by another, where the
+certificate's whole subject is user and client id ("CN=N001"): it can push out neither this node's first connection nor
+anything of another node, and what does not belong to the time is not there. Controllers and their services come in by
+the third, on an address that nodes do not reach, where one identity may hold several connections and may end a revoked
+node's sessions by taking its client ids over.
 
 Kept elsewhere: writing the files and telling the broker of them (`adapters.broker_files`), who may read and write
 which topic (`protocol.topics`).
@@ -18,6 +21,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from controller.errors import ConfigError
+from protocol.enrolment import TIME_PORT
 from protocol.messages import DOCUMENT_BYTES_MAX
 
 PACKET_SPARE_BYTES: Final = 1024
@@ -51,6 +55,7 @@ class BrokerServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ca: str = ""
     revoked: str = ""
     nodes: DoorConfig = DoorConfig(address="0.0.0.0", port=8883)  # noqa: S104 - the nodes come from everywhere
+    time: DoorConfig = DoorConfig(address="0.0.0.0", port=TIME_PORT)  # noqa: S104 - as above
     services: DoorConfig = DoorConfig(address="127.0.0.1", port=8884)
     connections_max: Annotated[int, Meta(ge=1, le=60_000)] = 6_000
     connections_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 100
@@ -63,7 +68,9 @@ class BrokerFacts:
 
     server: BrokerServerConfig
     ca: str
-    access_rules: str
+    node_rules: str
+    time_rules: str
+    service_rules: str
     user: str | None = None
     log_to: str = "syslog"
 
@@ -73,9 +80,8 @@ def broker_configuration(facts: BrokerFacts) -> str:
     server = facts.server
     lines = [
         MADE_BY,
-        "per_listener_settings false",
-        "allow_anonymous false",
-        f"acl_file {_path(facts.access_rules)}",
+        "# Each door has its own access rules; without them nobody may do anything there.",
+        "per_listener_settings true",
         "",
         "# What one client may make the broker hold.",
         f"max_packet_size {DOCUMENT_BYTES_MAX + PACKET_SPARE_BYTES}",
@@ -98,21 +104,23 @@ def broker_configuration(facts: BrokerFacts) -> str:
         lines.append(f"user {_word(facts.user)}")
     if server.pid_file:
         lines.append(f"pid_file {_path(server.pid_file)}")
-    lines += ["", "# Nodes: the certificate's name is the user and the client id.", *_door(server.nodes, facts)]
-    lines += ["use_username_as_clientid true", f"max_connections {server.connections_max}"]
-    if server.revoked:
-        lines.append(f"crlfile {_path(server.revoked)}")
-    lines += ["", "# Controllers and their services; nodes do not reach this address.", *_door(server.services, facts)]
+    lines += ["", "# Nodes: the certificate's name is the user and the client id."]
+    lines += [*_door(server.nodes, facts, facts.node_rules), "use_identity_as_username true", *_for_nodes(server)]
+    lines += ["", "# The nodes' connections for the time: the certificate's subject is the user and the client id."]
+    lines += [*_door(server.time, facts, facts.time_rules), "use_subject_as_username true", *_for_nodes(server)]
+    lines += ["", "# Controllers and their services; nodes do not reach this address."]
+    lines += [*_door(server.services, facts, facts.service_rules), "use_identity_as_username true"]
     return "\n".join(lines) + "\n"
 
 
 def connection_limit(server: BrokerServerConfig) -> str:
-    """An nftables table that bounds new connections on the nodes' door, for Mosquitto has no such limit.
+    """An nftables table that bounds new connections on the nodes' doors, for Mosquitto has no such limit.
 
     A dropped SYN comes again after a second, so a node waits and is not refused; what is beyond the rate cannot
-    hold up a live stream by its handshakes.
+    hold up a live stream by its handshakes. Each door has the whole rate: nobody who wants to hear an emergency waits
+    behind those who ask for the time.
     """
-    rate = server.connections_per_s
+    rate = f"limit rate over {server.connections_per_s}/second burst {server.connections_per_s} packets"
     return "\n".join(
         [
             MADE_BY,
@@ -121,7 +129,7 @@ def connection_limit(server: BrokerServerConfig) -> str:
             "table inet loaxa_broker {",
             "  chain input {",
             "    type filter hook input priority filter; policy accept;",
-            f"    tcp dport {server.nodes.port} ct state new limit rate over {rate}/second burst {rate} packets drop",
+            *(f"    tcp dport {door.port} ct state new {rate} drop" for door in (server.nodes, server.time)),
             "  }",
             "}",
             "",
@@ -129,16 +137,22 @@ def connection_limit(server: BrokerServerConfig) -> str:
     )
 
 
-def _door(door: DoorConfig, facts: BrokerFacts) -> list[str]:
+def _door(door: DoorConfig, facts: BrokerFacts, rules: str) -> list[str]:
     return [
         f"listener {door.port} {_address(door.address)}",
+        "allow_anonymous false",
+        f"acl_file {_path(rules)}",
         "tls_version tlsv1.3",
         f"cafile {_path(facts.ca)}",
         f"certfile {_path(facts.server.certificate)}",
         f"keyfile {_path(facts.server.private_key)}",
         "require_certificate true",
-        "use_identity_as_username true",
     ]
+
+
+def _for_nodes(server: BrokerServerConfig) -> list[str]:
+    lines = ["use_username_as_clientid true", f"max_connections {server.connections_max}"]
+    return [*lines, f"crlfile {_path(server.revoked)}"] if server.revoked else lines
 
 
 def _address(address: str) -> str:

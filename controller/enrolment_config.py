@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from protocol.enrolment import TIME_PORT
+
 T = TypeVar("T", bound=Struct)
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 
@@ -37,6 +39,7 @@ class EnrolmentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     nodes_url: Annotated[str, Meta(min_length=1, max_length=1024)]
     broker_host: Annotated[str, Meta(min_length=1, max_length=253)]
     broker_port: Port = 8883
+    broker_time_port: Port = TIME_PORT
     issuer_password_file: str = ""
     earlier_issuers: Annotated[tuple[EarlierIssuerConfig, ...], Meta(max_length=4)] = ()
     certificate_days: Annotated[int, Meta(ge=1, le=397)] = 90

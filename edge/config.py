@@ -17,6 +17,7 @@ from edge.errors import ConfigurationError
 from edge.gpio.amplifier import HOLD_MS_DEFAULT, HOLD_MS_MIN, WARM_UP_MS_DEFAULT
 from edge.gpio.inputs import BOUNCE_MS_DEFAULT, SILENT_MINUTES_DEFAULT, StopButtonSettings
 from protocol.configuration import SettingsError, parse_settings
+from protocol.enrolment import TIME_PORT
 from protocol.identity import NodeId
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -34,10 +35,11 @@ class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BrokerConfig(_Part, frozen=True, kw_only=True):
-    """Where the MQTT broker listens; always TLS."""
+    """Where the MQTT broker listens, and where for the time; always TLS."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "localhost"
     port: Port = 8883
+    time_port: Port = TIME_PORT
 
 
 class MediaConfig(_Part, frozen=True, kw_only=True):
@@ -96,8 +98,9 @@ class TelemetryConfig(_Part, frozen=True, kw_only=True):
 
 
 class ClockConfig(_Part, frozen=True, kw_only=True):
-    """Which clock the node believes: one that a time server or a clock chip has set, or any."""
+    """Who tells the node the time, and which system clock it believes: one that something keeps, or any."""
 
+    source: Literal["auto", "system", "exchange"] = "auto"
     believes: Literal["kept", "any"] = "kept"
 
 

@@ -20,6 +20,7 @@ from edge.config import EdgeConfig
 from edge.enrolment import Validity
 from edge.errors import ConfigurationError
 from protocol.configuration import read_yaml
+from protocol.enrolment import TIME_PORT
 from protocol.identity import NODE_PATTERN, SHA256_PATTERN
 
 BOOT_BYTES_MAX: Final = 64 * 1024
@@ -58,6 +59,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     nodes_url: str
     not_before_ms: int
     not_after_ms: int
+    broker_time_port: int = TIME_PORT
 
     @property
     def validity(self) -> Validity:
@@ -99,7 +101,9 @@ def with_identity(config: EdgeConfig, identity: Identity, folder: Path) -> EdgeC
     return replace(
         config,
         node=identity.node,
-        broker=replace(config.broker, host=identity.broker_host, port=identity.broker_port),
+        broker=replace(
+            config.broker, host=identity.broker_host, port=identity.broker_port, time_port=identity.broker_time_port
+        ),
         media=replace(config.media, url=identity.nodes_url),
         trust=replace(
             config.trust,

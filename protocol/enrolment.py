@@ -29,6 +29,9 @@ REPORT_KEY_OID: Final = "2.25.215870860447130136325427905613728242164"
 PROOF_CONTEXT: Final = b"loaxa enrolment 1\0"
 """Before the request's bytes in what the report key signs, so that no report can ever be taken for a proof."""
 
+TIME_PORT: Final = 8885
+"""Where a broker takes in the nodes' connections for the time, unless a node was told another port."""
+
 REQUEST_BYTES_MAX: Final = 4 * 1024
 """A P-256 request in base64 is some 700 bytes."""
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -53,6 +56,8 @@ class EnrolmentSite(Struct, frozen=True, kw_only=True):
     broker_port: Annotated[int, Meta(ge=1, le=65_535)]
     nodes_url: Annotated[str, Meta(min_length=1, max_length=1024)]
     """Media, renewal and documents: HTTPS with the node's certificate."""
+    broker_time_port: Annotated[int, Meta(ge=1, le=65_535)] = TIME_PORT
+    """Controllers of before it was told listen there."""
 
 
 class EnrolmentDocuments(Struct, frozen=True, kw_only=True):

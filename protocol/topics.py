@@ -1,13 +1,14 @@
 """The one table of MQTT topics: who writes them, how, and what they carry.
 
 Everything that must agree on a topic is made from this table: the builders and the parser below, the
-broker's access rules (`access_rules`), the documents. At most six levels, lower case, version in the topic.
+broker's access rules (`node_rules` and those after it), the documents. At most six levels, version in the topic.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -20,6 +21,11 @@ ROOT: Final = "loaxa/1"
 SHARDS: Final = 16
 """What many nodes send is split over sixteen hashed shards, so that replicas share it without `$share`."""
 
+SUBJECT: Final = "CN="
+"""Before a node's name in the topics of its second connection, where it is known by its certificate's whole subject:
+the broker makes a client id of what it knows a client by, and two connections with one id push each other out."""
+
+_MADE_BY: Final = "# Made from the topic table; do not edit."
 _FIELD_PATTERNS: Final = {
     "area": AREA_PATTERN,
     "node": NODE_PATTERN,
@@ -81,6 +87,11 @@ class Topic:
     def fields(self) -> tuple[str, ...]:
         """The variable levels, in order."""
         return _fields_of(self.path)
+
+    @property
+    def is_of_time(self) -> bool:
+        """Whether it belongs to the nodes' second connection, which is for the time alone."""
+        return f"{SUBJECT}{{node}}" in self.path
 
 
 TOPICS: Final[dict[TopicName, Topic]] = {
@@ -169,14 +180,14 @@ TOPICS: Final[dict[TopicName, Topic]] = {
         carries="birth and will of a controller process (JSON)",
     ),
     TopicName.TIME_REQUEST: Topic(
-        path="time/{shard}/{node}",
+        path="time/{shard}/CN={node}",
         writer=Role.NODE,
         qos=0,
         retain=False,
         carries="a node asks the time service what time it is (JSON)",
     ),
     TopicName.TIME_REPLY: Topic(
-        path="node/{node}/time",
+        path="node/CN={node}/time",
         writer=Role.CONTROLLER,
         qos=0,
         retain=False,
@@ -212,7 +223,10 @@ def topic(name: TopicName, **fields: str) -> str:
     for field in row.fields:
         if fields[field] != "+" and not re.match(_FIELD_PATTERNS[field], fields[field]):
             raise LocalProtocolError(f"{fields[field]!r} cannot stand for {field} in the topic {row.path}")
-    return f"{ROOT}/{row.path.format(**fields)}"
+    path = row.path
+    for field in [field for field in row.fields if fields[field] == "+"]:
+        path = re.sub(rf"[^/]*{{{field}}}", "+", path)
+    return f"{ROOT}/{path.format(**fields)}"
 
 
 def parse_topic(received: str) -> ParsedTopic:
@@ -228,19 +242,29 @@ def parse_topic(received: str) -> ParsedTopic:
 
 
 def access_rules(*, controllers: tuple[str, ...]) -> str:
-    """Mosquitto's access file: nodes by pattern on their certificate's name, controllers by name.
+    """Every rule in one text, for a broker that has one list for all its doors: names tell who is meant."""
+    return node_rules() + time_rules() + service_rules(controllers=controllers)
+
+
+def node_rules() -> str:
+    """Mosquitto's access file for the nodes' door: by pattern on the name in their certificates.
 
     Every node may read what the controller writes about places and itself; it writes only under its own name.
-    Raises LocalProtocolError for a name that could add a line to the file.
     """
-    lines = ["# Made from the topic table; do not edit. %u is the name in the client's certificate."]
-    for row in TOPICS.values():
-        wild = re.sub(r"{(?!node)\w+}", "+", row.path)
-        own = f"{ROOT}/{wild.replace('{node}', '%u')}"
-        if row.writer is Role.NODE:
-            lines.append(f"pattern write {own}")
-        elif "controller" not in row.fields:
-            lines.append(f"pattern read {own}")
+    return _patterns(
+        [row for row in TOPICS.values() if not row.is_of_time], "%u is the name in the client's certificate."
+    )
+
+
+def time_rules() -> str:
+    """The same for the door of the time: a node asks under its own name and reads its own answers, nothing else."""
+    about = f"%u is the subject of the client's certificate: {SUBJECT} and its name."
+    return _patterns([row for row in TOPICS.values() if row.is_of_time], about)
+
+
+def service_rules(*, controllers: tuple[str, ...]) -> str:
+    """The same for the door of controllers, by name; raises LocalProtocolError for one that could add a line to it."""
+    lines = [_MADE_BY]
     for controller in controllers:
         if not re.match(_FIELD_PATTERNS["controller"], controller):
             raise LocalProtocolError(f"{controller!r} cannot be the name of a controller")
@@ -252,8 +276,20 @@ def access_rules(*, controllers: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _patterns(rows: Sequence[Topic], about: str) -> str:
+    lines = [f"{_MADE_BY} {about}"]
+    for row in rows:
+        wild = re.sub(r"{(?!node)\w+}", "+", row.path)
+        own = f"{ROOT}/{wild.replace(f'{SUBJECT}{{node}}', '%u').replace('{node}', '%u')}"
+        if row.writer is Role.NODE:
+            lines.append(f"pattern write {own}")
+        elif "controller" not in row.fields:
+            lines.append(f"pattern read {own}")
+    return "\n".join(lines) + "\n"
+
+
 def _any_level(path: str) -> str:
-    return re.sub(r"{\w+}", "+", path)
+    return re.sub(r"[^/]*{\w+}", "+", path)
 
 
 def _pattern_of(row: Topic) -> re.Pattern[str]:

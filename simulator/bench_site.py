@@ -68,7 +68,13 @@ def write_site(folder: Path, plan: SitePlan) -> BenchSite:
     clips = make_clips(folder / "clips")
     site = BenchSite(
         folder=folder,
-        broker=BrokerFiles(folder=folder / "broker", pki=folder / "pki", port=free_port(), services_port=free_port()),
+        broker=BrokerFiles(
+            folder=folder / "broker",
+            pki=folder / "pki",
+            port=free_port(),
+            time_port=free_port(),
+            services_port=free_port(),
+        ),
         console_port=(console_port := free_port()),
         media_port=free_port(),
         console=Console(port=console_port, token_file=folder / "api.token"),

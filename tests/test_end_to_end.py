@@ -24,7 +24,7 @@ from simulator.demo.town import CONTROLLER as CONTROLLER_PROCESS
 from tests.support.commune import NODE_NAMES, Commune, later, milliseconds, now_ns
 
 _LOG = logging.getLogger(__name__)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SPREAD_MS_MAX = 5.0
 """Three processes on one clock; neighbours on a wire are to be within 1 ms, a busy test machine gets five."""
@@ -270,6 +270,7 @@ def test_a_broker_with_a_foreign_certificate_is_not_believed(
         folder=foreign.folder / "broker",
         pki=foreign.folder,
         port=site.ports.broker,
+        time_port=site.ports.time,
         services_port=site.ports.services,
     )
     write_broker_files(files, controllers=(CONTROLLER,))

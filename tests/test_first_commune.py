@@ -27,7 +27,7 @@ from simulator.demo.processes import Children
 from tests.support.signers import private
 from tests.support.waiting import until_blocking
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 REFUSED_S_MAX = 60.0
 SOUND_DBFS = -50.0
@@ -42,7 +42,7 @@ class Commune:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.claims = PortClaims()
-        self.ports = {name: self.claims.claim() for name in ("nodes", "services", "media", "enrolment", "console")}
+        self.ports = {name: self.claims.claim() for name in ("nodes", "time", "services", "media", "enrolment", "console")}
         self.children = Children(folder / "logs")
         self.listener = Listener({NODE: folder / "box" / "sound.pcm"}, keep_s=60)
         self.config = folder / "controller.yaml"
@@ -143,7 +143,7 @@ def make_the_authority(commune: Commune) -> None:
 def configuration(commune: Commune) -> dict[str, Any]:
     ports = commune.ports
     server = {"certificate": "ca/server.pem", "private_key": "ca/server.key"}
-    doors = {name: {"address": "127.0.0.1", "port": ports[name]} for name in ("nodes", "services")}
+    doors = {name: {"address": "127.0.0.1", "port": ports[name]} for name in ("nodes", "time", "services")}
     broker = {**server, **doors, "folder": "broker", "revoked": "broker/revoked.pem", "pid_file": "broker/pid"}
     console = {**server, "host": "127.0.0.1", "port": ports["console"], "token_file": "state/api.token"}
     clips = make_clips(commune.at("clips"))
@@ -174,6 +174,7 @@ def configuration(commune: Commune) -> dict[str, Any]:
             "nodes_url": f"https://localhost:{ports['media']}",
             "broker_host": "localhost",
             "broker_port": ports["nodes"],
+            "broker_time_port": ports["time"],
         },
         "areas": [{"id": "xa", "title": "Xã"}],
         "nodes": [{"id": NODE, "title": "Cụm loa nhà văn hoá", "area": "xa", "quiet_hours": "none"}],

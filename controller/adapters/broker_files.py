@@ -28,19 +28,23 @@ from controller.config import Config
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings
-from protocol.topics import access_rules
+from protocol.topics import SUBJECT, node_rules, service_rules, time_rules
 
 log = logging.getLogger("controller.broker")
 
 CONFIGURATION: Final = "mosquitto.conf"
-ACCESS_RULES: Final = "access.acl"
+NODE_RULES: Final = "nodes.acl"
+TIME_RULES: Final = "time.acl"
+SERVICE_RULES: Final = "services.acl"
 CONNECTION_LIMIT: Final = "connection-limit.nft"
 AUTHORITY: Final = "ca.pem"
 CERTIFICATE: Final = "server.pem"
 PRIVATE_KEY: Final = "server.key"
 _MODES: Final = {
     CONFIGURATION: 0o644,
-    ACCESS_RULES: 0o640,
+    NODE_RULES: 0o640,
+    TIME_RULES: 0o640,
+    SERVICE_RULES: 0o640,
     CONNECTION_LIMIT: 0o644,
     AUTHORITY: 0o644,
     CERTIFICATE: 0o644,
@@ -71,13 +75,17 @@ def broker_files(config: Config, *, user: str | None = None, log_to: str = "sysl
             server, certificate=str(folder / CERTIFICATE), private_key=str(folder / PRIVATE_KEY)
         ),
         ca=str(folder / AUTHORITY),
-        access_rules=str(folder / ACCESS_RULES),
+        node_rules=str(folder / NODE_RULES),
+        time_rules=str(folder / TIME_RULES),
+        service_rules=str(folder / SERVICE_RULES),
         user=user,
         log_to=log_to,
     )
     return {
         folder / CONFIGURATION: broker_configuration(facts).encode(),
-        folder / ACCESS_RULES: access_rules(controllers=(config.controller,)).encode(),
+        folder / NODE_RULES: node_rules().encode(),
+        folder / TIME_RULES: time_rules().encode(),
+        folder / SERVICE_RULES: service_rules(controllers=(config.controller,)).encode(),
         folder / CONNECTION_LIMIT: connection_limit(server).encode(),
         **{path: _read(source) for path, source in copies.items()},
     }
@@ -159,10 +167,14 @@ class BrokerKeeper:
             await asyncio.to_thread(tell_broker, Path(server.pid_file))
         if nodes:
             await asyncio.sleep(RELOAD_S)
-            await asyncio.gather(*(self.end_session(node) for node in nodes))
+            await asyncio.gather(*(self.end_sessions(node) for node in nodes))
 
-    async def end_session(self, node: str) -> bool:
-        """Take over a node's client id at the services' door and leave at once; whether that was done."""
+    async def end_sessions(self, node: str) -> bool:
+        """Take over both client ids of a node at the services' door and leave at once; whether that was done."""
+        done = await asyncio.gather(self._end_session(node), self._end_session(SUBJECT + node))
+        return all(done)
+
+    async def _end_session(self, client_id: str) -> bool:
         server = self._config.broker.server
         if server is None:
             return False
@@ -172,7 +184,7 @@ class BrokerKeeper:
             MqttSettings(
                 host=self._config.broker.host,
                 port=server.services.port,
-                client_id=node,
+                client_id=client_id,
                 ca_path=trust.ca,
                 certificate_path=trust.certificate,
                 private_key_path=trust.private_key,
@@ -180,18 +192,20 @@ class BrokerKeeper:
                 session_expiry_s=0,
             ),
             on_connected=lambda *_: done.set(),
-            on_disconnected=lambda reason: log.info("the session of %s is not ended yet: %s", node, reason),
+            on_disconnected=lambda reason: log.info("the session of %s is not ended yet: %s", client_id, reason),
             on_message=lambda *_: None,
         )
         link.start()
         try:
             await asyncio.wait_for(done.wait(), TAKEOVER_S_MAX)
         except TimeoutError:
-            log.warning("the session of %s was not ended: the broker did not answer in %.0f s", node, TAKEOVER_S_MAX)
+            log.warning(
+                "the session of %s was not ended: no answer from the broker in %.0f s", client_id, TAKEOVER_S_MAX
+            )
             return False
         finally:
             await asyncio.to_thread(link.stop)
-        log.info("the session of %s is ended", node)
+        log.info("the session of %s is ended", client_id)
         return True
 
 

@@ -132,6 +132,7 @@ async def open_enrolment_doors(
         controller=config.controller,
         broker_host=config.enrolment.broker_host,
         broker_port=config.enrolment.broker_port,
+        broker_time_port=config.enrolment.broker_time_port,
         nodes_url=config.enrolment.nodes_url,
     )
     add_renewal(nodes, service, told, documents)

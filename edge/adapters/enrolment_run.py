@@ -209,6 +209,7 @@ class NodeEnrolment:
             claim_sha256=claim,
             broker_host=site.broker_host,
             broker_port=site.broker_port,
+            broker_time_port=site.broker_time_port,
             nodes_url=site.nodes_url,
             not_before_ms=made.validity.not_before_ms,
             not_after_ms=made.validity.not_after_ms,

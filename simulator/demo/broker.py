@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from controller.broker_rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration
-from protocol.topics import access_rules
+from protocol.topics import node_rules, service_rules, time_rules
 
 CONNECTIONS_MAX: Final = 20_000
 """Beyond a deployment's usual bound: load runs bring ten thousand nodes, and some of them twice for a moment."""
@@ -30,12 +30,14 @@ class BrokerError(Exception):
 class BrokerFiles:
     """Where the broker's files are; `pki` is a folder of development keys.
 
-    `port` is the nodes' door, where a certificate's name is the client id; `services_port` that of controllers.
+    `port` is the nodes' door, where a certificate's name is the client id; `time_port` that of their connections for
+    the time; `services_port` that of controllers.
     """
 
     folder: Path
     pki: Path
     port: int
+    time_port: int
     services_port: int
 
     @property
@@ -62,9 +64,11 @@ class BrokerFiles:
 def write_broker_files(files: BrokerFiles, *, controllers: tuple[str, ...], listen: str = "127.0.0.1") -> None:
     """Write the configuration and the access rules, as `loaxa-controller broker write` would."""
     files.folder.mkdir(parents=True, exist_ok=True)
-    rules = files.folder / "access.acl"
-    rules.write_text(access_rules(controllers=controllers))
-    rules.chmod(0o600)
+    texts = {"nodes": node_rules(), "time": time_rules(), "services": service_rules(controllers=controllers)}
+    rules = {door: files.folder / f"{door}.acl" for door in texts}
+    for door, path in rules.items():
+        path.write_text(texts[door])
+        path.chmod(0o600)
     facts = BrokerFacts(
         server=BrokerServerConfig(
             folder=str(files.folder),
@@ -72,12 +76,15 @@ def write_broker_files(files: BrokerFiles, *, controllers: tuple[str, ...], list
             private_key=str(files.pki / "server.key"),
             revoked=str(files.revoked) if files.revoked.exists() else "",
             nodes=DoorConfig(address=listen, port=files.port),
+            time=DoorConfig(address=listen, port=files.time_port),
             services=DoorConfig(address=listen, port=files.services_port),
             pid_file=str(files.pid_file),
             connections_max=CONNECTIONS_MAX,
         ),
         ca=str(files.pki / "ca.pem"),
-        access_rules=str(rules),
+        node_rules=str(rules["nodes"]),
+        time_rules=str(rules["time"]),
+        service_rules=str(rules["services"]),
         # Started by root it would change to a user who cannot read the development keys.
         user=getpass.getuser(),
         log_to="stderr",

@@ -61,13 +61,14 @@ class Ports:
     """Where the demo's servers listen, on loopback."""
 
     broker: int
+    time: int
     services: int
     media: int
     enrolment: int
     console: int
 
 
-NO_PORTS: Final = Ports(broker=0, services=0, media=0, enrolment=0, console=0)
+NO_PORTS: Final = Ports(broker=0, time=0, services=0, media=0, enrolment=0, console=0)
 """Before they are chosen."""
 
 
@@ -84,7 +85,12 @@ def free_ports(console_port: int = 0, *, kept: Path | None = None, choose: Calla
             raise BrokerError(message)
         return before
     return Ports(
-        broker=choose(0), services=choose(0), media=choose(0), enrolment=choose(0), console=choose(console_port)
+        broker=choose(0),
+        time=choose(0),
+        services=choose(0),
+        media=choose(0),
+        enrolment=choose(0),
+        console=choose(console_port),
     )
 
 
@@ -125,7 +131,11 @@ class DemoSite:
     def broker_files(self) -> BrokerFiles:
         """The broker's files."""
         return BrokerFiles(
-            folder=self.folder / "broker", pki=self.authority, port=self.ports.broker, services_port=self.ports.services
+            folder=self.folder / "broker",
+            pki=self.authority,
+            port=self.ports.broker,
+            time_port=self.ports.time,
+            services_port=self.ports.services,
         )
 
     @property
@@ -258,6 +268,7 @@ def write_controller_configuration(
                 "nodes_url": f"https://localhost:{site.ports.media}",
                 "broker_host": "localhost",
                 "broker_port": site.ports.broker,
+                "broker_time_port": site.ports.time,
             },
             "areas": [
                 {"id": COMMUNE, "title": "Xã Bình Minh", "level": "commune"},
@@ -295,6 +306,7 @@ def _broker_server(site: DemoSite) -> dict[str, Any]:
         "revoked": str(files.revoked),
         "pid_file": str(files.pid_file),
         "nodes": {"address": "127.0.0.1", "port": files.port},
+        "time": {"address": "127.0.0.1", "port": files.time_port},
         "services": {"address": "127.0.0.1", "port": files.services_port},
     }
 

@@ -158,7 +158,7 @@ class Bench:
         host = "localhost" if self.options.is_process else self.options.listen
         settings: dict[str, Any] = {
             "node": NODE,
-            "broker": {"host": host, "port": self.site.broker.port},
+            "broker": {"host": host, "port": self.site.broker.port, "time_port": self.site.broker.time_port},
             "media": {"url": f"https://{host}:{self.site.media_port}"},
             "state_dir": "state",
             "amplifier": {"relay_pin": RELAY_PIN},

@@ -1,7 +1,7 @@
 """What each kind of identity may write and read, proven from outside on a real Mosquitto with the product's files.
 
 The expectation is written out here by hand, row by row as docs/protocol.md has it, and not taken from the table that
-the rules are made of; a new row that nobody has decided about fails.
+the rules are made of; a new row that nobody has decided about fails. A node has two doors, each with its own rows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,15 @@ from tests.support.pki import CONTROLLER, DevelopmentKeys, make_pki
 from tests.support.waiting import until
 
 NODE, OTHER = "N001", "N002"
-NODES_OWN = {TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT, TopicName.TIME_REQUEST}
+DOORS = ("port", "time_port", "services_port")
+NODES_OWN = {TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT}
 """What a node writes, under its own name only; nobody else writes there, and no node reads there."""
-TO_ONE_NODE = {TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.NODE_SILENCE, TopicName.TIME_REPLY}
+TO_ONE_NODE = {TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.NODE_SILENCE}
 """What the controller writes to a node by name; no other node reads it."""
+ASKED_AT_THE_TIMES_DOOR = {TopicName.TIME_REQUEST}
+"""What a node writes there, under its certificate's subject only, and nowhere else."""
+ANSWERED_AT_THE_TIMES_DOOR = {TopicName.TIME_REPLY}
+"""What it reads there, and nowhere else."""
 TO_ALL_NODES = {
     TopicName.ROOT,
     TopicName.KEYSET,
@@ -41,7 +47,11 @@ AMONG_CONTROLLERS = {TopicName.CONTROLLER_STATE}
 
 def every_topic(name: TopicName, node: str) -> str:
     values = {"area": "thon-dong", "stream": "0123456789abcdef", "controller": CONTROLLER, "node": node}
-    path = {TopicName.TELEMETRY: "telemetry", TopicName.REPORT: "report", TopicName.TIME_REQUEST: "time"}.get(name)
+    if name is TopicName.TIME_REQUEST:
+        return f"{ROOT}/time/{shard_of(node)}/CN={node}"
+    if name is TopicName.TIME_REPLY:
+        return f"{ROOT}/node/CN={node}/time"
+    path = {TopicName.TELEMETRY: "telemetry", TopicName.REPORT: "report"}.get(name)
     if path is not None:
         return f"{ROOT}/{path}/{shard_of(node)}/{node}"
     fields = {
@@ -87,8 +97,9 @@ async def connected(settings: MqttSettings) -> AsyncIterator[Client]:
 
 
 def test_every_row_of_the_table_is_decided_here() -> None:
-    assert set(TopicName) == NODES_OWN | TO_ONE_NODE | TO_ALL_NODES | AMONG_CONTROLLERS
-    kinds = (NODES_OWN, TO_ONE_NODE, TO_ALL_NODES, AMONG_CONTROLLERS)
+    of_the_time = (ASKED_AT_THE_TIMES_DOOR, ANSWERED_AT_THE_TIMES_DOOR)
+    kinds = (NODES_OWN, TO_ONE_NODE, TO_ALL_NODES, AMONG_CONTROLLERS, *of_the_time)
+    assert set(TopicName) == set().union(*kinds)
     assert not any(one & other for one, other in itertools.combinations(kinds, 2))
 
 
@@ -101,6 +112,7 @@ async def test_a_node_writes_what_is_its_own_and_nothing_else(broker: RealBroker
     ):
         witness.link.subscribe([("#", 1), (f"{ROOT}/#", 1)])
         await until_subscribed(witness)
+        stray += [path.replace(NODE, f"CN={NODE}") for path in attempts.values()]
         for attempted in [*attempts.values(), *stray]:
             node.link.publish(attempted, b"from a node")
         last = every_topic(TopicName.NODE_STATE, NODE)
@@ -113,7 +125,7 @@ async def test_a_node_writes_what_is_its_own_and_nothing_else(broker: RealBroker
 async def test_a_node_reads_what_is_for_everybody_and_for_itself(broker: RealBroker, pki: DevelopmentKeys) -> None:
     from_controller = {
         (name, who): every_topic(name, who)
-        for name in TO_ONE_NODE | TO_ALL_NODES | AMONG_CONTROLLERS
+        for name in TO_ONE_NODE | TO_ALL_NODES | AMONG_CONTROLLERS | ANSWERED_AT_THE_TIMES_DOOR
         for who in (NODE, OTHER)
     }
     async with (
@@ -151,7 +163,7 @@ async def test_the_controller_writes_what_is_its_own_and_not_what_nodes_say(
         controller.link.publish(last, b"last")
         await until(lambda: (last, b"last") in controller.heard, what="what was sent last arrives")
         arrived = {on for on, payload in controller.heard if payload == b"from the controller"}
-    assert arrived == {on for name, on in attempts.items() if name not in NODES_OWN}
+    assert arrived == {on for name, on in attempts.items() if name not in NODES_OWN | ASKED_AT_THE_TIMES_DOOR}
 
 
 async def test_no_node_pushes_another_out_whatever_it_calls_itself(broker: RealBroker, pki: DevelopmentKeys) -> None:
@@ -174,7 +186,99 @@ async def test_no_node_pushes_another_out_whatever_it_calls_itself(broker: RealB
         assert not any(payload == b"as another" for _, payload in witness.heard)
 
 
-@pytest.mark.parametrize("door", ["port", "services_port"])
+async def test_at_the_door_of_the_time_a_node_asks_in_its_own_name_and_writes_nothing_else(
+    broker: RealBroker, pki: DevelopmentKeys
+) -> None:
+    paths = {(name, who): every_topic(name, who) for name in TopicName for who in (NODE, OTHER)}
+    attempts = {*paths.values(), *(path.replace(NODE, f"CN={NODE}") for path in paths.values())}
+    stray = {f"{ROOT}/anything", f"{ROOT}/time/{shard_of(NODE)}/{NODE}", "$SYS/broker/x", f"CN={NODE}"}
+    asked = f"{ROOT}/time/{shard_of(NODE)}/CN={NODE}"
+    async with (
+        connected(pki.mqtt_settings(CONTROLLER, broker.services_port)) as witness,
+        connected(pki.mqtt_settings(NODE, broker.time_port)) as node,
+    ):
+        witness.link.subscribe([("#", 1), (f"{ROOT}/#", 1)])
+        await until_subscribed(witness)
+        for attempted in (*attempts, *stray):
+            node.link.publish(attempted, b"from a node", retain=True)
+        node.link.publish(asked, b"last")
+        await until(lambda: (asked, b"last") in witness.heard, what="what the node sent last arrives")
+        arrived = {on for on, payload in witness.heard if payload == b"from a node"}
+    assert arrived == {asked}
+
+
+async def test_at_the_door_of_the_time_a_node_reads_its_own_answers_and_nothing_else(
+    broker: RealBroker, pki: DevelopmentKeys
+) -> None:
+    paths = {every_topic(name, who) for name in TopicName for who in (NODE, OTHER)}
+    own = f"{ROOT}/node/CN={NODE}/time"
+    async with (
+        connected(pki.mqtt_settings(CONTROLLER, broker.services_port)) as controller,
+        connected(pki.mqtt_settings(OTHER, broker.port)) as other,
+        connected(pki.mqtt_settings(OTHER, broker.time_port)) as others_time,
+        connected(pki.mqtt_settings(NODE, broker.time_port)) as node,
+    ):
+        node.link.subscribe([("#", 1), (f"{ROOT}/#", 1), ("$SYS/#", 1), *((each, 1) for each in paths)])
+        await until(lambda: probe(controller, node, own), what="the subscriptions stand")
+        for path in paths:
+            controller.link.publish(path, b"from the controller", retain=True)
+            other.link.publish(path, b"from another node")
+            others_time.link.publish(path, b"from another node")
+        controller.link.publish(own, b"last")
+        await until(lambda: (own, b"last") in node.heard, what="what the controller sent last arrives")
+        heard = {on for on, payload in node.heard if payload != b"probe"}
+    assert heard == {own}
+
+
+@pytest.mark.parametrize("client_id", [NODE, f"CN={NODE}", OTHER, f"CN={OTHER}", CONTROLLER, f"{CONTROLLER}-time", ""])
+async def test_a_connection_for_the_time_pushes_nobody_out_whatever_it_calls_itself(
+    broker: RealBroker, pki: DevelopmentKeys, client_id: str
+) -> None:
+    """Neither its own first connection, nor anything of another node or of the controller."""
+    async with (
+        connected(pki.mqtt_settings(CONTROLLER, broker.services_port)) as controller,
+        connected(pki.mqtt_settings(CONTROLLER, broker.services_port, client_id=f"{CONTROLLER}-time")) as service,
+        connected(pki.mqtt_settings(NODE, broker.port)) as own,
+        connected(pki.mqtt_settings(OTHER, broker.port)) as others,
+        connected(pki.mqtt_settings(OTHER, broker.time_port)) as others_time,
+    ):
+        standing = {CONTROLLER: controller, "service": service, NODE: own, OTHER: others, f"{OTHER} time": others_time}
+        service.link.subscribe([(f"{ROOT}/#", 1)])
+        async with connected(pki.mqtt_settings(NODE, broker.time_port, client_id=client_id)) as thief:
+            asked = every_topic(TopicName.TIME_REQUEST, NODE)
+            await until(lambda: probe(thief, service, asked), what="the thief is heard as itself")
+            others_asked = every_topic(TopicName.TIME_REQUEST, OTHER)
+            await until(lambda: probe(others_time, service, others_asked), what="the other's connection is heard")
+            for node, name in ((own, NODE), (others, OTHER)):
+                state = every_topic(TopicName.NODE_STATE, name)
+                await until(partial(probe, node, service, state), what=f"{name} is heard")
+        assert {who: (each.connections, each.reasons) for who, each in standing.items()} == {
+            who: (1, []) for who in standing
+        }
+
+
+async def test_a_first_connection_pushes_no_connection_for_the_time_out(
+    broker: RealBroker, pki: DevelopmentKeys
+) -> None:
+    async with (
+        connected(pki.mqtt_settings(OTHER, broker.time_port)) as others_time,
+        connected(pki.mqtt_settings(NODE, broker.time_port)) as own_time,
+    ):
+        for client_id in (f"CN={OTHER}", f"CN={NODE}"):
+            async with connected(pki.mqtt_settings(NODE, broker.port, client_id=client_id)):
+                pass
+        for client, name in ((others_time, OTHER), (own_time, NODE)):
+            reply = every_topic(TopicName.TIME_REPLY, name)
+            client.link.subscribe([(reply, 0)])
+            async with connected(pki.mqtt_settings(CONTROLLER, broker.services_port)) as controller:
+                await until(
+                    partial(probe, controller, client, reply),
+                    what=f"{name} is answered",
+                )
+            assert (client.connections, client.reasons) == (1, [])
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_nobody_comes_in_without_a_certificate_of_our_authority(
     broker: RealBroker, pki: DevelopmentKeys, tmp_path: Path, door: str
 ) -> None:

@@ -69,6 +69,12 @@ WRONG: dict[str, tuple[Spoil, str]] = {
         ),
         "8883 is the nodes' door",
     ),
+    "the door of the time": (
+        lambda c: c.update(
+            broker={"port": 8885, "server": {"folder": "b", "certificate": "c.pem", "private_key": "c.key"}}
+        ),
+        "8885 is the nodes' door",
+    ),
     "an emergency programme": (
         lambda c: c["programmes"][0].update(broadcast_class="emergency"),
         "an emergency is raised, never planned",

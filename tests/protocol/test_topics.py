@@ -9,7 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import LocalProtocolError, Refusal
-from protocol.topics import ROOT, SHARDS, TOPICS, Role, TopicName, access_rules, parse_topic, shard_of, topic
+from protocol.topics import (
+    ROOT,
+    SHARDS,
+    SUBJECT,
+    TOPICS,
+    Role,
+    TopicName,
+    access_rules,
+    node_rules,
+    parse_topic,
+    service_rules,
+    shard_of,
+    time_rules,
+    topic,
+)
 from tests.support.messages import areas, nodes, streams
 
 VALUES = {"area": areas, "node": nodes, "stream": streams, "controller": nodes}
@@ -44,7 +58,7 @@ def test_every_row_is_there_and_within_the_rules() -> None:
     for row in TOPICS.values():
         levels = f"{ROOT}/{row.path}".split("/")
         assert len(levels) <= 6
-        assert row.path == row.path.lower()
+        assert row.path.replace(SUBJECT, "").islower()
         assert row.qos in {0, 1}
         assert not row.retain or row.qos == 1
 
@@ -91,6 +105,24 @@ def test_a_node_may_write_only_what_bears_its_name() -> None:
             assert line.split("/").count("%u") == 1
         if line.startswith("pattern read") and "/node/" in line:
             assert "/%u/" in line
+
+
+def test_the_second_connection_has_the_time_and_the_first_all_else() -> None:
+    ours = [line for line in time_rules().splitlines() if not line.startswith("#")]
+    assert ours == ["pattern write loaxa/1/time/+/%u", "pattern read loaxa/1/node/%u/time"]
+    assert not set(ours) & set(node_rules().splitlines())
+    assert "pattern" not in service_rules(controllers=("controller1",))
+    assert "%u" not in service_rules(controllers=("controller1",))
+
+
+def test_topics_of_the_time_bear_the_subject_of_the_certificate() -> None:
+    assert topic(TopicName.TIME_REPLY, node="N001") == "loaxa/1/node/CN=N001/time"
+    assert topic(TopicName.TIME_REQUEST, node="+") == "loaxa/1/time/+/+"
+    assert topic(TopicName.TIME_REPLY, node="+") == "loaxa/1/node/+/time"
+    assert parse_topic("loaxa/1/node/CN=N001/time").fields == {"node": "N001"}
+    for other in ("loaxa/1/node/N001/time", f"loaxa/1/time/{shard_of('N001')}/N001", "loaxa/1/node/CN=CN=N001/time"):
+        with pytest.raises(Refusal, match="unknown_topic"):
+            parse_topic(other)
 
 
 def test_every_row_has_its_rule() -> None:

@@ -60,7 +60,7 @@ class Besieged:
 
     def __init__(self, folder: Path) -> None:
         self._claims = PortClaims()
-        names = ("broker", "services", "media", "enrolment", "console")
+        names = ("broker", "time", "services", "media", "enrolment", "console")
         ports = Ports(**{name: self._claims.claim() for name in names})
         self.site = DemoSite(folder=folder, ports=ports, nodes=NODES)
         self.issuer = Issuer(time.time_ns() // NS_PER_MS)

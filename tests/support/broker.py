@@ -25,11 +25,13 @@ class RealBroker:
         self, folder: Path, pki_folder: Path, *, controllers: tuple[str, ...], is_persistent: bool = False
     ) -> None:
         self._is_persistent = is_persistent
-        self.port, self.services_port = free_port(), free_port()
+        self.port, self.time_port, self.services_port = free_port(), free_port(), free_port()
         self.log_path = folder / "broker.log"
         self._folder, self._controllers = folder, controllers
         self._process: subprocess.Popen[bytes] | None = None
-        self._files = BrokerFiles(folder=folder, pki=pki_folder, port=self.port, services_port=self.services_port)
+        self._files = BrokerFiles(
+            folder=folder, pki=pki_folder, port=self.port, time_port=self.time_port, services_port=self.services_port
+        )
 
     @property
     def log(self) -> str:

@@ -46,12 +46,12 @@ def test_write_then_check_then_a_change_by_hand(
     assert main(["broker", "check", config]) == 1
     assert main(["broker", "write", config]) == 0
     assert main(["broker", "check", config]) == 0
-    access = tmp_path / "made" / "access.acl"
+    access = tmp_path / "made" / "services.acl"
     assert stat.S_IMODE(access.stat().st_mode) == 0o640
     assert "user controller1" in access.read_text()
     capsys.readouterr()
     assert main(["broker", "write", config]) == 0
-    assert capsys.readouterr().out.count("unchanged") == 6
+    assert capsys.readouterr().out.count("unchanged") == 8
     access.write_text(access.read_text() + "topic readwrite #\n")
     assert main(["broker", "check", config]) == 1
     assert f"{access} is not as it should be" in capsys.readouterr().err
@@ -83,11 +83,11 @@ def test_files_that_the_brokers_group_cannot_read_are_written_again(
         )
     )
     assert main(["broker", "write", config]) == 0
-    (made / "access.acl").chmod(0o600)
+    (made / "nodes.acl").chmod(0o600)
     capsys.readouterr()
     assert main(["broker", "write", config]) == 0
     assert capsys.readouterr().out.count(": written") == 1
-    assert stat.S_IMODE((made / "access.acl").stat().st_mode) == 0o640
+    assert stat.S_IMODE((made / "nodes.acl").stat().st_mode) == 0o640
 
 
 def test_a_configuration_without_a_broker_of_its_own_says_what_is_missing(
@@ -149,15 +149,18 @@ def config_for(broker: RealBroker, folder: Path, keys: DevelopmentKeys) -> Confi
 TRUST = {"ca": "ca.pem", "certificate": "controller.pem", "private_key": "controller.key"}
 
 
-async def test_a_revoked_nodes_session_ends_and_it_stays_out_while_the_others_stay_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", ["port", "time_port"])
+async def test_a_revoked_nodes_session_ends_and_it_stays_out_while_the_others_stay_in(
+    tmp_path: Path, door: str
+) -> None:
     keys, folder = make_pki(tmp_path / "keys"), tmp_path / "broker"
     folder.mkdir()
     (folder / "revoked.pem").write_bytes(revocation_list(keys, []))
     with real_broker(folder, keys.folder, controllers=(CONTROLLER,)) as broker:
         keeper = BrokerKeeper(config_for(broker, folder, keys))
         async with (
-            connected(keys.mqtt_settings("N001", broker.port)) as revoked,
-            connected(keys.mqtt_settings("N002", broker.port)) as other,
+            connected(keys.mqtt_settings("N001", getattr(broker, door))) as revoked,
+            connected(keys.mqtt_settings("N002", getattr(broker, door))) as other,
         ):
             await keeper.revoke(revocation_list(keys, ["N001"]), ["N001"])
             await until(lambda: revoked.reasons, what="the session is ended")

@@ -81,7 +81,7 @@ class Asking:
 
 @asynccontextmanager
 async def asking(pki: DevelopmentKeys, broker: RealBroker) -> AsyncIterator[Asking]:
-    node = Asking(pki, broker.port)
+    node = Asking(pki, broker.time_port)
     async with contextlib.AsyncExitStack() as stack:
         start_time_service(stack, config_for(pki, broker), authority(pki))
         node.link.start()
@@ -135,7 +135,7 @@ async def test_a_bug_in_an_answer_costs_that_answer_only(
         service=TimeService(signer=pki.signer("operations-1"), requests_a_minute_max=60),
         read_clock=read_clock,
     )
-    node = Asking(pki, broker.port)
+    node = Asking(pki, broker.time_port)
     link.start()
     node.link.start()
     try:

@@ -22,7 +22,8 @@ PLAN = topic(TopicName.PLAN, area="thon-dong")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerFiles]:
     folder = tmp_path_factory.mktemp("broker with spaces")
     made = make_development_pki(folder / "pki", controller="controller1", nodes=["N001", "N002"])
-    files = BrokerFiles(folder=folder, pki=made.folder, port=free_port(), services_port=free_port())
+    ports = {door: free_port() for door in ("port", "time_port", "services_port")}
+    files = BrokerFiles(folder=folder, pki=made.folder, **ports)
     write_broker_files(files, controllers=("controller1",))
     children = Children(folder / "logs")
     children.start("broker", files.command)
@@ -40,12 +41,13 @@ def publish(files: BrokerFiles, certificate: Path, to: str, payload: str = "x") 
 def client(
     files: BrokerFiles, certificate: Path | None, program: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
+    is_service = certificate is not None and certificate.name == "controller"
     command = [
         program,
         "-h",
         "localhost",
         "-p",
-        str(files.port),
+        str(files.services_port if is_service else files.port),
         "--cafile",
         str(files.pki / "ca.pem"),
         "-V",
@@ -94,7 +96,9 @@ def test_a_message_beyond_the_bound_is_not_carried(broker: BrokerFiles) -> None:
 
 
 def test_a_broker_that_is_not_there_is_named(broker: BrokerFiles) -> None:
-    absent = BrokerFiles(folder=broker.folder, pki=broker.pki, port=free_port(), services_port=free_port())
+    absent = BrokerFiles(
+        folder=broker.folder, pki=broker.pki, port=free_port(), time_port=free_port(), services_port=free_port()
+    )
     with pytest.raises(BrokerError, match=rf"port {absent.services_port} .*refused"):
         await_broker(absent, seconds=0.3)
 

@@ -19,6 +19,8 @@ from simulator.load.light_node import LightSettings
 from simulator.load.run import LoadOptions, run_own
 from simulator.load.target import TargetError, require_loopback
 
+pytestmark = pytest.mark.alone
+
 
 def test_fifty_nodes_say_how_they_are_learn_the_time_and_receive_an_order() -> None:
     result = run_own(LoadOptions(nodes=50, seconds=2, status_every_s=1, time_every_s=2, orders=1), say=lambda _: None)
@@ -60,7 +62,8 @@ def test_fifty_nodes_on_a_stream_hear_every_packet_and_come_back_after_a_restart
 @pytest.fixture
 def lone_broker(tmp_path: Path) -> BrokerFiles:
     make_development_pki(tmp_path / "pki", controller="controller1", nodes=["N001"])
-    files = BrokerFiles(folder=tmp_path / "broker", pki=tmp_path / "pki", port=free_port(), services_port=free_port())
+    ports = {door: free_port() for door in ("port", "time_port", "services_port")}
+    files = BrokerFiles(folder=tmp_path / "broker", pki=tmp_path / "pki", **ports)
     write_broker_files(files, controllers=("controller1",))
     return files
 
