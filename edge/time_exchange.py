@@ -219,7 +219,10 @@ class TimeExchange:
         self._unanswered = 0
         self.answered += 1
         self._burst.append(sample)
-        return self._next(at)
+        if self._tried >= self._settings.burst_samples:
+            return self._finish(at)
+        self._due = at  # a reading of its own for the next question: checking this answer has taken time
+        return ()
 
     def _finish(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
         samples = len(self._burst)
