@@ -1,0 +1,66 @@
+"""How far apart two neighbouring poles sound, beside Snapcast's method on the same lines and crystals: virtual time.
+
+The product's clock, buffer, drift loop and ring run on emulated machines, ten minutes of sound for each case; what is
+heard is read from the samples, the same figures are taken of the peer in the same run, and everything from the first
+sound on counts. The figures in docs/player.md are written by
+
+    python -m benchmarks.sync_virtual --document docs/player.md --plot docs/images/sync.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.sync.cases import CASES, Case
+from benchmarks.sync.document import markdown_of, put_table
+from benchmarks.sync.report import Compared, rows_of
+from benchmarks.sync.run import our_pole, peer_pole, run_case
+
+MINUTES: Final = 10.0
+PLOTTED: Final = ("wired, ±50 ppm", "4G, ±50 ppm")
+NOTE: Final = (
+    "ms between neighbours; clock: of the two shared clocks alone (p95); first: at the first sound; aligned: seconds "
+    "until within 1 ms for 10 s; ppm: largest correction over a second; lost: ms of sound, in pieces"
+)
+
+
+def run(cases: Sequence[Case], *, minutes: float, seed: int) -> list[Compared]:
+    """Every case, for both."""
+    return [
+        Compared(
+            case=case,
+            ours=run_case(case, make=our_pole, lasts_s=60.0 * minutes, seed=seed),
+            peers=run_case(case, make=peer_pole, lasts_s=60.0 * minutes, seed=seed),
+        )
+        for case in cases
+    ]
+
+
+def main() -> None:
+    """Run the cases, print the table, write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of sound in each case (10)")
+    parser.add_argument("--seed", type=int, default=1, help="of every chance (1)")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--plot", type=Path, help="write a picture of two cases (PNG; needs matplotlib)")
+    parser.add_argument("--document", type=Path, help="put the table between its marks in this document")
+    options = parser.parse_args()
+    cases = [case for case in CASES if options.only in case.name]
+    if not cases:
+        parser.error(f"no case has {options.only!r} in its name; there are: " + "; ".join(case.name for case in CASES))
+    compared = run(cases, minutes=options.minutes, seed=options.seed)
+    rows = rows_of(compared)
+    print(f"Two neighbours, {options.minutes:g} virtual minutes, seed {options.seed}\n\n{markdown_of(rows)}\n{NOTE}")
+    if options.document is not None:
+        put_table(options.document, "sync_virtual", rows)
+    if options.plot is not None:
+        from benchmarks.sync.plot import draw  # noqa: PLC0415 - only who wants a picture needs matplotlib
+
+        draw([each for each in compared if each.case.name in PLOTTED], options.plot)
+
+
+if __name__ == "__main__":
+    main()
