@@ -1,45 +1,51 @@
 """What a node's clock is made of: a filter of two states, offset and drift, over bursts of time samples; pure.
 
-Offsets are shared time minus the node's raw monotonic clock (CLOCK_MONOTONIC_RAW: a clock that NTP steers would change
-its rate under the filter). Each burst becomes one measurement: the quickest way there and the quickest way back of all
-its samples, which need not be of the same sample. Its variance follows from how much longer that round trip is than the
-shortest of late; a Kalman filter of offset and drift takes it in.
+Offsets are shared time minus the node's raw monotonic clock (CLOCK_MONOTONIC_RAW: NTP steers the other one, and would
+change its rate under the filter). Each burst becomes one measurement: the quickest way there and the quickest way back
+of all its samples, which need not be of the same sample. Its variance follows from how much longer that round trip is
+than the shortest of late; a Kalman filter of offset and drift takes them in, all of the window anew after each burst,
+for what a shortest round trip is shows late.
 
-Rules kept: the truth lies within half the round trip of every burst, so the stated error is a bound and no guess, which
-only the drift's uncertainty makes grow; a measurement that does not fit is left out whichever way it errs; several in a
-row that fit each other are a clock that was set, and are taken; the drift is bounded. One burst moves the offset by its
-own round trip at most, or it waits for others. Kept elsewhere: when to ask (`edge.time_exchange`), what the player does
-with a small change (`edge.shared_clock`).
+Rules kept: the truth lies within half the round trip of every burst, so the stated error is a bound, which only the
+drift's uncertainty makes grow; a measurement that does not fit is left out whichever way it errs; several in a row that
+fit each other are a clock that was set, and are taken, unless added delay could explain them; the drift is bounded.
+Kept elsewhere: when to ask (`edge.time_exchange`), how the node's clock follows (`edge.shared_clock`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from protocol.clock_sync import TimeSample
-from protocol.units import MonotonicNs
+from msgspec import Struct
 
-DRIFT_PPB_MAX: Final = 500_000
-"""chrony's and the kernel's bound (MAXFREQ, linux/timex.h); a crystal that is worse is broken."""
-FIRST_DRIFT_PPB: Final = 50_000.0
-"""What a crystal's data sheet admits; one standard deviation before anything was measured."""
-WANDER_PPB_PER_ROOT_S: Final = 10.0
-"""How the drift walks: 0.6 ppm in an hour, 3 ppm in a day, as a crystal does in a box that the sun warms."""
+from protocol.clock_sync import TimeSample
+from protocol.units import NS_PER_S, MonotonicNs
+
+DRIFT_PPB_MAX: Final = 500_000.0
+"""The kernel's bound (MAXFREQ, linux/timex.h), and chrony's; a crystal that is worse is broken."""
+SURE_SIGMAS: Final = 3.0
+"""How much of the drift's uncertainty goes into the stated error."""
+FIRST_DRIFT_PPB: Final = DRIFT_PPB_MAX / SURE_SIGMAS
+"""One standard deviation of a drift of which nothing is known."""
+WANDER_PPB: Final = 30.0
+"""How far the drift walks in a second, as a square root of time: 0.7 ppm in ten minutes, 1.8 ppm in an hour, as a
+crystal does in a box on which the sun shines and whose processor begins to work."""
 NOISE_NS_MIN: Final = 10_000.0
 """Stamps are taken in Python: 10 µs at best, however quiet the network."""
-RECENT_BURSTS: Final = 64
-"""Over so many the shortest round trip is looked for: nine minutes of sound, some hours of silence."""
+EXCESS_SHARE: Final = 0.2
+"""How much of a measurement's excess over the shortest round trip counts as its noise."""
+SPREAD_SHARE: Final = 0.04
+"""And how much of the spread within bursts; both fitted to gamma jitter of shapes 1 to 4: `noise_ns` is right."""
+WINDOW_BURSTS: Final = 64
+"""So many are kept and judged together: eleven minutes of sound, five hours of silence."""
+FULL_BURST: Final = 4
+"""Fewer samples do not show how ways spread; all of the round trip is taken for it then."""
 OUTLIER_SIGMAS: Final = 5.0
 STEP_BURSTS: Final = 3
 """So many bursts in a row must agree that the clock was set."""
-SURE_SIGMAS: Final = 3.0
-"""How much of the drift's uncertainty goes into the stated error."""
-_PARTS: Final = 1e9
 
 
 class Verdict(StrEnum):
@@ -47,17 +53,21 @@ class Verdict(StrEnum):
 
     FIRST = "first"
     TAKEN = "taken"
+    DELAYED = "delayed"
+    """It does not fit, and its longer way explains that: it says nothing new."""
     OUTLIER = "outlier"
+    """It does not fit, and nothing explains it but a clock that was set: others must confirm that."""
     STEPPED = "stepped"
     CONTRADICTORY = "contradictory"
+    """Its samples cannot all be true, or it is older than the last."""
     EMPTY = "empty"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockEstimate:
+class ClockEstimate(Struct, frozen=True, kw_only=True, gc=False):
     """Shared time is a raw monotonic reading plus `offset_ns`, within `error_ns`.
 
-    `noise_ns` is one standard deviation of what chance adds; what like ways add on like nodes is in `error_ns` only.
+    `noise_ns` is one standard deviation of what chance does; by so much and less like nodes on like ways differ. What
+    ways do that are longer there than back is in `error_ns` alone.
     """
 
     offset_ns: int
@@ -66,20 +76,22 @@ class ClockEstimate:
     noise_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What a burst says: at `at_ns` the offset was this, within half of `round_trip_ns`."""
+class Measurement(Struct, frozen=True, kw_only=True, gc=False):
+    """What a burst says: at `at_ns` the offset was this, within half of `round_trip_ns`.
+
+    `spread_ns` is how much longer its samples usually took.
+    """
 
     at_ns: MonotonicNs
     offset_ns: int
     round_trip_ns: int
+    spread_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """What the filter knows since its last burst; never changed, so that any thread may read it.
+class Track(Struct, frozen=True, kw_only=True, gc=False):
+    """What the filter knew at `at_ns`; never changed, so that any thread may read it.
 
-    `drift` is without unit, the variances in ns², ns² a second and (ns/s)²: per second, so that numbers stay readable.
+    In ns, seconds and ppb (ns a second), so that numbers stay readable; `variance` of the offset, `covariance` of both.
     """
 
     at_ns: MonotonicNs
@@ -91,139 +103,195 @@ class Track:
     covariance: float
     drift_variance: float
     bound_ns: float
-    """How wrong the offset was at most at `at_ns`."""
+    """How wrong the offset was at most."""
 
     def estimate(self, at: MonotonicNs) -> ClockEstimate:
         """The offset at an instant, and how wrong it can be."""
-        later = self.moved_to(at)
+        then = self.moved_to(at)
         return ClockEstimate(
-            offset_ns=later.base_ns + round(later.offset_ns),
-            drift_ppb=round(later.drift_ppb),
-            error_ns=math.ceil(later.bound_ns),
-            noise_ns=math.ceil(math.sqrt(later.variance)),
+            offset_ns=then.base_ns + round(then.offset_ns),
+            drift_ppb=round(then.drift_ppb),
+            error_ns=math.ceil(then.bound_ns),
+            noise_ns=math.ceil(math.sqrt(then.variance)),
         )
 
     def moved_to(self, at: MonotonicNs) -> Track:
-        """The same knowledge at another instant, less sure the farther it lies from the last burst."""
-        elapsed_s = (at - self.at_ns) / _PARTS
+        """The same knowledge at another instant, less sure the farther it lies from this one."""
+        elapsed_s = (at - self.at_ns) / NS_PER_S
         away_s = abs(elapsed_s)
-        wander = WANDER_PPB_PER_ROOT_S**2
-        drift_variance = min(self.drift_variance + wander * away_s, float(DRIFT_PPB_MAX) ** 2)
-        grown_ns = min(SURE_SIGMAS * math.sqrt(drift_variance), float(DRIFT_PPB_MAX)) * away_s
+        walked = WANDER_PPB**2 * away_s
+        drift_variance = self.drift_variance + walked
+        astray_ppb = min(SURE_SIGMAS * math.sqrt(drift_variance), DRIFT_PPB_MAX)
         return Track(
             at_ns=at,
             base_ns=self.base_ns,
             offset_ns=self.offset_ns + self.drift_ppb * elapsed_s,
             drift_ppb=self.drift_ppb,
-            variance=self.variance
-            + 2 * elapsed_s * self.covariance
-            + elapsed_s**2 * self.drift_variance
-            + wander * away_s**3 / 3,
-            covariance=self.covariance + elapsed_s * self.drift_variance + wander * elapsed_s * away_s / 2,
+            variance=max(
+                self.variance + elapsed_s * (2 * self.covariance + elapsed_s * (self.drift_variance + walked / 3)), 0.0
+            ),
+            covariance=self.covariance + elapsed_s * (self.drift_variance + walked / 2),
             drift_variance=drift_variance,
-            bound_ns=self.bound_ns + grown_ns,
+            bound_ns=self.bound_ns + astray_ppb * away_s,
         )
+
+    def corrected(self, measured: Measurement, noise_ns: float) -> Track:
+        """With a measurement of the same instant taken in (Kalman 1960; two states, one observed)."""
+        innovation_ns = self.differs_by_ns(measured)
+        total = self.variance + noise_ns**2
+        gain, drift_gain = self.variance / total, self.covariance / total
+        change_ns = gain * innovation_ns
+        return Track(
+            at_ns=self.at_ns,
+            base_ns=self.base_ns,
+            offset_ns=self.offset_ns + change_ns,
+            drift_ppb=max(-DRIFT_PPB_MAX, min(DRIFT_PPB_MAX, self.drift_ppb + drift_gain * innovation_ns)),
+            variance=(1 - gain) * self.variance,
+            covariance=(1 - gain) * self.covariance,
+            drift_variance=max(self.drift_variance - drift_gain * self.covariance, 0.0),
+            bound_ns=min(self.bound_ns + abs(change_ns), abs(innovation_ns - change_ns) + measured.round_trip_ns / 2),
+        )
+
+    def differs_by_ns(self, measured: Measurement) -> float:
+        """By how much a measurement of the same instant says more."""
+        return measured.offset_ns - self.base_ns - self.offset_ns
 
 
 class ClockFilter:
-    """One node's. Fed and asked in one thread; `track` may be read in any."""
+    """One node's. Fed in one thread; `track` may be read in any."""
 
     def __init__(self) -> None:
         self.track: Track | None = None
         """None before the first burst."""
-        self._round_trips_ns: deque[int] = deque(maxlen=RECENT_BURSTS)
+        self._before: Track | None = None
+        """What was known before the window's first measurement."""
+        self._window: list[Measurement] = []
         self._suspects: list[Measurement] = []
 
     @property
     def has_suspicion(self) -> bool:
-        """Whether the last burst did not fit: another soon decides whether the clock was set."""
+        """Whether the last burst spoke of a clock that was set: another soon decides."""
         return bool(self._suspects)
 
     def estimate(self, at: MonotonicNs) -> ClockEstimate | None:
-        """The offset at an instant, None before the first burst."""
+        """The offset at an instant of the raw clock; None before the first burst."""
         return None if self.track is None else self.track.estimate(at)
 
     def add(self, burst: Sequence[TimeSample]) -> Verdict:
-        """Take in one burst: samples of at most some seconds, oldest first."""
+        """Take in one burst: samples of some seconds, oldest first."""
         if not burst:
             return Verdict.EMPTY
-        measured = measurement_of(burst, 0.0 if self.track is None else self.track.drift_ppb)
-        if measured.round_trip_ns < 0:
+        track = self.track
+        measured = measurement_of(burst, 0.0 if track is None else track.drift_ppb)
+        if measured.round_trip_ns < 0 or (track is not None and measured.at_ns <= track.at_ns):
             return Verdict.CONTRADICTORY
-        self._round_trips_ns.append(measured.round_trip_ns)
-        if self.track is None:
-            self.track = self._begun(measured, drift_ppb=0.0, drift_variance=FIRST_DRIFT_PPB**2)
+        if track is None:
+            self._take(measured)
             return Verdict.FIRST
-        prior = self.track.moved_to(measured.at_ns)
-        noise_ns = self._noise_ns(measured)
-        innovation_ns = measured.offset_ns - prior.base_ns - prior.offset_ns
-        if abs(innovation_ns) > OUTLIER_SIGMAS * math.sqrt(prior.variance + noise_ns**2):
-            return self._suspected(measured, prior)
-        self._suspects.clear()
-        self.track = _corrected(prior, innovation_ns, noise_ns**2, measured.round_trip_ns)
-        return Verdict.TAKEN
+        prior = track.moved_to(measured.at_ns)
+        differs_ns = abs(prior.differs_by_ns(measured))
+        noise_ns = _Noise([*self._window, measured]).of(measured)
+        if differs_ns <= OUTLIER_SIGMAS * math.hypot(math.sqrt(prior.variance), noise_ns):
+            self._suspects.clear()
+            self._take(measured)
+            return Verdict.TAKEN
+        explained_ns = measured.round_trip_ns / 2 - prior.bound_ns
+        if differs_ns <= explained_ns + OUTLIER_SIGMAS * (math.sqrt(prior.variance) + NOISE_NS_MIN):
+            return Verdict.DELAYED
+        return self._suspect(measured, prior)
 
-    def _noise_ns(self, measured: Measurement) -> float:
-        """One standard deviation of a measurement: its excess over the shortest round trip may be all on one way."""
-        shortest_ns = min(self._round_trips_ns)
-        typical_ns = sum(self._round_trips_ns) / len(self._round_trips_ns) - shortest_ns
-        excess_ns = measured.round_trip_ns - shortest_ns
-        if len(self._round_trips_ns) < STEP_BURSTS:
-            typical_ns = max(typical_ns, shortest_ns / 4)
-        return NOISE_NS_MIN + excess_ns / 2 + typical_ns / 4
-
-    def _suspected(self, measured: Measurement, prior: Track) -> Verdict:
-        """A burst that does not fit: left out, until several in a row fit each other."""
-        agreed = [
-            each
-            for each in self._suspects
-            if abs(each.offset_ns + prior.drift_ppb * (measured.at_ns - each.at_ns) / _PARTS - measured.offset_ns)
-            <= (each.round_trip_ns + measured.round_trip_ns) / 2
-        ]
-        self._suspects = [*agreed, measured]
+    def _suspect(self, measured: Measurement, prior: Track) -> Verdict:
+        """Leave it out, until several in a row fit each other."""
+        noise = _Noise([*self._window, *self._suspects, measured])
+        agreeing = [each for each in self._suspects if _agree(each, measured, prior, noise)]
+        self._suspects = [*agreeing, measured]
         if len(self._suspects) < STEP_BURSTS:
             return Verdict.OUTLIER
-        self._suspects.clear()
-        self.track = self._begun(measured, drift_ppb=prior.drift_ppb, drift_variance=prior.drift_variance)
+        confirmed = self._suspects
+        self._suspects = []
+        self._begin(confirmed[0], prior)
+        for each in confirmed[1:]:
+            self._take(each)
         return Verdict.STEPPED
 
-    def _begun(self, measured: Measurement, *, drift_ppb: float, drift_variance: float) -> Track:
-        return Track(
+    def _begin(self, measured: Measurement, known: Track | None) -> None:
+        """Begin with one measurement; of what was known, only the crystal's drift is kept."""
+        self._window = [measured]
+        self._before = Track(
             at_ns=measured.at_ns,
             base_ns=measured.offset_ns,
             offset_ns=0.0,
-            drift_ppb=drift_ppb,
-            variance=(NOISE_NS_MIN + measured.round_trip_ns / 4) ** 2,
+            drift_ppb=0.0 if known is None else known.drift_ppb,
+            variance=(NOISE_NS_MIN + measured.round_trip_ns / 2) ** 2,
             covariance=0.0,
-            drift_variance=drift_variance,
+            drift_variance=FIRST_DRIFT_PPB**2 if known is None else known.drift_variance,
             bound_ns=measured.round_trip_ns / 2,
         )
+        self.track = self._judged(self._before)
+
+    def _take(self, measured: Measurement) -> None:
+        before = self._before
+        if before is None:
+            self._begin(measured, None)
+            return
+        self._window.append(measured)
+        if len(self._window) > WINDOW_BURSTS:
+            noise = _Noise(self._window)
+            oldest = self._window.pop(0)
+            before = self._before = before.moved_to(oldest.at_ns).corrected(oldest, noise.of(oldest))
+        self.track = self._judged(before)
+
+    def _judged(self, before: Track) -> Track:
+        """All of the window, by what is known now of the shortest round trip."""
+        track, noise = before, _Noise(self._window)
+        for measured in self._window:
+            track = track.moved_to(measured.at_ns).corrected(measured, noise.of(measured))
+        return track
+
+
+class _Noise:
+    """How noisy each measurement of a window is."""
+
+    def __init__(self, window: Sequence[Measurement]) -> None:
+        ways_ns = sorted(each.round_trip_ns for each in window)
+        middle = len(window) // 2
+        # The shortest way is not quite in the window yet: the more bursts, the nearer they come to it.
+        self._floor_ns = ways_ns[0] - (ways_ns[middle] - ways_ns[0]) / (2 * math.sqrt(len(window)))
+        self._spread_ns = sorted(each.spread_ns for each in window)[middle]
+
+    def of(self, measured: Measurement) -> float:
+        """One standard deviation: chance shares a burst's excess out between its two ways."""
+        excess_ns = measured.round_trip_ns - self._floor_ns
+        return NOISE_NS_MIN + EXCESS_SHARE * excess_ns + SPREAD_SHARE * self._spread_ns
 
 
 def measurement_of(burst: Sequence[TimeSample], drift_ppb: float) -> Measurement:
-    """The quickest way there and the quickest way back of a burst, as if both were of one sample, at its last.
+    """The quickest way there and the quickest way back of a burst, as if both were of one sample, its last.
 
-    The truth lies between the two, so half of their sum bounds the error as a single sample's round trip would.
+    The truth lies between the two, so half of their sum bounds the error as a single sample's round trip would. Below
+    zero it says that the samples contradict each other: the service's clock was set between them.
     """
     at_ns = burst[-1].at_ns
-    drifted = [(each, each.offset_ns + round(drift_ppb * (at_ns - each.at_ns) / _PARTS)) for each in burst]
-    there_ns = min(2 * offset_ns + each.round_trip_ns for each, offset_ns in drifted)
-    back_ns = min(each.round_trip_ns - 2 * offset_ns for each, offset_ns in drifted)
-    return Measurement(at_ns=at_ns, offset_ns=(there_ns - back_ns) // 4, round_trip_ns=(there_ns + back_ns) // 2)
-
-
-def _corrected(prior: Track, innovation_ns: float, noise_variance: float, round_trip_ns: int) -> Track:
-    """Kalman's correction by one measurement of the offset (Kalman 1960; two states, one observed)."""
-    total = prior.variance + noise_variance
-    gain, drift_gain = prior.variance / total, prior.covariance / total
-    change_ns = gain * innovation_ns
-    return Track(
-        at_ns=prior.at_ns,
-        base_ns=prior.base_ns,
-        offset_ns=prior.offset_ns + change_ns,
-        drift_ppb=max(-DRIFT_PPB_MAX, min(DRIFT_PPB_MAX, prior.drift_ppb + drift_gain * innovation_ns)),
-        variance=(1 - gain) * prior.variance,
-        covariance=(1 - gain) * prior.covariance,
-        drift_variance=prior.drift_variance - drift_gain * prior.covariance,
-        bound_ns=min(prior.bound_ns + abs(change_ns), abs(innovation_ns - change_ns) + round_trip_ns / 2),
+    there_ns, back_ns = [], []
+    for each in burst:
+        twice_ns = 2 * (each.offset_ns + round(drift_ppb * (at_ns - each.at_ns) / NS_PER_S))
+        there_ns.append(each.round_trip_ns + twice_ns)
+        back_ns.append(each.round_trip_ns - twice_ns)
+    quickest_there_ns, quickest_back_ns = min(there_ns), min(back_ns)
+    round_trip_ns = (quickest_there_ns + quickest_back_ns) // 2
+    usual_ns = sorted(each.round_trip_ns for each in burst)[len(burst) // 2]
+    spread_ns = usual_ns - round_trip_ns if len(burst) >= FULL_BURST else usual_ns
+    return Measurement(
+        at_ns=at_ns,
+        offset_ns=(quickest_there_ns - quickest_back_ns) // 4,
+        round_trip_ns=round_trip_ns,
+        spread_ns=spread_ns,
     )
+
+
+def _agree(one: Measurement, other: Measurement, prior: Track, noise: _Noise) -> bool:
+    """Whether two measurements can be of one clock, the crystal's drift known as it is."""
+    apart_s = (other.at_ns - one.at_ns) / NS_PER_S
+    differs_ns = other.offset_ns - one.offset_ns - prior.drift_ppb * apart_s
+    astray_ns = math.sqrt(prior.drift_variance) * apart_s
+    return abs(differs_ns) <= OUTLIER_SIGMAS * math.hypot(noise.of(one), noise.of(other), astray_ns)
