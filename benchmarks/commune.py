@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,29 +61,51 @@ class Commune:
         return level is not None and level > -60.0  # noqa: PLR2004 - far above rounding, far below speech
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a benchmark wants otherwise than the demo has it.
+
+    `programme` (int16 mono 48 kHz, WAV) is on air instead of music; with `is_heard` false somebody else makes and
+    reads the nodes' FIFOs; `before_start` may change files once all are written; `environment_of` adds to a node's.
+    """
+
+    programme: Path | None = None
+    is_heard: bool = True
+    before_start: Callable[[DemoSite, Children], None] = lambda _site, _children: None
+    environment_of: Callable[[str], Mapping[str, str]] = lambda _node: {}
+
+
+UNCHANGED: Final = Changes()
+
+
 @contextmanager
-def commune(*, node_count: int, mount: str = "mp3") -> Iterator[Commune]:
+def commune(*, node_count: int, mount: str = "mp3", changes: Changes = UNCHANGED) -> Iterator[Commune]:
     """A running commune of `node_count` nodes whose station sends `mount`; everything ends with the context."""
     with tempfile.TemporaryDirectory(prefix="loaxa-benchmark-", ignore_cleanup_errors=True) as folder:
         site = DemoSite(folder=Path(folder), ports=free_ports(), nodes=NODES[:node_count])
         children = Children(site.logs)
-        listener = Listener({node.name: site.fifo(node.name) for node in site.nodes})
+        listener = Listener({node.name: site.fifo(node.name) for node in site.nodes if changes.is_heard})
         station = Station(site.folder / "station", mounts=(mount,))
         console = Console(port=site.ports.console, token_file=site.token_file)
         try:
             prepare_folder(site)
+            if changes.programme is not None:
+                station.programme.parent.mkdir(parents=True)
+                station.programme.symlink_to(changes.programme.resolve())
             station.start()
             write_site(site, feeds={"station": station.urls[mount]}, playlists=())
             for node in site.nodes:
                 _report_as_in_the_field(site.node_folder(node.name) / "edge.yaml")
             listener.start()
+            changes.before_start(site, children)
             children.start("broker", site.broker_files.command)
             await_broker(site.broker_files)
             children.start("controller", site.controller_command())
             claim_places(site, console)
             for node in site.nodes:
                 folder_of_node = site.node_folder(node.name)
-                children.start(node.name, site.node_command(node.name), site.node_environment(), folder_of_node)
+                environment = {**site.node_environment(), **changes.environment_of(node.name)}
+                children.start(node.name, site.node_command(node.name), environment, folder_of_node)
             world = Commune(site=site, children=children, station=station, listener=listener, console=console)
             await_true(lambda: _ready_count(console) == node_count, f"{node_count} nodes ready")
             yield world

@@ -139,6 +139,20 @@ def best_likeness(sound: NDArray[np.int16], pattern: NDArray[np.int16]) -> float
     return None if likeness is None else round(float(likeness.max()), 3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a longer stretch a pattern is found, between samples, and how alike (0 to 1) it is there."""
+
+    place: float
+    likeness: float
+
+
+def best_place(sound: NDArray[np.int16], pattern: NDArray[np.int16]) -> Place | None:
+    """Where a pattern is most alike to a longer stretch; None if that is not longer."""
+    likeness = _likeness(sound, pattern)
+    return None if likeness is None else Place(place=_peak(likeness), likeness=float(likeness.max()))
+
+
 def spread_ms(captures: Mapping[str, Capture], *, at_ns: SharedNs) -> float | None:
     """How far apart the nodes sounded around an instant: the latest minus the earliest, in milliseconds.
 
@@ -153,10 +167,10 @@ def spread_ms(captures: Mapping[str, Capture], *, at_ns: SharedNs) -> float | No
             lags.append(0.0)
             continue
         wide = capture.window(SharedNs(at_ns - reach_ns), SPREAD_WINDOW + 2 * SPREAD_REACH)
-        likeness = _likeness(wide, reference) if wide is not None else None
-        if likeness is None or likeness.max() < _CORRELATION_MIN:
+        found = best_place(wide, reference) if wide is not None else None
+        if found is None or found.likeness < _CORRELATION_MIN:
             return None
-        lags.append((_peak(likeness) - SPREAD_REACH) * 1000 / SAMPLE_RATE_HZ)
+        lags.append((found.place - SPREAD_REACH) * 1000 / SAMPLE_RATE_HZ)
     if reference is None or len(lags) < 2:  # noqa: PLR2004 - a spread needs two
         return None
     return max(lags) - min(lags)

@@ -1,0 +1,97 @@
+"""How far two neighbours were apart, second by second, from what the reader kept of them.
+
+Pure but for reading its files. In each second the arrivals of a player's pieces say when each of its samples sounds:
+a quantile over the second of arrival minus place. The median is moved by a machine that wakes every second piece late,
+which nobody hears of a card with a clock of its own; the earliest fifth is not, for a piece comes late, never early.
+Then the two seconds of sound are laid over each other: the place of the greatest correlation, between samples by a
+parabola, is the difference. It names a sample as surely as a counter in it would, and outlives any codec, for the
+programme is noise in which no stretch is like another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+from simulator.demo.evidence import best_place
+
+REACH_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+"""Neighbours may be this far apart (500 ms) and still be measured."""
+ALIKE_MIN: Final = 0.5
+"""Below it the two did not sound the same programme."""
+SILENT_PEAK: Final = 33
+"""-60 dBFS."""
+BURST_NS: Final = 3 * NS_PER_MS
+"""Pieces that come so soon after another were written with it: the first of them has the time."""
+EARLIEST: Final = 0.2
+"""The share of arrivals that are believed to be in time."""
+MEDIAN: Final = 0.5
+PIECES_S_MIN: Final = 12
+"""A player writes 25 or 50 pieces a second; with fewer than half of them a median says nothing."""
+_NS_PER_SAMPLE: Final = NS_PER_S / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Some samples, and when the first of them sounded."""
+
+    samples: NDArray[np.int16]
+    starts_ns: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One player: samples, and (arrival, samples before) of each piece."""
+
+    samples: NDArray[np.int16]
+    stamps_ns: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Heard:
+        """From the reader's files; a player that never wrote gives no samples."""
+        pairs = np.fromfile(folder / f"{name}.arrivals", np.int64).reshape(-1, 2)
+        keep = np.ones(len(pairs), np.bool_)
+        keep[1:] = np.diff(pairs[:, 0]) > BURST_NS
+        samples = np.fromfile(folder / f"{name}.pcm", np.int16)
+        return cls(samples=samples, stamps_ns=pairs[keep, 0], firsts=pairs[keep, 1])
+
+    def first_sound_ns(self) -> int | None:
+        """When the first sample above the floor came."""
+        loud = np.flatnonzero(np.abs(self.samples.astype(np.int32)) > SILENT_PEAK)
+        if not len(loud):
+            return None
+        piece = int(np.searchsorted(self.firsts, loud[0], side="right")) - 1
+        return int(self.stamps_ns[piece] + (loud[0] - self.firsts[piece]) * _NS_PER_SAMPLE)
+
+    def window(self, begin_ns: int, length_ns: int, *, share: float, reach: int = 0) -> Window | None:
+        """The sound of an interval, with `reach` more samples on both sides; None where the player was not heard.
+
+        `share` of the arrivals came earlier than those by which its time is told: 0.5 is the median.
+        """
+        first, last = np.searchsorted(self.stamps_ns, (begin_ns, begin_ns + length_ns))
+        if last - first < PIECES_S_MIN * length_ns / NS_PER_S:
+            return None
+        zero_ns = float(np.quantile(self.stamps_ns[first:last] - self.firsts[first:last] * _NS_PER_SAMPLE, share))
+        at = round((begin_ns - zero_ns) / _NS_PER_SAMPLE) - reach
+        end = at + 2 * reach + round(length_ns / _NS_PER_SAMPLE)
+        if at < 0 or end > len(self.samples):
+            return None
+        return Window(samples=self.samples[at:end], starts_ns=zero_ns + at * _NS_PER_SAMPLE)
+
+
+def difference_ms(one: Heard, other: Heard, begin_ns: int, length_ns: int, *, share: float = EARLIEST) -> float | None:
+    """How much later the other sounded what the first sounded in an interval; None if they cannot be compared."""
+    pattern = one.window(begin_ns, length_ns, share=share)
+    sound = other.window(begin_ns, length_ns, share=share, reach=REACH_SAMPLES)
+    if pattern is None or sound is None or np.abs(pattern.samples).max() < SILENT_PEAK:
+        return None
+    found = best_place(sound.samples, pattern.samples)
+    if found is None or found.likeness < ALIKE_MIN:
+        return None
+    return (sound.starts_ns + found.place * _NS_PER_SAMPLE - pattern.starts_ns) / NS_PER_MS
