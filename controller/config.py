@@ -201,7 +201,7 @@ class TimeServiceConfig(_Part, frozen=True, kw_only=True):
     """Whether nodes may ask this controller what time it is, and how often."""
 
     enabled: bool = True
-    requests_a_minute_max: Annotated[int, Meta(ge=1, le=600)] = 90
+    requests_a_minute_max: Annotated[int, Meta(ge=1, le=600)] = 120
 
 
 class Config(_Part, frozen=True, kw_only=True):

@@ -23,8 +23,8 @@ from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.units import NS_PER_S, Now, SharedMs
 
-AT_ONCE_MAX: Final = 10
-"""Requests of one node close together: a node that has just started asks some times, to find a quick way."""
+AT_ONCE_MAX: Final = 20
+"""Requests of one node close together: a node that has just started asks for two bursts, to learn its drift."""
 NODES_MAX: Final = 20_000
 """As many as a configuration may name."""
 _MINUTE_NS: Final = 60 * NS_PER_S

@@ -14,6 +14,7 @@ clock the node goes by (`edge.shared_clock`).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,25 +29,40 @@ from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_S, MonotonicNs, Now
 
 BURST_SAMPLES: Final = 8
-"""Of so many the quickest ways count; the service answers ten at once."""
+"""Of so many the quickest ways count; the service answers twenty at once, and two each second."""
+SECOND_S: Final = 1.0
+"""The second burst follows soon: before it nothing is known of the crystal."""
+QUICK_EVERY_S: Final = 4.0
+"""While the filter is less sure than is wanted, or speaks of a clock that was set: what the service answers at most."""
 ACTIVE_EVERY_S: Final = 10.0
 """From burst to burst while something sounds: 0.4 KB a second beside 4 KB of sound."""
+STEADY_EVERY_S: Final = 30.0
+"""The same where the ways are so even that a burst every ten seconds would teach nothing: most wired nodes."""
 IDLE_EVERY_S: Final = 300.0
-"""While nothing sounds: 1.3 MB a day; in five minutes a known drift goes astray by 50 µs."""
-SETTLING_BURSTS: Final = 4
-"""After the first estimate so many more bursts at the active pace: they tell the drift."""
+"""While nothing sounds: 1.3 MB a day; a known drift leads astray by 0.1 ms until the next."""
+WANTED_NOISE_NS: Final = 300_000
+"""Two such neighbours differ by 0.8 ms at most in 95 of 100 instants."""
+STEADY_NOISE_NS: Final = 50_000
+QUICK_BURSTS_FIRST: Final = 12
+"""Quick bursts after the start: they tell the drift, in a minute, for 50 KB."""
+QUICK_BURSTS_ACTIVE: Final = 40
+"""At most so many when something begins to sound."""
+QUICK_BURSTS_SUSPICIOUS: Final = 6
+"""At most so many when a burst does not fit; three agreeing ones decide."""
 ANSWER_S_MAX: Final = 1.0
 """A reply that comes later is wrong by up to half of it, and worth less than the next question."""
 UNANSWERED_MAX: Final = 3
 """So many unanswered in a row end a burst with what it has."""
-BACK_OFF_S_MAX: Final = 3600.0
-"""A service that never answers is asked each hour."""
+BACK_OFF_S_MAX: Final = 600.0
+"""A service that never answers is asked each ten minutes, three times: 0.1 MB a day."""
+JITTER_MIN: Final = 0.75
+"""Pauses vary by a quarter either way, so that a fleet that began together does not stay together."""
 EXCHANGE_BYTES: Final = 550
 """A request and its reply on the wire: 70 and 190 bytes, topics, TLS, TCP and IP headers, acknowledgements."""
 
 
 class Unusable(StrEnum):
-    """Why a reply is refused before it is read; what `open_reply` refuses has its own reasons."""
+    """Why a reply or a question came to nothing; what `open_reply` refuses has its own reasons."""
 
     UNASKED = "unasked"
     UNANSWERED = "unanswered"
@@ -116,13 +132,17 @@ class ExchangeSettings:
     """How often is asked, and how much."""
 
     burst_samples: int = BURST_SAMPLES
+    quick_every_s: float = QUICK_EVERY_S
     active_every_s: float = ACTIVE_EVERY_S
+    steady_every_s: float = STEADY_EVERY_S
     idle_every_s: float = IDLE_EVERY_S
 
-    def bytes_a_day(self, active_share: float) -> float:
-        """What the exchange costs a SIM if something sounds during `active_share` of the day."""
-        bursts = 86_400 * (active_share / self.active_every_s + (1 - active_share) / self.idle_every_s)
-        return bursts * self.burst_samples * EXCHANGE_BYTES
+    def bytes_a_day_max(self, active_share: float) -> float:
+        """What a start and a day cost a SIM at most if something sounds, in one piece, during `active_share` of it."""
+        active_s = 86_400 * active_share
+        quick = QUICK_BURSTS_FIRST + (QUICK_BURSTS_ACTIVE if active_share else 0)
+        bursts = quick + active_s / self.active_every_s + (86_400 - active_s) / self.idle_every_s
+        return bursts / JITTER_MIN * self.burst_samples * EXCHANGE_BYTES
 
 
 class TimeExchange:
@@ -155,7 +175,8 @@ class TimeExchange:
         self._tried = self._unanswered = 0
         self._fruitless = 0
         """Bursts in a row without one answer."""
-        self._learned = 0
+        self._quick_left = QUICK_BURSTS_FIRST
+        self._is_suspicious = False
 
     def next_deadline(self) -> MonotonicNs | None:
         """When `Wake` must come at the latest, on the raw clock."""
@@ -168,13 +189,16 @@ class TimeExchange:
             case Connected():
                 self._is_connected = True
                 self._forget_burst()
-                self._rest(at, 0.0 if self.filter.track is None else self._every_s() * self._share())
+                self._rest(at, 0.0 if self.filter.track is None else self._settings.active_every_s * self._share())
             case Disconnected():
                 self._is_connected = False
                 self._forget_burst()
                 self._due = None
             case KeysChanged(keyring=keyring):
                 self._keyring = keyring
+                if self._fruitless:
+                    self._fruitless = 0
+                    self._hurry(at)
             case ActivityChanged(is_active=is_active):
                 self._be_active(at, is_active=is_active)
             case ReplyArrived():
@@ -225,26 +249,54 @@ class TimeExchange:
         return ()
 
     def _finish(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
-        samples = len(self._burst)
+        samples, is_whole = len(self._burst), len(self._burst) == self._tried
         verdict = self.filter.add(self._burst)
+        if verdict is Verdict.OUTLIER and not self._is_suspicious:
+            self._quick_left = max(self._quick_left, QUICK_BURSTS_SUSPICIOUS)
+        self._is_suspicious = self.filter.has_suspicion
         self._fruitless = 0 if samples else self._fruitless + 1
-        self._learned += bool(samples)
         self._forget_burst()
-        pause_s = self._every_s() * 2**self._fruitless if self._fruitless else self._every_s()
-        self._rest(at, min(pause_s, BACK_OFF_S_MAX) * (0.75 + self._share() / 2))
+        if self._fruitless:
+            pause_s = min(self._settings.quick_every_s * 2 ** min(self._fruitless, 16), BACK_OFF_S_MAX)
+        elif verdict is Verdict.FIRST:
+            pause_s = SECOND_S
+        elif is_whole and self._quick_left > 0 and self._wants_more(at):
+            self._quick_left -= 1
+            pause_s = self._settings.quick_every_s
+        else:
+            pause_s = self._every_s(at)
+        self._rest(at, pause_s * self._jitter())
         return (Learned(verdict=verdict, samples=samples),)
 
     def _be_active(self, at: MonotonicNs, *, is_active: bool) -> None:
         """Ask sooner when sound begins, but not the whole fleet at once: what is known holds for some seconds."""
         begins = is_active and not self._is_active
         self._is_active = is_active
-        if begins and self._is_connected and self._question is None and self._due is not None:
-            soon = self._after(at, self._settings.active_every_s * self._share())
-            self._due = min(self._due, soon)
+        if begins:
+            self._quick_left = max(self._quick_left, QUICK_BURSTS_ACTIVE)
+            self._hurry(at)
+        elif not is_active:
+            self._quick_left = 0
 
-    def _every_s(self) -> float:
-        is_settling = self._learned <= SETTLING_BURSTS or self.filter.has_suspicion
-        return self._settings.active_every_s if self._is_active or is_settling else self._settings.idle_every_s
+    def _hurry(self, at: MonotonicNs) -> None:
+        """Begin the next burst within the active pace, unless one is under way or nobody answers."""
+        if self._is_connected and self._question is None and not self._burst and not self._fruitless:
+            soon = self._after(at, self._settings.active_every_s * self._share())
+            self._due = soon if self._due is None else min(self._due, soon)
+
+    def _wants_more(self, at: MonotonicNs) -> bool:
+        """Whether the filter is less sure than neighbours should be, or does not know whether the clock was set."""
+        return self._is_suspicious or self._noise_ns(at) > WANTED_NOISE_NS
+
+    def _every_s(self, at: MonotonicNs) -> float:
+        if not self._is_active:
+            return self._settings.idle_every_s
+        is_steady = self._noise_ns(at) <= STEADY_NOISE_NS
+        return self._settings.steady_every_s if is_steady else self._settings.active_every_s
+
+    def _noise_ns(self, at: MonotonicNs) -> float:
+        estimate = self.filter.estimate(at)
+        return math.inf if estimate is None else estimate.noise_ns
 
     def _forget_burst(self) -> None:
         self._question = None
@@ -256,6 +308,9 @@ class TimeExchange:
 
     def _after(self, at: MonotonicNs, pause_s: float) -> MonotonicNs:
         return MonotonicNs(at + round(pause_s * NS_PER_S))
+
+    def _jitter(self) -> float:
+        return JITTER_MIN + 2 * (1 - JITTER_MIN) * self._share()
 
     def _share(self) -> float:
         """A random share of an interval."""
