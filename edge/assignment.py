@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.identity import EVERYONE, area_audience, node_audience
-from protocol.messages import Assignment, MediaReference, QuietHours
+from protocol.messages import Assignment, BroadcastClass, MediaReference, QuietHours
 from protocol.topics import TopicName, topic
 
 DEFAULT_QUIET_HOURS: Final = QuietHours()
@@ -32,6 +32,8 @@ class Place:
     emergency_gain_db: float = 0.0
     prepared_clips: tuple[MediaReference, ...] = ()
     turn: int = 0
+    aiming_delay_us: int = 0
+    emergency_aiming_delay_us: int = 0
 
     @property
     def is_assigned(self) -> bool:
@@ -54,6 +56,11 @@ class Place:
         if area in self.areas:
             return len(self.areas) - 1 - self.areas.index(area)
         return len(self.areas)
+
+    def aim_us(self, broadcast_class: BroadcastClass) -> int:
+        """By how much later than others this cluster sounds a class, in microseconds."""
+        is_emergency = broadcast_class is BroadcastClass.EMERGENCY
+        return self.emergency_aiming_delay_us if is_emergency else self.aiming_delay_us
 
     def document_topics(self) -> tuple[str, ...]:
         """What is written for this node's areas: silences first, then emergencies, plans, stream starts."""
@@ -79,4 +86,6 @@ def place_of(assignment: Assignment) -> Place:
         emergency_gain_db=assignment.emergency_gain_db,
         prepared_clips=assignment.prepared_clips,
         turn=assignment.turn,
+        aiming_delay_us=assignment.aiming_delay_us,
+        emergency_aiming_delay_us=assignment.emergency_aiming_delay_us,
     )

@@ -17,7 +17,7 @@ from edge.ports import Workshop
 from edge.streams import OpenPacket, Streams
 from edge.untimed import Untimed
 from protocol.messages import AllClear, AnyDocument, Emergency, MediaReference, Plan, StreamEnd, StreamStart
-from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
+from protocol.units import NS_PER_MS, US_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 
 
 class Repertoire:
@@ -83,7 +83,8 @@ class Repertoire:
 
     def _standing(self, now_ms: SharedMs) -> list[Emergency]:
         emergencies = self._in_force().emergencies
-        return [each for each in emergencies if each.sounds_until_ms > now_ms] if emergencies else []
+        heard_ms = now_ms - self._guard.place.emergency_aiming_delay_us // US_PER_MS
+        return [each for each in emergencies if each.sounds_until_ms > heard_ms] if emergencies else []
 
     def _in_force(self) -> _Sorted:
         """Sorted out anew only when something has changed: this is asked at every event."""

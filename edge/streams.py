@@ -9,7 +9,9 @@ Rules kept:
 - a packet with a wrong signature, or whose epoch or sequence does not rise, is dropped and counted;
 - a stream is that of the area which began it: a key for another area neither takes it over nor ends it;
 - a stream is a candidate from its first packet's play time on, and no longer once nothing has been there to
-  play for `stall_ms_max`: a silent relay keeps no amplifier powered. When packets return, so does it.
+  play for `stall_ms_max`: a silent relay keeps no amplifier powered. When packets return, so does it;
+- one that is announced by a chime is a candidate from the chime on, before any packet has come: so the amplifier is
+  warm and the air its own when somebody begins to speak.
 """
 
 from __future__ import annotations
@@ -20,15 +22,17 @@ from typing import Final, Protocol
 
 from edge.assignment import Place
 from edge.player.arbiter import Reason
+from edge.player.chime import ChimedStream, chime_of
 from edge.player.ports import OpusDecoder
 from edge.player.program import Candidate, planned_key
+from edge.player.source import Source
 from edge.player.stream_source import StreamSource
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamHeard, StreamStart
 from protocol.stream import AudioPacket, unpack_audio
 from protocol.telemetry import STREAMS_TOLD_MAX
 from protocol.topics import TopicName, topic
-from protocol.units import FRAME_MS, NS_PER_MS, Now, SharedMs, sample_of_shared_ms
+from protocol.units import FRAME_MS, NS_PER_MS, US_PER_MS, Now, SharedMs, sample_of_shared_ms
 
 PLAY_AHEAD_MS_MAX: Final = 10_000
 """Ten times a relay's group delay; a packet that claims more is a wrong clock or an attack on our memory."""
@@ -45,23 +49,33 @@ class OpenPacket(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class LiveStream:
-    """One stream whose start was verified; `first_at_ms` is None while it cannot sound."""
+    """One stream whose start was verified; `first_at_ms` is None while it cannot sound.
+
+    `sound` is what a voice reads: the source, or the source behind its chime.
+    """
 
     start: StreamStart
     topic: str
     depth: int
     source: StreamSource
+    sound: Source
     ends_at_ms: SharedMs
     has_end: bool = False
     epoch: int = -1
     sequence: int = -1
     first_at_ms: SharedMs | None = None
     heard_until_ms: SharedMs = field(default=SharedMs(0))
+    aim_us: int = 0
+
+    @property
+    def aim_ms(self) -> int:
+        """By how much this cluster sounds it later."""
+        return self.aim_us // US_PER_MS
 
     @property
     def stalls_at_ms(self) -> SharedMs:
         """When it is given up if no packet comes."""
-        return SharedMs(self.heard_until_ms + self.start.stall_ms_max)
+        return SharedMs(self.heard_until_ms + self.aim_ms + self.start.stall_ms_max)
 
 
 class Streams:
@@ -82,7 +96,7 @@ class Streams:
             if isinstance(document, StreamEnd):
                 self._end(document)
             elif document.ends_at_ms > now_ms:
-                self._begin(document, place)
+                self._begin(document, place, now_ms)
         self._streams = {
             stream: live
             for stream, live in self._streams.items()
@@ -93,9 +107,9 @@ class Streams:
         """What must be subscribed to for the streams that are known."""
         return frozenset(live.topic for live in self._streams.values())
 
-    def source(self, stream: str) -> StreamSource:
+    def source(self, stream: str) -> Source:
         """The sound of a known stream."""
-        return self._streams[stream].source
+        return self._streams[stream].sound
 
     def receive(self, stream: str, audio_topic: str, payload: bytes, now: Now) -> bool:
         """Take in a packet; returns whether the stream has just become able to sound. Raises Refusal."""
@@ -113,7 +127,7 @@ class Streams:
         live.source.push(packet, arrived_at_ns=now.shared_ns)
         play_at_ms = SharedMs(packet.play_at_ns // NS_PER_MS)
         until_ms = SharedMs(play_at_ms + FRAME_MS * len(packet.frames))
-        if until_ms <= now.shared_ms:
+        if until_ms + live.aim_ms <= now.shared_ms:
             return False
         live.heard_until_ms = max(live.heard_until_ms, until_ms)
         if live.first_at_ms is not None:
@@ -127,7 +141,7 @@ class Streams:
         for live in self._streams.values():
             if live.first_at_ms is not None and now_ms >= live.stalls_at_ms:
                 live.first_at_ms = None
-            if live.first_at_ms is not None and live.ends_at_ms > max(now_ms, live.first_at_ms):
+            if live.first_at_ms is not None and live.ends_at_ms > max(now_ms - live.aim_ms, live.first_at_ms):
                 found.append(_candidate(live, live.first_at_ms))
         return tuple(found)
 
@@ -157,7 +171,7 @@ class Streams:
         heard.sort(key=lambda each: each.lateness_ms_p99, reverse=True)
         return tuple(heard[:STREAMS_TOLD_MAX])
 
-    def _begin(self, document: StreamStart, place: Place) -> None:
+    def _begin(self, document: StreamStart, place: Place, now_ms: SharedMs) -> None:
         known = self._streams.get(document.stream)
         if known is not None and known.start == document:
             return
@@ -165,13 +179,21 @@ class Streams:
             known.start, known.ends_at_ms, known.has_end = document, SharedMs(document.ends_at_ms), False
             return
         starts_at = sample_of_shared_ms(SharedMs(document.starts_at_ms))
-        self._streams[document.stream] = LiveStream(
+        source = StreamSource(stream=document.stream, decoder=self._new_decoder(), starts_at=starts_at)
+        live = self._streams[document.stream] = LiveStream(
             start=document,
             topic=topic(TopicName.AUDIO, stream=document.stream),
             depth=place.depth(document.area),
-            source=StreamSource(stream=document.stream, decoder=self._new_decoder(), starts_at=starts_at),
+            source=source,
+            sound=source,
             ends_at_ms=SharedMs(document.ends_at_ms),
+            aim_us=place.aim_us(document.broadcast_class),
         )
+        content_at_ms = SharedMs(document.starts_at_ms + document.chime_ms)
+        if document.chime_ms and now_ms < content_at_ms:
+            chime = chime_of(document.broadcast_class, document.reality)
+            live.sound = ChimedStream(source, chime, document.chime_ms, starts_at=starts_at)
+            live.first_at_ms, live.heard_until_ms = SharedMs(document.starts_at_ms), content_at_ms
 
     def _end(self, document: StreamEnd) -> None:
         known = self._streams.get(document.stream)
@@ -202,9 +224,11 @@ def _candidate(live: LiveStream, first_at_ms: SharedMs) -> Candidate:
         broadcast_class=start.broadcast_class,
         reality=start.reality,
         depth=live.depth,
-        starts_at_ms=first_at_ms,
-        ends_at_ms=live.ends_at_ms,
+        starts_at_ms=SharedMs(first_at_ms + live.aim_ms),
+        ends_at_ms=SharedMs(live.ends_at_ms + live.aim_ms),
+        aim_us=live.aim_us,
         stream=start.stream,
+        over=start.over,
         occurrence=None if start.occurrence is None else planned_key(start.area, start.occurrence),
     )
 

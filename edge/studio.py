@@ -7,7 +7,9 @@ Rules kept:
 - a grant is made `LEAD_MS` ahead, so that a planned item begins on its exact sample on a warm amplifier;
 - the amplifier is demanded only for a granted session, and samples are zero until it is warm;
 - where silence is ordered the amplifier goes off with the last session, without its hold;
-- whoever is granted late joins in step, once the amplifier is warm;
+- whoever is granted late joins in step, once the amplifier is warm; behind a chime the content is whole all the same;
+- how one sound follows another stands in one table (`player.switching`); both sides of a change are told ahead, for
+  the same instant of the grid;
 - a card that does not run for `CARD_PATIENCE_MS` ends the sessions and so releases the amplifier; it stays
   wanted, and when it comes back what is due then joins in step.
 """
@@ -22,11 +24,23 @@ from edge.effects import Effect, LogDecision, LogLevel, PowerAmplifier, StartCar
 from edge.errors import ClipError
 from edge.gpio.amplifier import Amplifier, AmplifierSettings
 from edge.guard import Guard
-from edge.player.arbiter import Arbiter, Reason, Session, SessionEvent, SessionState, slots_of
+from edge.player.arbiter import (
+    Arbiter,
+    Reason,
+    Session,
+    SessionEvent,
+    SessionState,
+    Slot,
+    follower,
+    order,
+    predecessor,
+    slots_of,
+)
 from edge.player.playout import Playout
 from edge.player.ports import Frames
 from edge.player.program import Candidate
 from edge.player.proof import Proof
+from edge.player.switching import Switch, between
 from edge.player.voice import VoiceStatistics
 from edge.voices import Voices
 from protocol.messages import AiringRecord
@@ -83,12 +97,11 @@ class Studio:
 
     @property
     def on_air(self) -> tuple[Candidate, SharedMs] | None:
-        """What sounds now, and since when."""
-        for session in self._arbiter.sessions:
-            since_ms = self._proof.since_ms(session.slot.candidate)
-            if session.state is SessionState.ON_AIR and since_ms is not None:
-                return session.slot.candidate, since_ms
-        return None
+        """What sounds now, and since when; of speech and the bed below it the speech."""
+        sounding = [each.slot.candidate for each in self._arbiter.sessions if each.state is SessionState.ON_AIR]
+        candidate = min(sounding, key=order, default=None)
+        since_ms = None if candidate is None else self._proof.since_ms(candidate)
+        return None if candidate is None or since_ms is None else (candidate, since_ms)
 
     @property
     def heard(self) -> VoiceStatistics:
@@ -153,8 +166,10 @@ class Studio:
         decision = self._arbiter.decide(
             slots, candidates, blocked=lambda each, at_ms: self._blocked(each, at_ms, now), gone=gone, now_ms=now_ms
         )
+        left = [session.slot for session, _ in decision.ended if self._voices.is_heard(session.key, now_ms)]
+        comes = next((each.candidate for each in slots if self._comes_now(each, now_ms)), None)
         for session, reason in decision.ended:
-            self._end(outcome, session, reason, now)
+            self._end(outcome, session, reason, now, comes=comes)
         for candidate, reason in decision.denied:
             self._record(outcome, self._proof.denied(candidate, reason, now))
         for record in self._proof.overdue(now):
@@ -163,7 +178,7 @@ class Studio:
         if not wanted:
             self._close_card(outcome)
         for session in self._arbiter.sessions:
-            self._advance(outcome, session, now)
+            self._advance(outcome, session, slots, left, now)
         self._voices.close_ended(is_rendering=self._is_card_running)
         self._change_ms = self._next_change_ms(candidates, changes_ms, now_ms)
         return outcome
@@ -233,12 +248,23 @@ class Studio:
             for session in demanding:
                 session.move(SessionEvent.DEMANDED)
 
-    def _advance(self, outcome: Outcome, session: Session, now: Now) -> None:
+    def _comes_now(self, slot: Slot, now_ms: SharedMs) -> bool:
+        """Whether a slot has the air from now on, and had it not before."""
+        return slot.from_ms <= now_ms and not self._voices.is_heard(slot.candidate.key, now_ms)
+
+    def _advance(
+        self, outcome: Outcome, session: Session, slots: Sequence[Slot], left: Sequence[Slot], now: Now
+    ) -> None:
         """Give a session its voice, tell a known end, and note when its sound begins."""
-        candidate = session.slot.candidate
+        slot = session.slot
+        candidate = slot.candidate
         try:
             begins_ms = self._voices.ensure(
-                session.slot, sound_from=self.amplifier.sound_from, gain_db=self._guard.gain_db(candidate), now=now
+                slot,
+                sound_from=self.amplifier.sound_from,
+                gain_db=self._guard.gain_db(candidate),
+                in_ms=self._entrance(slot, slots, left, now.shared_ms).in_ms,
+                now=now,
             )
         except ClipError as error:
             if candidate.media is not None:
@@ -247,17 +273,29 @@ class Studio:
         failure = self._voices.failure(session.key)
         if failure is not None and candidate.media is not None:
             outcome.damaged.append((candidate.media.sha256, failure))
-        if session.slot.until_ms - now.shared_ms <= STOP_AHEAD_MS:
-            self._voices.stop_at(session.key, session.slot.until_ms)
+        if slot.until_ms - now.shared_ms <= STOP_AHEAD_MS:
+            comes = follower(slot, slots)
+            self._voices.leave_at(session.key, slot.until_ms, between(candidate, comes, slot.until_ms), comes)
         is_begun = session.state is SessionState.WARMING and self._is_card_running and now.shared_ms >= begins_ms
         if is_begun and session.move(SessionEvent.AIRED):
             record = self._proof.started(candidate, begins_ms, now)
             self._record(outcome, record)
 
-    def _end(self, outcome: Outcome, session: Session, reason: Reason, now: Now) -> None:
+    @staticmethod
+    def _entrance(slot: Slot, slots: Sequence[Slot], left: Sequence[Slot], now_ms: SharedMs) -> Switch:
+        """How a slot begins after what it follows, which may have left the air just now."""
+        leaving = predecessor(slot, slots)
+        if leaving is None and slot.from_ms <= now_ms and left and not slot.bed:
+            leaving = left[0].candidate
+        return between(leaving, slot.candidate, slot.from_ms)
+
+    def _end(
+        self, outcome: Outcome, session: Session, reason: Reason, now: Now, *, comes: Candidate | None = None
+    ) -> None:
         begun_ms = self._voices.begun_ms(session.key)
-        statistics = self._voices.stop(session.key)
         candidate = session.slot.candidate
+        out_ms = between(candidate, comes, now.shared_ms).out_ms
+        statistics = self._voices.stop(session.key, now_ms=now.shared_ms, out_ms=out_ms)
         is_warm = self.amplifier.sound_from is not None
         if begun_ms is not None and is_warm and self._proof.since_ms(candidate) is None:
             # the card holds its first samples, which nobody can take back: it will be heard, if briefly

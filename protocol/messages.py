@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from protocol.attention import AimingDelayUs, ChimeMs, Over
 from protocol.document import Audience, BroadcastClass, Counter, Document, Milliseconds, Reality, Reason
 from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
 from protocol.silence import BoxDigest, Silence, SilenceRelease
@@ -28,6 +29,7 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
     "Document",
     "Milliseconds",
     "NowSounding",
+    "Over",
     "Reality",
     "Reason",
     "Silence",
@@ -122,7 +124,8 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     """What one node is: where it stands in the tree, how loud, when it must be quiet, which turn it has.
 
     `areas` runs from the node's own area up to the root of the tree. `quiet_hours` None means that the
-    place has none; the node's own default applies only until its first assignment.
+    place has none; the node's own default applies only until its first assignment. Aimed, it sounds so much later
+    than others: programmes by `aiming_delay_us`, emergencies and drills by `emergency_aiming_delay_us`.
     """
 
     node: NodeId
@@ -135,6 +138,8 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     prepared_clips: Annotated[tuple[MediaReference, ...], Meta(max_length=64)] = ()
     herd_window_s: Annotated[int, Meta(ge=0, le=600)] = 5
     turn: Turn = 0
+    aiming_delay_us: AimingDelayUs = 0
+    emergency_aiming_delay_us: AimingDelayUs = 0
 
 
 class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,7 +151,11 @@ class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One item at one instant: either a media file or the relay of a feed; a file perhaps in turns, in one round."""
+    """One item at one instant: either a media file or the relay of a feed; a file perhaps in turns, in one round.
+
+    The first `chime_ms` of it (of each turn) are an attention signal, behind which the content begins. `over` says what
+    becomes of a programme of lower rank that it interrupts.
+    """
 
     id: DocumentId
     programme: Annotated[str, Meta(max_length=64)]
@@ -157,14 +166,18 @@ class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     media: MediaReference | None = None
     feed: Annotated[str, Meta(max_length=64)] | None = None
     turns: Turns | None = None
+    chime_ms: ChimeMs = 0
+    over: Over = Over.REPLACE
 
     def __post_init__(self) -> None:
-        """Refuse an item that is neither, or both, and turns that its time does not hold."""
+        """Refuse an item that is neither, or both, and a signal or turns that its time does not hold."""
         if (self.media is None) == (self.feed is None):
             raise ValueError(f"the occurrence {self.id} must name either a media file or a feed")
         if self.turns is not None and self.media is None:
             raise ValueError(f"the occurrence {self.id}: a feed is live and cannot be heard in turns")
-        sound_ms = 0 if self.media is None else self.media.duration_ms
+        if self.chime_ms >= self.duration_ms:
+            raise ValueError(f"the occurrence {self.id}: after a chime of {self.chime_ms} ms no time is left")
+        sound_ms = 0 if self.media is None else self.chime_ms + self.media.duration_ms
         require_room(self.turns, sound_ms=sound_ms, round_ms=self.duration_ms, what=f"the occurrence {self.id}")
 
 
@@ -177,10 +190,11 @@ class Plan(Document, frozen=True, kw_only=True, tag="plan"):
     occurrences: Annotated[tuple[Occurrence, ...], Meta(max_length=512)]
 
 
-class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start"):
+class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_defaults=True):
     """A live stream begins: the key of its packets, its earliest play time, when it must have ended.
 
-    `occurrence` names the planned relay that it serves, if it serves one.
+    `occurrence` names the planned relay that it serves, if it serves one. With `chime_ms` an attention signal sounds
+    from `starts_at_ms` on, before any packet has come; packets are heard from behind it on. `over` as in an occurrence.
     """
 
     stream: StreamId
@@ -191,11 +205,15 @@ class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start"):
     ends_at_ms: Milliseconds
     stall_ms_max: Annotated[int, Meta(ge=200, le=60_000)] = 5_000
     occurrence: DocumentId | None = None
+    chime_ms: ChimeMs = 0
+    over: Over = Over.REPLACE
 
     def __post_init__(self) -> None:
-        """Refuse a stream without end."""
+        """Refuse a stream without end, or of nothing but its signal."""
         if not 0 < self.ends_at_ms - self.starts_at_ms <= SOUNDS_MS_MAX:
             raise ValueError(f"a stream must end after its start, within {SOUNDS_MS_MAX} ms")
+        if self.chime_ms >= self.ends_at_ms - self.starts_at_ms:
+            raise ValueError(f"a stream must last longer than its chime of {self.chime_ms} ms")
 
 
 class StreamEnd(Document, frozen=True, kw_only=True, tag="stream-end"):
@@ -211,8 +229,8 @@ class Emergency(Document, frozen=True, kw_only=True, tag="emergency", omit_defau
     """Play a prepared clip at once over whatever sounds, and again each `repeat_every_ms`, until it is over.
 
     The first sample of repetition n begins at `play_at_ms + n * repeat_every_ms` on every pole, with `turns` so much
-    later as the pole's turn says; whoever learns of it late joins in step. It ends with an `AllClear`, or at
-    `sounds_until_ms` by itself.
+    later as the pole's turn says; whoever learns of it late joins in step. Each repetition begins with `chime_ms` of
+    attention signal, behind which the clip begins. It ends with an `AllClear`, or at `sounds_until_ms` by itself.
     """
 
     emergency: DocumentId
@@ -223,16 +241,16 @@ class Emergency(Document, frozen=True, kw_only=True, tag="emergency", omit_defau
     repeat_every_ms: Duration
     sounds_until_ms: Milliseconds
     turns: Turns | None = None
+    chime_ms: ChimeMs = 0
 
     def __post_init__(self) -> None:
         """Refuse one without end, or whose repetitions or turns would overlap."""
         if not 0 < self.sounds_until_ms - self.play_at_ms <= SOUNDS_MS_MAX:
             raise ValueError(f"an emergency must end after its start, within {SOUNDS_MS_MAX} ms")
-        if self.repeat_every_ms < self.clip.duration_ms:
-            raise ValueError("an emergency's repetitions must not overlap: repeat_every_ms is less than the clip")
-        require_room(
-            self.turns, sound_ms=self.clip.duration_ms, round_ms=self.repeat_every_ms, what="an emergency's repetition"
-        )
+        sound_ms = self.chime_ms + self.clip.duration_ms
+        if self.repeat_every_ms < sound_ms:
+            raise ValueError("an emergency's repetitions must not overlap: repeat_every_ms is less than chime and clip")
+        require_room(self.turns, sound_ms=sound_ms, round_ms=self.repeat_every_ms, what="an emergency's repetition")
 
 
 class AllClear(Document, frozen=True, kw_only=True, tag="all-clear"):
@@ -280,7 +298,7 @@ class AiringState(StrEnum):
 
 
 class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="airing", tag_field="kind"):
-    """One step of one airing on one node, with the reason for it."""
+    """One step of one airing on one node, with the reason for it; for `ducked_ms` of it somebody spoke over it."""
 
     airing: Annotated[str, Meta(max_length=96, description="unique on the node: source id, start and a token")]
     source: SourceKind
@@ -296,6 +314,7 @@ class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     silent_ms: Milliseconds = 0
     level_dbfs: float | None = None
     clock_error_ms: float = 0.0
+    ducked_ms: Milliseconds = 0
 
 
 class FaultRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fault", tag_field="kind"):

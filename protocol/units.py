@@ -23,6 +23,7 @@ FRAME_SAMPLES: Final = 960
 """One Opus frame of 20 ms (RFC 6716) at 48 kHz."""
 FRAME_MS: Final = 20
 NS_PER_MS: Final = 1_000_000
+US_PER_MS: Final = 1_000
 NS_PER_S: Final = 1_000_000_000
 SAMPLES_PER_MS: Final = 48
 

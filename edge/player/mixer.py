@@ -10,10 +10,12 @@ Rules kept: a voice begins at its very sample; equal voices give equal samples o
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from edge.player.ducking import Span
 from edge.player.ports import Samples
 from edge.player.source import Source
 from edge.player.voice import Voice, VoiceStatistics
@@ -26,12 +28,14 @@ ENDED_KEPT: Final = 64
 class Mixer:
     """All voices, each known by a name that its owner gives.
 
-    `position` is the grid sample that will be mixed next; what is scheduled before it comes too late to be whole.
-    It is unknown until the first piece was asked for.
+    `position` is the grid sample that will be mixed next (a little ahead of what the card gets, for the limiter and the
+    resampler look ahead); what is scheduled before it comes too late to be whole. It is unknown until the first piece
+    was asked for. Before `silent_before` no voice sounds, even if its time had come: nobody heard it begin.
     """
 
     def __init__(self) -> None:
         self.position: SharedSample | None = None
+        self.silent_before = SharedSample(0)
         self._voices: dict[str, Voice] = {}
         self._ended: OrderedDict[str, VoiceStatistics] = OrderedDict()
         self._mix = np.zeros(FRAME_SAMPLES, np.float32)
@@ -45,8 +49,11 @@ class Mixer:
         until_sample: SharedSample | None = None,
         gain_db: float = 0.0,
         fade_in_ms: int = 10,
+        delay: int = 0,
     ) -> None:
         """Let a source sound from a grid sample on; late, it joins at once in the middle. Replaces a namesake.
+
+        What it gives at a grid sample is heard `delay` samples later; begin and end are when it is heard.
 
         A source can only be read by one voice: another voice that has it ends where this one begins, and this one
         goes on from its gain.
@@ -63,10 +70,28 @@ class Mixer:
             gain_db=gain_db,
             fade_in_ms=fade_in_ms,
             gain_before=before,
+            delay=delay,
         )
 
-    def stop(self, voice: str, *, at_sample: SharedSample | None = None, fade_ms: int = 20) -> None:
-        """Fade a voice out, beginning at a grid sample (None, or past: at once). Unknown voices are no fault."""
+    def enter(self, voice: str, fade_in_ms: int) -> None:
+        """Let a voice that has not begun yet rise in so long when it does."""
+        found = self._voices.get(voice)
+        if found is not None:
+            found.enter(fade_in_ms)
+
+    def duck(self, voice: str, spans: Sequence[Span]) -> None:
+        """Let a voice be a bed in these spans of the grid, and in no others."""
+        found = self._voices.get(voice)
+        if found is not None:
+            found.duck(spans)
+
+    def stop(
+        self, voice: str, *, at_sample: SharedSample | None = None, fade_ms: int = 20, runs_on: bool = False
+    ) -> None:
+        """Fade a voice out, beginning at a grid sample (None, or past: at once). Unknown voices are no fault.
+
+        A voice may `runs_on` from its known end under the fade, where another crosses it.
+        """
         found = self._voices.get(voice)
         if found is None:
             return
@@ -74,7 +99,7 @@ class Mixer:
         if not found.has_begun and (at_sample is None or at <= found.from_sample):
             self._retire(voice)
         else:
-            found.stop(at, fade_ms)
+            found.stop(at, fade_ms, runs_on=runs_on and not found.is_fading(self.position or 0))
 
     def statistics(self, voice: str) -> VoiceStatistics:
         """What has come of a voice, also for a while after its end; zeros for one never heard of."""
@@ -97,7 +122,14 @@ class Mixer:
     def mix(self, first: SharedSample, count: int) -> Samples:
         """The sum of all voices over `count` samples from `first` on; the array is overwritten next time."""
         self.position = SharedSample(first + count)
-        if not self._voices:
+        silent = min(count, self.silent_before - first)
+        if silent <= 0:
+            return self._sum(first, count)
+        sounding = self._sum(self.silent_before, count - silent)
+        return np.concatenate((np.zeros(silent, np.float32), sounding))
+
+    def _sum(self, first: SharedSample, count: int) -> Samples:
+        if not self._voices or not count:
             return np.zeros(count, np.float32)
         over = [name for name, voice in self._voices.items() if voice.is_over(first)]
         for name in over:

@@ -7,6 +7,7 @@ which one sounds is the arbiter's business, whether it may sound is the guard's.
 Rules kept:
 - the plans of the node's area and of every ancestor count together;
 - an occurrence that would begin after its plan has expired is no candidate;
+- a cluster that is aimed takes the air later, by its delay: all instants of a candidate are those of this very horn;
 - asking costs only what is near in time: passed occurrences are dropped, later ones are not looked at;
 - of an item that is heard in turns, this node's turn is the candidate; an emergency takes the air everywhere at once,
   and is silent until its turn: what it pre-empts would be heard over a neighbour's warning.
@@ -22,10 +23,10 @@ from typing import Final
 import msgspec
 
 from edge.assignment import Place
-from protocol.messages import BroadcastClass, Emergency, MediaReference, Plan, Reality, SourceKind
+from protocol.messages import BroadcastClass, Emergency, MediaReference, Over, Plan, Reality, SourceKind
 from protocol.schedule import Scheduled, merge
 from protocol.turns import shift_ms
-from protocol.units import SharedMs
+from protocol.units import US_PER_MS, SharedMs
 
 MERGED_KEPT: Final = 64
 """Merged plans that are kept: a node asks again for the same few whenever a file or a document has come, and a process
@@ -39,7 +40,9 @@ class Candidate:
     `key` is unique on the node. `media` without `stream` plays a clip (again each `repeat_every_ms`);
     `stream` plays live packets; neither is a planned relay, which sounds only through a stream that names it
     as its `occurrence`. `turn_ms` is how much later than it takes the air its sound begins. What is planned in turns
-    has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`.
+    has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`. The content begins
+    `chime_ms` behind that, after an attention signal; a stream's source has its own. All of it is as many microseconds
+    later than its document says as this cluster is aimed (`aim_us`), in whole milliseconds.
     """
 
     key: str
@@ -58,6 +61,14 @@ class Candidate:
     turn_ms: int = 0
     round_begins_ms: SharedMs | None = None
     round_ends_ms: SharedMs | None = None
+    chime_ms: int = 0
+    over: Over = Over.REPLACE
+    aim_us: int = 0
+
+    @property
+    def aim_ms(self) -> int:
+        """By how much the instants here are later than those of the document."""
+        return self.aim_us // US_PER_MS
 
     @property
     def sounds_from_ms(self) -> SharedMs:
@@ -72,6 +83,8 @@ class Candidate:
 
 def emergency_candidate(document: Emergency, place: Place) -> Candidate:
     """A standing emergency: its clip, again and again, until it is over."""
+    aim_us = place.aim_us(BroadcastClass.EMERGENCY)
+    aim_ms = aim_us // US_PER_MS
     return Candidate(
         key=f"emergency:{document.emergency}",
         source=SourceKind.EMERGENCY,
@@ -80,11 +93,13 @@ def emergency_candidate(document: Emergency, place: Place) -> Candidate:
         broadcast_class=BroadcastClass.EMERGENCY,
         reality=document.reality,
         depth=place.depth(document.area),
-        starts_at_ms=SharedMs(document.play_at_ms),
-        ends_at_ms=SharedMs(document.sounds_until_ms),
+        starts_at_ms=SharedMs(document.play_at_ms + aim_ms),
+        ends_at_ms=SharedMs(document.sounds_until_ms + aim_ms),
+        aim_us=aim_us,
         media=document.clip,
         repeat_every_ms=document.repeat_every_ms,
         turn_ms=shift_ms(document.turns, place.turn),
+        chime_ms=document.chime_ms,
     )
 
 
@@ -112,7 +127,7 @@ class Program:
 
     def replace(self, plans: Iterable[Plan], place: Place, now_ms: SharedMs) -> None:
         """Take in the plans that hold now; they replace all that was known."""
-        planned, self._until_ms = _merged(tuple(plans), place.areas, place.turn)
+        planned, self._until_ms = _merged(tuple(plans), place.areas, place.turn, place.aiming_delay_us)
         self._coming = [candidate for candidate in planned if candidate.ends_at_ms > now_ms]
 
     def window(self, now_ms: SharedMs, horizon_ms: int) -> tuple[Candidate, ...]:
@@ -140,24 +155,24 @@ class Program:
 
 @lru_cache(maxsize=MERGED_KEPT)
 def _merged(
-    plans: tuple[Plan, ...], areas: tuple[str, ...], turn: int
+    plans: tuple[Plan, ...], areas: tuple[str, ...], turn: int, aim_us: int
 ) -> tuple[tuple[Candidate, ...], SharedMs | None]:
-    """All that plans bring to a place of `areas` with a turn, by its start, and until when they reach."""
+    """All that plans bring to a place of `areas` with a turn and an aim, by its start, and until when they reach."""
     bounded = [
         msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms)) for plan in plans
     ]
     schedule = merge(bounded, areas=areas)
-    planned = sorted((_planned(item, turn) for item in schedule.items), key=lambda each: each.starts_at_ms)
+    planned = sorted((_planned(item, turn, aim_us) for item in schedule.items), key=lambda each: each.starts_at_ms)
     return tuple(planned), schedule.until_ms
 
 
-def _planned(item: Scheduled, turn: int) -> Candidate:
+def _planned(item: Scheduled, turn: int, aim_us: int) -> Candidate:
     occurrence = item.occurrence
     turns = occurrence.turns
     begins_ms = SharedMs(item.starts_at_ms + shift_ms(turns, turn))
     ends_ms = item.ends_at_ms
     if turns is not None and occurrence.media is not None:
-        ends_ms = SharedMs(begins_ms + occurrence.media.duration_ms)
+        ends_ms = SharedMs(begins_ms + occurrence.chime_ms + occurrence.media.duration_ms)
     return Candidate(
         key=planned_key(item.area, occurrence.id),
         source=SourceKind.STREAM if occurrence.media is None else SourceKind.MEDIA,
@@ -166,9 +181,12 @@ def _planned(item: Scheduled, turn: int) -> Candidate:
         broadcast_class=occurrence.broadcast_class,
         reality=item.reality,
         depth=item.rank.area_depth,
-        starts_at_ms=begins_ms,
-        ends_at_ms=ends_ms,
+        starts_at_ms=SharedMs(begins_ms + aim_us // US_PER_MS),
+        ends_at_ms=SharedMs(ends_ms + aim_us // US_PER_MS),
+        aim_us=aim_us,
         media=occurrence.media,
         round_begins_ms=None if turns is None else item.starts_at_ms,
         round_ends_ms=None if turns is None else item.ends_at_ms,
+        chime_ms=occurrence.chime_ms,
+        over=occurrence.over,
     )

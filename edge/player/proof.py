@@ -7,6 +7,8 @@ Rules kept:
 - what is due and may not sound (quiet hours, an order, the button), or cannot (its media are missing), is on record
   at once; what only had to wait (outranked, no stream yet, no card) is on record at its end, if it never sounded;
 - each is recorded once, however often it is asked about;
+- what a cluster that is aimed sounds later is on record at the time of the programme, as its neighbours have it;
+- a bed's airing goes on below speech, and its end says for how long it was spoken over;
 - an airing's name is its own, also when a clock that was set back brings the same item at the same time again.
 """
 
@@ -71,7 +73,8 @@ class Proof:
         started = self._started.pop(candidate.key, None)
         if started is None:
             return None
-        at_ms = max(now.shared_ms, SharedMs(started.at_ms))  # what the card already held begins a moment later
+        # what the card already held begins a moment later
+        at_ms = max(now.shared_ms, SharedMs(started.at_ms + candidate.aim_ms))
         return _record(candidate, AiringState.FINISHED, at_ms, started.airing, reason.value, now, statistics)
 
     def denied(self, candidate: Candidate, reason: Reason, now: Now) -> AiringRecord | None:
@@ -130,13 +133,14 @@ def _record(
         broadcast_class=candidate.broadcast_class,
         reality=candidate.reality,
         state=state,
-        at_ms=at_ms,
+        at_ms=at_ms - candidate.aim_ms,
         reason=reason,
         audible_ms=heard.audible_ms,
         concealed_ms=heard.concealed_ms,
         silent_ms=heard.silent_ms,
         level_dbfs=heard.level_dbfs,
         clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else UNTIMED_ERROR_MS,
+        ducked_ms=heard.ducked_ms,
     )
 
 

@@ -1,17 +1,20 @@
 """One voice of the player: a source, when it may sound, how loud, and what came of it.
 
 The envelope is a function of the grid sample, so that equal voices are equal on every pole whatever the sizes
-of the blocks in which they are read. Fades are equal-power (a quarter of a sine).
+of the blocks in which they are read. Fades are equal-power (a quarter of a sine). A cluster that is aimed sounds later
+than the others: its voice begins and ends where it is told, and reads its source as many samples back (`delay`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.player.ducking import Ducking, Span
 from edge.player.level import LevelMeter, energy_of, is_heard
 from edge.player.ports import Samples
 from edge.player.source import Source
@@ -23,17 +26,23 @@ END_FADE_SAMPLES: Final = 10 * SAMPLES_PER_MS
 """Fade before `until_sample`, so that what is cut there does not click."""
 
 
+Fade = tuple[int, int]
+"""The first sample that is silent, and how many before it fade."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceStatistics:
     """What came of a voice, in milliseconds of its time on air; the three add up to it.
 
     `audible_ms` carried sound above AUDIBLE_DBFS, `concealed_ms` was guessed for lost packets, `silent_ms` is the
-    rest: lost, pauses, silence sent. `level_dbfs` is the RMS of what was audible, None when nothing was.
+    rest: lost, pauses, silence sent. `level_dbfs` is the RMS of what was audible, None when nothing was. For
+    `ducked_ms` of all of it somebody spoke over it.
     """
 
     audible_ms: int = 0
     concealed_ms: int = 0
     silent_ms: int = 0
+    ducked_ms: int = 0
     level_dbfs: float | None = None
 
 
@@ -53,26 +62,55 @@ class Voice:
         gain_db: float,
         fade_in_ms: int,
         gain_before: float = 0.0,
+        delay: int = 0,
     ) -> None:
         self.name: Final = name
         self.source: Final = source
+        self._delay: Final = delay
         self._gain: Final = 10.0 ** (gain_db / 20.0)
         self._gain_before: Final = gain_before
         self._from = int(from_sample)
         self._until = None if until_sample is None else int(until_sample)
-        self._fade_in: Final = _fade_samples(fade_in_ms)
-        self._fade_out = END_FADE_SAMPLES if until_sample is not None else 0
+        self._fade_in = _fade_samples(fade_in_ms)
+        self._own_end: Fade | None = None if self._until is None else (self._until, END_FADE_SAMPLES)
+        self._fades: tuple[Fade, ...] = () if self._own_end is None else (self._own_end,)
         self._began = False
+        self._ducking = Ducking()
         self._meter = LevelMeter()
         self._audible = 0
         self._concealed = 0
         self._silent = 0
+        self._ducked = 0
 
-    def stop(self, at: int, fade_ms: int) -> None:
-        """Fade out from `at` on; an earlier end stays."""
+    def enter(self, fade_in_ms: int) -> None:
+        """Rise for so long; what has begun goes on rising as it did."""
+        if not self._began:
+            self._fade_in = _fade_samples(fade_in_ms)
+
+    def duck(self, spans: Sequence[Span]) -> None:
+        """Be a bed while somebody speaks in these spans of the grid."""
+        self._ducking.use(spans)
+
+    def stop(self, at: int, fade_ms: int, *, runs_on: bool = False) -> None:
+        """Fade out from `at` on, in place of what was said of later instants; what fades already goes on fading too.
+
+        Its own end stays, unless it `runs_on` from there under this fade, as far as its source has anything.
+        """
+        if self._until is not None and at > self._until:
+            return
         fade = _fade_samples(fade_ms)
-        if self._until is None or at + fade < self._until:
-            self._until, self._fade_out = at + fade, fade
+        if runs_on:
+            self._own_end = None
+        kept = [each for each in self._fades if each[0] - each[1] < at and each[1] and each is not self._own_end]
+        kept = [each for each in kept if not (runs_on and each[0] <= at)]
+        if self._own_end is not None:
+            kept.append(self._own_end)
+        self._fades = (*kept, (at + fade, fade))
+        self._until = min(until for until, _ in self._fades)
+
+    def is_fading(self, at: int) -> bool:
+        """Whether its end has begun at a sample."""
+        return any(until - samples < at for until, samples in self._fades)
 
     def hand_over(self, at: int) -> float:
         """End at `at` without a fade, for another voice goes on with the same source; the gain that it had there."""
@@ -80,7 +118,7 @@ class Voice:
             self._until = self._from
             return 0.0
         envelope = self._envelope(at - 1, at)
-        self._until, self._fade_out = at, 0
+        self._own_end, self._fades, self._until = None, ((at, 0),), at
         return self._gain if envelope is None else float(envelope[0])
 
     def is_over(self, position: int) -> bool:
@@ -109,12 +147,16 @@ class Voice:
             self._began, self._from = True, low
         counters = self.source.counters
         concealed, silent = counters.concealed, counters.silent
-        samples = self.source.read(SharedSample(low), high - low)
+        samples = self.source.read(SharedSample(low - self._delay), high - low)
         envelope = self._envelope(low, high)
         if envelope is not None:
             samples *= envelope
         elif self._gain != 1.0:
             samples *= np.float32(self._gain)
+        bed, spoken_over = self._ducking.gains(low, high)
+        if bed is not None:
+            samples *= bed.astype(np.float32)
+            self._ducked += spoken_over
         self._account(samples, counters.concealed - concealed, counters.silent - silent)
         return low - first, samples
 
@@ -125,22 +167,23 @@ class Voice:
             audible_ms=self._audible // SAMPLES_PER_MS,
             concealed_ms=self._concealed // SAMPLES_PER_MS,
             silent_ms=self._silent // SAMPLES_PER_MS,
+            ducked_ms=self._ducked // SAMPLES_PER_MS,
             level_dbfs=self._meter.audible_dbfs,
         )
 
     def _envelope(self, low: int, high: int) -> NDArray[np.float32] | None:
         """Gain of samples `low` to `high` where a fade touches them, else None."""
         fades_in = low < self._from + self._fade_in
-        fades_out = self._until is not None and high > self._until - self._fade_out
-        if not fades_in and not fades_out:
+        fading = [(until, samples) for until, samples in self._fades if samples and high > until - samples]
+        if not fades_in and not fading:
             return None
         places = np.arange(low, high, dtype=np.int64)
         gain = np.full(high - low, self._gain, np.float32)
         if fades_in:
             rise = _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
             gain = (self._gain_before + (self._gain - self._gain_before) * rise).astype(np.float32)
-        if fades_out and self._until is not None:
-            gain *= _quarter_sine((self._until - places) / (self._fade_out + 1))
+        for until, samples in fading:
+            gain *= _quarter_sine((until - places) / (samples + 1))
         return gain
 
     def _account(self, samples: Samples, concealed: int, silent: int) -> None:
