@@ -1,73 +1,145 @@
 """When will the card sound its frame n? A line through what the card said, on the machine's monotonic clock.
 
-The card's crystal and the machine's differ by tens of parts per million, and what the card says jitters by parts
-of a millisecond. Offset and rate follow by a fixed-gain filter (alpha-beta; Kalata 1984) whose gains begin high and
-settle, so that the first blocks are right at once and later ones are smooth. A sudden jump is no jitter: the card was
-interrupted, and the line begins anew.
+The card's crystal and the machine's differ by tens of parts per million, and what the card says jitters by parts of a
+millisecond. A Kalman filter of offset and rate gives each word of the card the weight that it deserves: the first
+ones much, later ones little, fewer the more the card jitters, which is measured as it runs. Words that lie far off the
+line (a callback that waited for the interpreter) are not believed, unless several in a row say the same: then the card
+was interrupted, and the line begins anew there.
+
+Rules kept: the rate that was learned outlives jumps and reopened cards, it is the crystal's; one wrong word moves
+nothing.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, MonotonicNs
 
 _NS_PER_FRAME: Final = NS_PER_S / SAMPLE_RATE_HZ
-JUMP_NS: Final = 5 * NS_PER_MS
-"""No card's jitter is this large once it runs; PulseAudio's is 0.6 ms, ALSA's below 0.3 ms."""
-SETTLE_OBSERVATIONS: Final = 64
-"""Observations over which the gain falls to its last value: about two seconds of 30 ms blocks."""
-GAIN: Final = 0.03
-"""Share of a new difference that moves the offset, once settled."""
-RATE_GAIN: Final = GAIN * GAIN / 2.0
-"""Critically damped partner of GAIN."""
-RATE_ERROR_MAX: Final = 500e-6
-"""Crystals err by 100 ppm at worst; beyond 500 ppm it is no sound card."""
+_PPM: Final = 1e-6
+_NS_PER_US: Final = 1_000
+RATE_SPREAD_FIRST: Final = 50 * _PPM
+"""How far the two crystals may differ before anything is known: data sheets say 20 to 100 ppm."""
+RATE_WANDER_PER_ROOT_S: Final = 0.02 * _PPM
+"""How the difference wanders with the temperature in a box on a pole: 0.15 ppm a minute."""
+OFFSET_WANDER_NS_PER_ROOT_S: Final = 500.0
+"""What a line cannot tell of a real card: rounding of its delay to packets of the bus."""
+JITTER_NS_FIRST: Final = 300.0 * _NS_PER_US
+"""ALSA's. PulseAudio's is 600 us, a card in a good mood has 30."""
+JITTER_NS_MIN: Final = 20.0 * _NS_PER_US
+JITTER_NS_MAX: Final = 1_000.0 * _NS_PER_US
+JITTER_GAIN: Final = 0.02
+"""The jitter is an average over the last 50 words, two seconds."""
+STRANGE_SPREADS: Final = 5.0
+"""A word this many standard deviations off the line is not believed at once."""
+STRANGE_NS_MIN: Final = 400 * _NS_PER_US
+JUMP_WORDS: Final = 3
+"""This many strange words in a row that agree are the card's new line."""
+AGREE_NS: Final = 2 * NS_PER_MS
+"""How far strange words may lie apart and still agree."""
+LEAN_GAIN: Final = 1.0 / 16.0
+LEAN_MAX: Final = 1.0
+"""The average of the last 16 words, in standard deviations, is off by 0.2 by chance; off by this much, the rate has
+changed (a device behind a server was replaced, an oven switched on), and it is learned again."""
+RATE_ERROR_MAX: Final = 500 * _PPM
+"""Beyond 500 ppm it is no sound card."""
 
 
 class CardClock:
     """Predicts the monotonic instant at which a numbered frame is heard."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._is_known = False
         self._frame = 0
         self._at_ns = 0.0
         self._rate_error = 0.0
+        self._offset_variance = 0.0
+        self._covariance = 0.0
+        self._rate_variance = RATE_SPREAD_FIRST**2
+        self._jitter_variance = JITTER_NS_FIRST**2
+        self._lean = 0.0
+        self._strange: list[float] = []
         self.jumps = 0
 
     def reset(self) -> None:
         """The card was opened anew."""
-        self._count, self._rate_error = 0, 0.0
+        self._is_known = False
+        self._strange.clear()
 
     @property
     def is_known(self) -> bool:
         """Whether the card has said anything yet."""
-        return self._count > 0
+        return self._is_known
 
     @property
     def drift_ppm(self) -> float:
         """How much longer the card's second is than the machine's, in parts per million."""
-        return self._rate_error * 1e6
+        return self._rate_error / _PPM
+
+    @property
+    def error_ns(self) -> float:
+        """How far off the line may be (one standard deviation), as far as the card's jitter has no bias."""
+        return math.sqrt(self._offset_variance) if self._is_known else math.inf
 
     def observe(self, frame: int, heard_at_ns: MonotonicNs) -> None:
         """The card says that frame number `frame` will be heard at an instant."""
-        frames = frame - self._frame
-        expected = self._at_ns + frames * _NS_PER_FRAME * (1.0 + self._rate_error)
-        difference = heard_at_ns - expected
-        if self._count and abs(difference) > JUMP_NS:
-            self.jumps += 1
-            self._count = 0
-        self._count = min(self._count + 1, SETTLE_OBSERVATIONS)
-        self._frame = frame
-        if self._count == 1:
-            self._at_ns = float(heard_at_ns)
+        if not self._is_known:
+            self._begin(frame, heard_at_ns)
             return
-        gain = max(1.0 / self._count, GAIN)
-        self._at_ns = expected + gain * difference
-        if self._count == SETTLE_OBSERVATIONS and frames > 0:
-            rate_error = self._rate_error + RATE_GAIN * difference / (frames * _NS_PER_FRAME)
-            self._rate_error = max(-RATE_ERROR_MAX, min(RATE_ERROR_MAX, rate_error))
+        self._advance(frame)
+        difference = heard_at_ns - self._at_ns
+        spread = math.sqrt(self._offset_variance + self._jitter_variance)
+        if abs(difference) > max(STRANGE_NS_MIN, STRANGE_SPREADS * spread):
+            self._doubt(frame, heard_at_ns, difference)
+            return
+        self._strange.clear()
+        self._lean += LEAN_GAIN * (difference / spread - self._lean)
+        if abs(self._lean) > LEAN_MAX:
+            self._lean, self._covariance, self._rate_variance = 0.0, 0.0, RATE_SPREAD_FIRST**2
+            self._offset_variance = self._jitter_variance
+        self._take(difference)
 
     def heard_at(self, frame: int) -> MonotonicNs:
         """When frame number `frame` is heard, as known now."""
         return MonotonicNs(round(self._at_ns + (frame - self._frame) * _NS_PER_FRAME * (1.0 + self._rate_error)))
+
+    def _begin(self, frame: int, heard_at_ns: MonotonicNs) -> None:
+        self._is_known = True
+        self._frame, self._at_ns = frame, float(heard_at_ns)
+        self._offset_variance, self._covariance = self._jitter_variance, 0.0
+        self._strange.clear()
+
+    def _doubt(self, frame: int, heard_at_ns: MonotonicNs, difference: float) -> None:
+        """A word far off the line; the line stays unless enough of them agree."""
+        if self._strange and abs(difference - self._strange[-1]) > AGREE_NS:
+            self._strange.clear()
+        self._strange.append(difference)
+        if len(self._strange) >= JUMP_WORDS:
+            self.jumps += 1
+            self._begin(frame, heard_at_ns)
+
+    def _advance(self, frame: int) -> None:
+        """Prediction: the line as far as `frame`, and how much less is known of it there."""
+        span_ns = (frame - self._frame) * _NS_PER_FRAME
+        self._frame = frame
+        self._at_ns += span_ns * (1.0 + self._rate_error)
+        span_s = abs(span_ns) / NS_PER_S
+        self._offset_variance += span_ns * (2.0 * self._covariance + span_ns * self._rate_variance)
+        self._offset_variance += OFFSET_WANDER_NS_PER_ROOT_S**2 * span_s
+        self._covariance += span_ns * self._rate_variance
+        self._rate_variance = min(RATE_SPREAD_FIRST**2, self._rate_variance + RATE_WANDER_PER_ROOT_S**2 * span_s)
+
+    def _take(self, difference: float) -> None:
+        """Correction: a word of the card that is `difference` off the line."""
+        variance = self._offset_variance + self._jitter_variance
+        offset_gain, rate_gain = self._offset_variance / variance, self._covariance / variance
+        self._at_ns += offset_gain * difference
+        rate_error = self._rate_error + rate_gain * difference
+        self._rate_error = max(-RATE_ERROR_MAX, min(RATE_ERROR_MAX, rate_error))
+        self._rate_variance -= rate_gain * self._covariance
+        self._covariance *= 1.0 - offset_gain
+        self._jitter_variance += JITTER_GAIN * (difference * difference - variance)
+        self._jitter_variance = max(JITTER_NS_MIN**2, min(JITTER_NS_MAX**2, self._jitter_variance))
+        self._offset_variance *= 1.0 - offset_gain

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.player.clip_source import ClipSource
+from edge.player.limiter import CEILING
 from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.source import Source
 from edge.player.stream_source import StreamSource
-from edge.player.timeline import REANCHOR_SAMPLES
+from edge.player.timeline import REANCHOR_NS
 from edge.player.voice import VoiceStatistics
 from protocol.units import FRAME_SAMPLES, SAMPLES_PER_MS, SharedSample
 from tests.support.sound import (
@@ -125,11 +126,14 @@ def test_an_emergency_takes_over_within_20_ms() -> None:
     _start(mixer, ConstantSource(0.5), "music")
     before = _render(playout, START, 9_600)
     emergency = ConstantSource(-0.4)
+    assert mixer.position is not None
+    ahead = mixer.position - (START + 9_600)
+    assert ahead < 3 * SAMPLES_PER_MS
     mixer.stop("music", fade_ms=20)
     _start(mixer, emergency, "emergency", at=START + 9_600)
     after = _render(playout, START + 9_600, 4_800)
     assert not mixer.is_playing("music")
-    assert np.allclose(after[20 * SAMPLES_PER_MS :], -0.4, atol=1e-4)
+    assert np.allclose(after[20 * SAMPLES_PER_MS + ahead :], -0.4, atol=1e-4)
     assert steps(np.concatenate((before, after))) <= 2 * FADE_STEP * 1.1
 
 
@@ -147,13 +151,13 @@ def test_a_planned_stop_begins_its_fade_at_its_sample_and_one_before_the_start_c
     assert not _render(playout, START + 4_800, 20_000).any()
 
 
-def test_two_voices_are_summed_and_never_exceed_full_scale() -> None:
+def test_two_voices_are_summed_and_never_exceed_the_ceiling() -> None:
     mixer = Mixer()
     playout = Playout(mixer)
     mixer.start("a", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=0.0, fade_in_ms=0)
     mixer.start("b", ConstantSource(0.9), from_sample=SharedSample(START), gain_db=6.0, fade_in_ms=0)
     out = _render(playout, START, 960)
-    assert 0.99 < out.max() <= 1.0
+    assert 0.99 * CEILING < out.max() <= CEILING + 1e-4
 
 
 def test_a_voice_that_goes_on_with_the_same_source_is_not_heard_to_change() -> None:
@@ -200,7 +204,7 @@ def test_a_jump_of_the_card_is_put_right_at_once_under_a_fade() -> None:
     playout = Playout(mixer)
     _start(mixer, WaveSource())
     before = _render(playout, START, 9_600)
-    leap = REANCHOR_SAMPLES + 3_000
+    leap = (REANCHOR_NS // 1_000_000 * SAMPLES_PER_MS) + 3_000
     after = _render(playout, START + 9_600 + leap, 9_600)
     assert playout.reanchors == 1
     assert np.allclose(after[960:], wave(START + 9_600 + leap + 960, 9_600 - 960), atol=1e-4)
@@ -235,7 +239,7 @@ def test_statistics_say_what_was_audible_concealed_and_silent_and_outlive_the_vo
     mixer.start("a", source, from_sample=SharedSample(START), until_sample=SharedSample(START + 48_000))
     _render(playout, START, 49_000)
     found = mixer.statistics("a")
-    assert (found.audible_ms, found.concealed_ms, found.silent_ms) == (300, 200, 500)
+    assert (found.audible_ms, found.concealed_ms, found.silent_ms) == pytest.approx((300, 200, 500), abs=1)
     assert found.level_dbfs == pytest.approx(-9.0, abs=0.5)
     assert mixer.statistics("nobody") == VoiceStatistics()
 
@@ -246,7 +250,7 @@ def test_silence_that_was_sent_is_not_counted_as_audible() -> None:
     _start(mixer, ConstantSource(0.0))
     _render(playout, START, 48_000)
     assert mixer.statistics("a").audible_ms == 0
-    assert mixer.statistics("a").silent_ms == 1_000
+    assert mixer.statistics("a").silent_ms == pytest.approx(1_000, abs=3)
     assert playout.level_dbfs == -120.0
 
 
