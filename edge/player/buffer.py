@@ -36,7 +36,7 @@ class Taken(NamedTuple):
 
 
 class JitterBuffer:
-    """Frames waiting for their instant; `position`, the next sample to be taken, is unknown until the first take."""
+    """Frames waiting for their instant; `_position`, where one was last asked for, is unknown until the first take."""
 
     def __init__(self) -> None:
         self._frames: dict[int, tuple[int, bytes]] = {}
@@ -47,7 +47,7 @@ class JitterBuffer:
 
     def judge(self, start: int, *, arrived_at: int) -> Verdict:
         """What would become of a frame that sounds from grid sample `start` and came when `arrived_at` sounded."""
-        if start + FRAME_SAMPLES <= arrived_at or (self._position is not None and start < self._position):
+        if start + FRAME_SAMPLES <= arrived_at or (self._position is not None and start <= self._position):
             return Verdict.LATE
         if start > arrived_at + AHEAD_SAMPLES_MAX:
             return Verdict.TOO_EARLY
@@ -69,6 +69,22 @@ class JitterBuffer:
             return None
         epoch, frame = self._frames.pop(start)
         return Taken(start, epoch, frame)
+
+    def before(self, start: int, epoch: int, count: int) -> list[bytes]:
+        """Up to `count` frames of an epoch that lead up to `start` without a gap, as far as they are still held."""
+        found: list[bytes] = []
+        for place in range(start - FRAME_SAMPLES, start - (count + 1) * FRAME_SAMPLES, -FRAME_SAMPLES):
+            held = self._frames.get(place)
+            if held is None or held[0] != epoch:
+                break
+            found.append(held[1])
+        return found[::-1]
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait for their instant; those that passed unread do not count."""
+        position = self._position
+        return len(self._frames) if position is None else sum(start > position for start in self._frames)
 
     def end_of(self, start: int) -> int:
         """Where a frame that begins at `start` ends: after 20 ms, or where one of another grid begins earlier."""

@@ -9,7 +9,9 @@ Rules kept:
   sample; lower ones are refused.
 - What is missing at its instant is concealed by Opus for CONCEAL_SAMPLES_MAX with a fade, then it is silence; the
   timeline stays. Sound comes back with a fade of RETURN_SAMPLES.
-- A frame that libopus refuses counts as missing. Nothing that a packet holds makes a read fail.
+- Who begins to read in the middle first decodes what led up to it, as far as it is still held: from its first sample
+  on, a pole that joins sounds like its neighbours.
+- A frame that the decoder refuses counts as missing. Nothing that a packet holds makes a read fail.
 - The waveform never jumps: where unrelated sound follows, the last value decays under it (`_carry`).
 """
 
@@ -21,7 +23,7 @@ from typing import Final
 import numpy as np
 
 from edge.errors import DecoderError
-from edge.player.buffer import AHEAD_SAMPLES_MAX, JitterBuffer, Taken, Verdict
+from edge.player.buffer import AHEAD_SAMPLES_MAX, JitterBuffer, Verdict
 from edge.player.lateness import LatenessWindow
 from edge.player.ports import OpusDecoder, Samples
 from edge.player.source import SourceCounters
@@ -41,6 +43,8 @@ CONCEAL_SAMPLES_MAX: Final = 100 * SAMPLES_PER_MS
 """Opus concealment is believable for 60 to 100 ms; longer it hums."""
 RETURN_SAMPLES: Final = 15 * SAMPLES_PER_MS
 """Fade when sound comes back after a loss, or a sender starts anew."""
+PRE_ROLL_FRAMES: Final = 4
+"""A decoder that begins anew has converged after 80 ms (RFC 7845, 4.6)."""
 ANCHOR_TOLERANCE_SAMPLES: Final = SAMPLES_PER_MS
 """Senders round play times; more than a millisecond apart they mean different timelines."""
 REANCHOR_PACKETS: Final = 3
@@ -53,7 +57,6 @@ NS_PER_US: Final = 1_000
 OFF_GRID: Final = "off_grid"
 OLD_EPOCH: Final = "old_epoch"
 OTHER_STREAM: Final = "other_stream"
-UNDECODABLE: Final = "undecodable"
 _STEPS: Final = np.arange(1, FRAME_SAMPLES + 1, dtype=np.float32)
 
 
@@ -73,6 +76,7 @@ class StreamSource:
         self._epoch = -1
         self._origin = 0
         self._other_origin = 0
+        self._other_sequence = 0
         self._other_packets = 0
         self._lateness = LatenessWindow()
         self._lateness_epoch = -1
@@ -98,7 +102,7 @@ class StreamSource:
             self.faults[OTHER_STREAM] += 1
         elif packet.epoch < self._epoch:
             self.faults[OLD_EPOCH] += 1
-        elif not is_new and not self._is_anchored(origin, packet.first_sample):
+        elif not is_new and not self._is_anchored(origin, packet):
             self.faults[OFF_GRID] += 1
         else:
             self._note_arrival(packet, arrived_at_ns)
@@ -143,22 +147,25 @@ class StreamSource:
             lateness_ms_p99=lateness.quantile_ms(0.99),
             lateness_ms_p999=lateness.quantile_ms(0.999),
             ahead_ms=self._ahead_samples / SAMPLES_PER_MS,
-            buffer_ms=len(self._buffer) * FRAME_MS,
+            buffer_ms=self._buffer.waiting * FRAME_MS,
             faults=dict(self.faults),
         )
 
-    def _is_anchored(self, origin: int, first_sample: int) -> bool:
+    def _is_anchored(self, origin: int, packet: AudioPacket) -> bool:
         """Whether a packet is on the epoch's timeline, or has just made another one believed."""
         if abs(origin - self._origin) <= ANCHOR_TOLERANCE_SAMPLES:
             self._other_packets = 0
             return True
-        agrees = self._other_packets and abs(origin - self._other_origin) <= ANCHOR_TOLERANCE_SAMPLES
-        self._other_origin, self._other_packets = origin, self._other_packets + 1 if agrees else 1
+        if not self._other_packets or abs(origin - self._other_origin) > ANCHOR_TOLERANCE_SAMPLES:
+            self._other_packets = 1
+        elif packet.sequence > self._other_sequence:  # copies of one packet are one witness
+            self._other_packets += 1
+        self._other_origin, self._other_sequence = origin, packet.sequence
         if self._other_packets < REANCHOR_PACKETS:
             return False
         self._origin, self._other_packets = origin, 0
-        self._buffer.drop_from(origin + first_sample)
-        self._heard_until = min(self._heard_until, origin + first_sample)
+        self._buffer.drop_from(origin + packet.first_sample)
+        self._heard_until = min(self._heard_until, origin + packet.first_sample)
         return True
 
     def _note_arrival(self, packet: AudioPacket, arrived_at_ns: SharedNs) -> None:
@@ -202,8 +209,10 @@ class StreamSource:
         if taken is not None:
             if taken.epoch != self._frame_epoch or taken.start != continues_at:
                 self._decoder.reset()
+                for frame in self._buffer.before(taken.start, taken.epoch, PRE_ROLL_FRAMES):
+                    self._decode(frame)
                 self._gain, self._carry, self._carry_samples = 0.0, last_value, RETURN_SAMPLES
-            if not self._decode(taken):
+            if not self._decode(taken.frame):
                 taken = None
         self._is_real = taken is not None
         self._frame_start = taken.start if taken is not None else position
@@ -214,11 +223,11 @@ class StreamSource:
             self._frame_epoch, self._missing_samples = taken.epoch, 0
         self._shape(position - self._frame_start, self._frame_end - self._frame_start)
 
-    def _decode(self, taken: Taken) -> bool:
+    def _decode(self, frame: bytes) -> bool:
         try:
-            self._decoder.decode(taken.frame, self._frame)
-        except DecoderError:
-            self.faults[UNDECODABLE] += 1
+            self._decoder.decode(frame, self._frame)
+        except DecoderError as error:
+            self.faults[error.fault.value] += 1
             return False
         return True
 

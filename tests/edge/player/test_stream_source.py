@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.adapters.decoder import LibopusDecoder
 from edge.player.ports import Samples
-from edge.player.stream_source import CONCEAL_SAMPLES_MAX, OFF_GRID, OLD_EPOCH, OTHER_STREAM, UNDECODABLE, StreamSource
+from edge.player.stream_source import CONCEAL_SAMPLES_MAX, OFF_GRID, OLD_EPOCH, OTHER_STREAM, StreamSource
 from protocol.stream import AudioPacket
 from protocol.units import FRAME_SAMPLES, SAMPLES_PER_MS, SharedSample
 from tests.support.opus import tone_frames
@@ -153,7 +153,7 @@ def test_a_frame_that_cannot_be_decoded_is_concealed_and_counted() -> None:
     packet = wave_packet(0)
     _push(source, replace(packet, frames=(*packet.frames[:2], b"rubbish", *packet.frames[3:])))
     out = _read(source, ORIGIN, PACKET_SAMPLES)
-    assert source.faults[UNDECODABLE] == 1
+    assert source.faults["undecodable"] == 1
     assert source.counters.concealed == FRAME_SAMPLES
     assert steps(out) <= SMOOTH
 
