@@ -46,7 +46,7 @@ from edge.telemetry import NO_MACHINE, Machine, StatusReporter, TelemetrySetting
 from edge.voices import Voices
 from protocol.envelope import Signer
 from protocol.errors import Refusal
-from protocol.keyring import RootKeys
+from protocol.keyring import Keyring, RootKeys
 from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Silence
 from protocol.opening import OPENER, Opener
 from protocol.stream import unpack_audio
@@ -162,6 +162,11 @@ class Agent:
     def amplifier_state(self) -> str:
         """Off, warming, on or holding."""
         return self._studio.amplifier.state.value
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys in force."""
+        return self._guard.keyring
 
     def render(self, frames: int, at_ns: SharedNs) -> Frames:
         """What the sound card plays (int16[frames, 1]), of which the first frame is heard at `at_ns`."""

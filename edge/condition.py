@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from edge.events import Measured
@@ -49,7 +50,7 @@ class Rooms:
             silent_ms=heard.silent_ms,
             underruns=0 if measured is None else measured.underruns,
             reanchors=self.studio.playout.reanchors,
-            refused=dict(self.guard.refused),
+            refused=self._refused(measured),
             faults=self.health.faults.active,
             media_missing=self.media.missing,
             reports_waiting=self.outbox.waiting,
@@ -64,3 +65,9 @@ class Rooms:
             card_error_ms=None if on_air is None else self.studio.playout.card_error_ms,
             streams=streams,
         )
+
+    def _refused(self, measured: Measured | None) -> dict[str, int]:
+        """What was not believed, orders and answers about the time alike, by reason."""
+        counted = Counter(self.guard.refused)
+        counted.update({} if measured is None else measured.time_refused)
+        return dict(counted)

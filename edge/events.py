@@ -7,7 +7,7 @@ comes late, twice or never changes nothing that it should not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.errors import MediaFailure
 from protocol.messages import AiringRecord
@@ -194,10 +194,14 @@ class ButtonFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The answer to Measure: free space for the state folder, counters of the sound card since the process began."""
+    """The answer to Measure: free space for the state folder, counters of the sound card since the process began.
+
+    `time_refused` counts answers about the time that were not believed, by reason.
+    """
 
     disk_free_bytes: int
     underruns: int
+    time_refused: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

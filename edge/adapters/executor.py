@@ -28,6 +28,10 @@ class Ports:
     card: SoundCard
     pin: AmplifierPin
     log: DecisionLog
+    time_refused: Callable[[], dict[str, int]] = dict
+    """Answers about the time that were not believed, by reason."""
+    spread_time: Callable[[float], None] = lambda _: None
+    """Spread the first reconnect of the second connection too."""
 
 
 class Executor:
@@ -40,7 +44,7 @@ class Executor:
             wanted.Publish: self._publish,
             wanted.Subscribe: lambda effect: ports.link.subscribe(effect.topics),
             wanted.Unsubscribe: lambda effect: ports.link.unsubscribe(effect.topics),
-            wanted.SpreadReconnects: lambda effect: ports.link.set_herd_window_s(effect.herd_window_s),
+            wanted.SpreadReconnects: self._spread,
             wanted.StoreDocument: ports.store.ask,
             wanted.ForgetDocuments: ports.store.ask,
             wanted.StoreReport: ports.store.ask,
@@ -58,6 +62,10 @@ class Executor:
         """Run one effect."""
         self._table[type(effect)](effect)
 
+    def _spread(self, effect: wanted.SpreadReconnects) -> None:
+        self._ports.link.set_herd_window_s(effect.herd_window_s)
+        self._ports.spread_time(effect.herd_window_s)
+
     def _publish(self, effect: wanted.Publish) -> None:
         self._ports.link.publish(effect.topic, effect.payload, effect.qos, effect.retain, effect.expiry_s)
 
@@ -69,5 +77,9 @@ class Executor:
 
     def _measure(self, _: wanted.Measure) -> None:
         self._post(
-            Measured(disk_free_bytes=self._ports.media.free_bytes(), underruns=self._ports.card.statistics.underruns)
+            Measured(
+                disk_free_bytes=self._ports.media.free_bytes(),
+                underruns=self._ports.card.statistics.underruns,
+                time_refused=self._ports.time_refused(),
+            )
         )

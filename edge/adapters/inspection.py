@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from edge.adapters.certificate import check_certificate
+from edge.adapters.clock_file import read_record
 from edge.adapters.config_file import read_config
 from edge.adapters.decoder import LibopusDecoder
 from edge.adapters.enrolment_verb import enrolment_lines, is_enrolled
@@ -23,6 +24,7 @@ from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.store import read_only
 from edge.adapters.trusted_clock import TrustedClock
 from edge.assignment import Place, nowhere
+from edge.clock_record import clock_lines
 from edge.config import EdgeConfig
 from edge.documents import Documents
 from edge.errors import ConfigurationError, DecoderError, SoundError
@@ -53,9 +55,7 @@ def check(path: Path) -> tuple[bool, list[str]]:
     for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier))):
         is_good = is_good and found_good
         lines.append(f"{'ok' if found_good else 'problem'}: {line}")
-    is_known = TrustedClock(believes_any=prepared.config.clock.believes == "any")().is_time_known
-    waits = "" if is_known else "; until something has set it, only emergencies sound (clock.believes)"
-    lines.append(f"{'ok' if is_known else 'warning'}: {explain_clock()}{waits}")
+    lines.append(_clock(prepared.config))
     return is_good, lines
 
 
@@ -75,6 +75,7 @@ def show(path: Path) -> list[str]:
     documents.restore(restored.documents, restored.counters, now)
     in_force = [accepted.document for accepted in documents.in_force]
     media = present_in(media_folder(Path(config.state_dir)))
+    record, age_s = read_record(config.node, config.state_dir)
     return [
         *lines,
         *_place_lines(guard.place, config),
@@ -82,12 +83,26 @@ def show(path: Path) -> list[str]:
         *_keyset_lines(in_force, now),
         *_silence_lines(in_force, guard.place),
         _button_line(config),
+        *clock_lines(record, age_s=age_s),
         *_emergency_lines(in_force, guard.place),
         *_plan_lines(in_force, guard.place, media, now),
         f"media: {len(media)} files in {media_folder(Path(config.state_dir))}",
         *_report_lines(restored),
         *_not_in_force_lines(restored, documents),
     ]
+
+
+def _clock(config: EdgeConfig) -> str:
+    """What the node goes by before anybody has told it the time."""
+    if config.clock.source == "exchange":
+        return "ok: the controller tells the time (clock.source); until it does, only emergencies sound"
+    is_known = TrustedClock(believes_any=config.clock.believes == "any")().is_time_known
+    if is_known:
+        return f"ok: {explain_clock()}"
+    waits = (
+        "something has set it" if config.clock.source == "system" else "the controller tells it, or something sets it"
+    )
+    return f"warning: {explain_clock()}; until {waits}, only emergencies sound (clock.source, clock.believes)"
 
 
 def _sound(prepared: Prepared) -> tuple[bool, str]:

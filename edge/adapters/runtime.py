@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from edge.adapters.clock_file import ClockFile
 from edge.adapters.config_file import read_config
 from edge.adapters.enrolment_run import NodeEnrolment
 from edge.adapters.enrolment_watch import enrol_first, keep_certificate
@@ -26,12 +27,12 @@ from edge.adapters.gpio_lines import GpioAmplifier, GpioStopButton, PinFactory, 
 from edge.adapters.hardware import read_machine
 from edge.adapters.logging import LoggedDecisions, set_up_logging
 from edge.adapters.media import HttpsMediaStore, MediaSettings, media_folder
+from edge.adapters.node_clock import ClockSurroundings, node_clock
 from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
 from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.sound_card import CardSettings, Pacing, PortAudioCard
 from edge.adapters.store import SqliteStore
 from edge.adapters.tls import node_context
-from edge.adapters.trusted_clock import TrustedClock
 from edge.adapters.version import product_version
 from edge.adapters.workshop import LibraryWorkshop
 from edge.agent import Agent, AgentSettings
@@ -126,6 +127,7 @@ class _Process:
         self._stop = asyncio.Event()
         self._store = SqliteStore(folder, post=self._post_from_thread)
         self._media = HttpsMediaStore(_media_settings(prepared), post=self._post_from_thread)
+        self._clock = node_clock(config)
         session_epoch = time.time_ns() // NS_PER_MS
         machine = read_machine(config.enrolment.hardware)
         self._link = _link(config, session_epoch, machine, self._post)
@@ -146,16 +148,25 @@ class _Process:
         self._card = PortAudioCard(
             _card_settings(config),
             render=agent.render,
-            read_now=read_now,
+            read_now=self._clock,
             on_event=self._post,
             loop=asyncio.get_running_loop(),
         )
-        ports = Ports(link=self._link, store=self._store, media=self._media, card=self._card, pin=pin, log=log)
+        ports = Ports(
+            link=self._link,
+            store=self._store,
+            media=self._media,
+            card=self._card,
+            pin=pin,
+            log=log,
+            time_refused=lambda: self._clock.refused,
+            spread_time=self._clock.set_herd_window_s,
+        )
         self._driver: LoopDriver[Event, Effect] = LoopDriver(
             node=agent if self._recorder is None else Recorded(agent, self._recorder, openings),
             execute=Executor(ports, post=self._post).execute,
             wake_event=Wake(),
-            read_clock=TrustedClock(believes_any=config.clock.believes == "any"),
+            read_clock=self._clock,
         )
 
     def ask_to_stop(self) -> None:
@@ -171,6 +182,7 @@ class _Process:
         self._button.start()
         self._post_documents()
         self._link.start()
+        self._start_clock()
         gc.freeze()  # what was made at the start lives on: the collector need not walk it while sound is rendered
         self._supervisor.ready()
         watchdog = asyncio.create_task(self._give_signs_of_life())
@@ -185,6 +197,18 @@ class _Process:
             for task in (watchdog, renewal, stopped):
                 task.cancel()
             await asyncio.gather(watchdog, renewal, stopped, return_exceptions=True)
+
+    def _start_clock(self) -> None:
+        """After the boot: the keys that the node has stored judge the answers."""
+        agent = self._agent
+        self._clock.start(
+            ClockSurroundings(
+                keyring=lambda: agent.keyring,
+                is_sounding=lambda: agent.amplifier_state != AmplifierState.OFF.value,
+                wake=lambda: self._post(Wake()),
+                show=ClockFile(self._prepared.config.state_dir).write,
+            )
+        )
 
     def _post_documents(self) -> None:
         """What enrolment brought is judged as what the broker brings: the keyset now, the assignment under it."""
@@ -216,13 +240,15 @@ class _Process:
             return
         trust = config.trust
         self._media.use_context(node_context(ca=trust.ca, certificate=trust.certificate, private_key=trust.private_key))
-        self._link.use_certificate(config.trust.certificate, config.trust.private_key)
+        self._link.use_certificate(trust.certificate, trust.private_key)
+        self._clock.use_certificate(trust.certificate, trust.private_key)
 
     def close(self) -> None:
         """Take everything down, each in bounded time; what was asked of the disk is done."""
         self._button.close()
         self._store.close()
         self._link.stop()
+        self._clock.stop()
         self._card.close()
         self._media.close()
         self._driver.close()

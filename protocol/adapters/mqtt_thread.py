@@ -17,6 +17,7 @@ import select
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import paho.mqtt.client as paho
@@ -42,7 +43,7 @@ from protocol.reconnect import Backoff
 
 log = logging.getLogger(__name__)
 
-_POLL_MS: Final = 5_000
+POLL_MS: Final = 5_000
 """Longest wait: keep-alive is looked at this often."""
 _FLUSH_POLL_MS: Final = 50
 _SESSION_ENDS: Final = 0
@@ -76,7 +77,10 @@ class NetworkThread:
         queue: OutgoingQueue,
         subscriptions: Subscriptions,
         receiver: Receiver,
+        wait_ms: Callable[[], int] = lambda: POLL_MS,
     ) -> None:
+        """`wait_ms` says how long the queue may be left alone: then it is looked into again, as after `wake`."""
+        self._wait_ms = wait_ms
         self._settings, self._context, self._queue = settings, context, queue
         self._subscriptions, self._receiver = subscriptions, receiver
         self.herd_window_s = settings.herd_window_s
@@ -218,7 +222,7 @@ class NetworkThread:
                 self._say_goodbye(session_expiry_s=self._settings.session_expiry_s)
                 return
             self._send_waiting()
-            self._turn(poller, sock, wait_ms=_POLL_MS if flush_by_s is None else _FLUSH_POLL_MS)
+            self._turn(poller, sock, wait_ms=min(POLL_MS, self._wait_ms()) if flush_by_s is None else _FLUSH_POLL_MS)
 
     def _turn(self, poller: select.poll, sock: Any, *, wait_ms: int) -> None:  # noqa: ANN401 - paho's union of sockets
         """Wait for the socket or the wake-up, and do what can be done."""

@@ -21,6 +21,8 @@ UNDISCIPLINED_ERROR_NS: Final = 16 * NS_PER_S
 """What the kernel says of a clock that nothing disciplines (NTP_PHASE_LIMIT, linux/timex.h)."""
 PAIR_NS_MAX: Final = 50_000
 """The two clocks are read again if the thread was interrupted for longer between them."""
+RAW_PAIR_NS_MAX: Final = 2_000
+"""The same for the two monotonic clocks, whose difference a node's time is made of: three readings take 0.3 µs."""
 _PAIR_ATTEMPTS: Final = 4
 _NS_PER_US: Final = 1_000
 _STATUS_UNSYNCHRONISED: Final = 0x0040
@@ -92,6 +94,25 @@ def read_now() -> Now:
         error_ns=discipline.error_ns + width_ns // 2,
         source=TimeSource.SYSTEM if is_plausible else TimeSource.UNKNOWN,
     )
+
+
+def read_raw_ns() -> MonotonicNs:
+    """CLOCK_MONOTONIC_RAW: the crystal as it is; NTP steers CLOCK_MONOTONIC by up to 500 ppm."""
+    return MonotonicNs(time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW))
+
+
+def read_raw_lead_ns() -> int:
+    """By how much the raw clock reads more than the monotonic one, for the quickest of some readings."""
+    best_ns, lead_ns = -1, 0
+    for _ in range(_PAIR_ATTEMPTS):
+        before_ns = time.monotonic_ns()
+        raw_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+        width_ns = time.monotonic_ns() - before_ns
+        if best_ns < 0 or width_ns < best_ns:
+            best_ns, lead_ns = width_ns, raw_ns - before_ns - width_ns // 2
+        if width_ns <= RAW_PAIR_NS_MAX:
+            break
+    return lead_ns
 
 
 def explain_clock() -> str:

@@ -223,7 +223,7 @@ class TestOtherIdentities:
     def test_a_certificate_of_another_authority(self, ground: Besieged, table: AttackTable, tmp_path: Path) -> None:
         began_ns, foreign = time.time_ns(), make_pki(tmp_path / "foreign").folder
         for stem in (foreign / "controller.pem", foreign / "nodes" / NODE / "node.pem"):
-            for port in (ground.site.ports.broker, ground.site.ports.services):
+            for port in (ground.site.ports.broker, ground.site.ports.time, ground.site.ports.services):
                 stranger = ground.new_intruder(stem, port=port)
                 with pytest.raises(OSError, match=r"not let|alert|closed|reset|EOF"):
                     stranger.start(topics=())

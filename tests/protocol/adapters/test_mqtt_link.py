@@ -26,7 +26,7 @@ ALL_STATES = topic(TopicName.NODE_STATE, node="+")
 async def test_messages_travel_both_ways_and_arrive_on_the_loop(broker: RealBroker, pki: DevelopmentKeys) -> None:
     with (
         linked(pki.mqtt_settings("N001", broker.port)) as (node, node_heard),
-        linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard),
+        linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard),
     ):
         controller.subscribe([(ALL_STATES, 1)])
         node.subscribe([(ASSIGNMENT, 1), (PLAN, 1)])
@@ -44,7 +44,7 @@ async def test_order_is_kept_over_many_messages(broker: RealBroker, pki: Develop
     count = 80  # fewer than the broker queues for a slow subscriber
     with (
         linked(pki.mqtt_settings("N001", broker.port)) as (node, _),
-        linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard),
+        linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard),
     ):
         controller.subscribe([(STATE, 1)])
         node.publish(STATE, b"0", retain=True)
@@ -65,7 +65,7 @@ async def test_a_broker_that_is_down_at_the_start_is_found_when_it_comes(
         assert "nothing listens" in heard.disconnected[0]
         broker.start()
         await until(lambda: heard.connected, seconds=20)
-        with linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, controller_heard):
+        with linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, controller_heard):
             controller.subscribe([(ALL_STATES, 1)])
             await until(lambda: controller_heard.messages, what="what was queued while the broker was down")
 
@@ -87,7 +87,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_the_end(pki: Develop
 async def test_after_a_restart_of_the_broker_everything_goes_on(broker: RealBroker, pki: DevelopmentKeys) -> None:
     with (
         linked(pki.mqtt_settings("N001", broker.port)) as (node, node_heard),
-        linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard),
+        linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard),
     ):
         node.subscribe([(ASSIGNMENT, 1)])
         controller.subscribe([(ALL_STATES, 1)])
@@ -108,7 +108,7 @@ async def test_after_a_restart_of_the_broker_everything_goes_on(broker: RealBrok
 
 async def test_what_came_during_a_short_loss_of_the_line_is_delivered(broker: RealBroker, pki: DevelopmentKeys) -> None:
     with (
-        linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, _),
+        linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, _),
         Line(broker.port) as line,
         linked(pki.mqtt_settings("N001", line.port, herd_window_s=0.5)) as (node, heard),
     ):
@@ -136,7 +136,7 @@ async def test_the_will_is_said_for_a_link_that_vanishes_but_not_for_one_that_le
     broker: RealBroker, pki: DevelopmentKeys
 ) -> None:
     will = Will(topic=STATE, payload=b"lost", delay_s=0)
-    with linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard):
+    with linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard):
         controller.subscribe([(ALL_STATES, 1)])
         with linked(pki.mqtt_settings("N001", broker.port), will) as (node, node_heard):
             await until(lambda: node_heard.connected)
@@ -155,7 +155,7 @@ async def test_the_will_is_said_for_a_link_that_vanishes_but_not_for_one_that_le
 async def test_the_broker_keeps_a_node_to_its_own_topics(broker: RealBroker, pki: DevelopmentKeys) -> None:
     with (
         linked(pki.mqtt_settings("N001", broker.port)) as (node, node_heard),
-        linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard),
+        linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard),
     ):
         controller.subscribe([(ALL_STATES, 1), (topic(TopicName.ASSIGNMENT, node="+"), 1)])
         node.subscribe([(topic(TopicName.ASSIGNMENT, node="+"), 1), (ALL_STATES, 1)])
@@ -187,7 +187,7 @@ async def test_what_may_never_be_sent_is_refused_at_once(broker: RealBroker, pki
 
 async def test_the_largest_message_passes(broker: RealBroker, pki: DevelopmentKeys) -> None:
     largest = bytes(16 * 1024)
-    with linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard):
+    with linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard):
         controller.subscribe([(PLAN, 1)])
         controller.publish(PLAN, largest, retain=True)
         await until(lambda: heard.messages)
@@ -197,7 +197,7 @@ async def test_the_largest_message_passes(broker: RealBroker, pki: DevelopmentKe
 async def test_a_callback_that_raises_does_not_end_the_link(
     broker: RealBroker, pki: DevelopmentKeys, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard):
+    with linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard):
         heard.raise_at = b"poison"
         controller.subscribe([(PLAN, 1)])
         controller.publish(PLAN, b"poison", retain=False)
@@ -217,7 +217,7 @@ async def test_of_two_clients_with_one_name_the_later_one_is_let_in(broker: Real
 
 async def test_unsubscribing_stops_the_messages(broker: RealBroker, pki: DevelopmentKeys) -> None:
     other = topic(TopicName.PLAN, area="thon-tay")
-    with linked(pki.mqtt_settings(CONTROLLER, broker.port)) as (controller, heard):
+    with linked(pki.mqtt_settings(CONTROLLER, broker.services_port)) as (controller, heard):
         controller.subscribe([(PLAN, 1), (other, 1)])
         controller.publish(PLAN, b"1")
         await until(lambda: heard.messages)
