@@ -19,6 +19,7 @@ from rich.table import Table
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _FIELD_UTIME: Final = 11
 """Index of utime after the command name's closing bracket in /proc/PID/stat (proc(5), field 14)."""
+FILE_COLUMNS: Final = 140
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,4 +87,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, str]], *, note: str = ""
         table.add_column(column, justify="left" if column == next(iter(rows[0])) else "right")
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS  # nobody folds a file
+    console.print(table)

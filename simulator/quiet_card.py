@@ -88,3 +88,5 @@ class QuietCard:
     def _ring(self, happened: CardInput | None) -> None:
         opened = CardInput.OPENED if self._is_plugged else CardInput.FAILED
         self._happened(opened if happened is None else happened)
+        if happened is None and self._is_plugged:
+            self._happened(CardInput.PULLED)

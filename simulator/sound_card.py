@@ -20,7 +20,7 @@ from edge.player.card_clock import CardClock
 from edge.player.card_states import CardAction, CardInput, CardLife, CardState
 from edge.player.ports import CardStatistics, Frames, Render
 from edge.player.ring import Ring, risen
-from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs, Now
 from simulator.clock import NodeClock
 from simulator.world import Timer, World
 
@@ -66,10 +66,13 @@ class SimulatedCard:
         render: Render,
         on_event: Callable[[CardStarted | CardFailed], None],
         name: str = "simulated",
+        read_now: Callable[[], Now] | None = None,
     ) -> None:
+        """`read_now` is what the machine knows of the time, if that is not its system clock."""
         self.heard: deque[Heard] = deque(maxlen=HEARD_BLOCKS_MAX)
         self._world = world
         self._clock = clock
+        self._read_now = read_now or clock.read_now
         self._settings: Final = settings
         self._render = render
         self._on_event = on_event
@@ -171,6 +174,7 @@ class SimulatedCard:
         self._card_clock.reset()
         self._path = f"{self._name} paced by the device"
         self._happened(CardInput.OPENED)
+        self._happened(CardInput.PULLED)
         if self._life.state is CardState.RUNNING:
             self._pull()
 
@@ -220,7 +224,7 @@ class SimulatedCard:
         self._is_wake_pending = False
         if self._life.state is not CardState.RUNNING:
             return
-        now, first = self._clock.read_now(), self._ring.next_frame
+        now, first = self._read_now(), self._ring.next_frame
         rendered = self._render(self._ring.free, now.shared_at(self._card_clock.heard_at(first)))
         self._ring.put(first, rendered if first == self._rendered_until else risen(rendered))
         self._rendered_until = first + len(rendered)

@@ -32,6 +32,8 @@ from protocol.units import NS_PER_MS, SAMPLES_PER_MS, Now
 _LOG: Final = logging.getLogger(__name__)
 WATCH_S: Final = 0.75
 """A card that has pulled nothing for twice this long has stopped; PulseAudio starts with gaps of up to a second."""
+PROOF_S: Final = 0.3
+"""A device that failed and opens again fills its buffer at once; what it takes later than this it has played."""
 ANSWER_S_MAX: Final = 5.0
 """How long opening may take; PulseAudio, started on demand, takes two seconds."""
 JOBS_WAITING_MAX: Final = 4
@@ -170,20 +172,22 @@ class PortAudioCard:
         self._on_event(CardFailed(detail=self._detail))
 
     def _opened(self, opening: int, feed: CardFeed, device: OpenedDevice) -> None:
-        if opening != self._opening or self._life.state is not CardState.OPENING:
+        if opening != self._opening or not self._life.is_opening:
             return
         words = [device.name, "(fallback)"] if device.is_fallback else [device.name]
         self._path = " ".join([*words, "paced by the clock" if feed.is_paced else "paced by the device"])
         self._path = self._path[:PATH_CHARACTERS_MAX]
         self._happened(CardInput.OPENED)
         self._loop.call_later(WATCH_S, self._watch, feed, -1, False)
+        if self._life.state is CardState.PROVING:
+            self._loop.call_later(PROOF_S, self._prove, feed, -1)
 
     def _failed(self, opening: int, detail: str) -> None:
         if opening == self._opening:
             self._happened(CardInput.FAILED, detail)
 
     def _overdue(self, opening: int) -> None:
-        if opening == self._opening and self._life.state is CardState.OPENING:
+        if opening == self._opening and self._life.is_opening:
             self._failed(opening, f"the sound device did not answer within {ANSWER_S_MAX:.0f} s of being opened")
 
     def _retry(self, opening: int) -> None:
@@ -192,13 +196,22 @@ class PortAudioCard:
 
     def _watch(self, feed: CardFeed, seen_frame: int, is_suspect: bool) -> None:
         """Every WATCH_S while running: a card that pulled nothing twice in a row is opened anew."""
-        if feed is not self._feed or self._life.state is not CardState.RUNNING:
+        if feed is not self._feed or not self._life.is_open:
             return
         is_still = feed.frame == seen_frame
         if is_still and is_suspect:
             self._failed(self._opening, f"the sound card stopped pulling ({self._path})")
             return
         self._loop.call_later(WATCH_S, self._watch, feed, feed.frame, is_still)
+
+    def _prove(self, feed: CardFeed, seen_frame: int) -> None:
+        """Every PROOF_S until it has pulled between two looks; if it does not, `_watch` will see that too."""
+        if feed is not self._feed or self._life.state is not CardState.PROVING:
+            return
+        if -1 < seen_frame < feed.frame:
+            self._happened(CardInput.PULLED)
+        else:
+            self._loop.call_later(PROOF_S, self._prove, feed, feed.frame)
 
     def _new_feed(self) -> CardFeed:
         settings = self._settings
@@ -219,7 +232,7 @@ class PortAudioCard:
     def _refill(self, feed: CardFeed) -> None:
         """Render as much as there is room for, each block for the instant at which it will be heard."""
         feed.is_wake_pending = False
-        if feed is not self._feed or self._life.state is not CardState.RUNNING:
+        if feed is not self._feed or not self._life.is_open:
             return
         observation = feed.observation
         if observation is not None and observation != self._last_seen:

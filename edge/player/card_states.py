@@ -1,9 +1,11 @@
-"""The life of a sound card, as a table: wanted or not, opening, running, broken and tried again.
+"""The life of a sound card, as a table: wanted or not, opening, running, broken, tried again and proving itself.
 
 Duty: says what to do (`CardAction`) when the card is wanted or not, and when the device answers or fails; the
 adapter does it. Rules kept: one open at a time; whatever fails is closed before it is opened again; failures are
 reported once for a break, success always; the pause between two attempts doubles up to a bound and starts again
-short after a success; a card that is not wanted is closed and stays so.
+short after a success; a card that is not wanted is closed and stays so. A card that failed and opens again plays at
+once, but is reported only when it has pulled for a while: a device that opens and takes nothing (a suspended
+server, a hanging USB card) would else be reported as well and ill in turns.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ class CardState(StrEnum):
     CLOSED = "closed"
     OPENING = "opening"
     RUNNING = "running"
+    REOPENING = "reopening"
+    PROVING = "proving"
     BROKEN = "broken"
 
 
@@ -32,6 +36,7 @@ class CardInput(StrEnum):
     START = "start"
     STOP = "stop"
     OPENED = "opened"
+    PULLED = "pulled"
     FAILED = "failed"
     RETRY = "retry"
 
@@ -59,8 +64,20 @@ _TRANSITIONS: Final[dict[tuple[CardState, CardInput], tuple[CardState, tuple[Car
         (CardAction.CLOSE, CardAction.REPORT_FAILED, CardAction.WAIT),
     ),
     (CardState.RUNNING, CardInput.STOP): (CardState.CLOSED, (CardAction.CLOSE,)),
-    (CardState.BROKEN, CardInput.RETRY): (CardState.OPENING, (CardAction.OPEN,)),
+    (CardState.BROKEN, CardInput.RETRY): (CardState.REOPENING, (CardAction.OPEN,)),
     (CardState.BROKEN, CardInput.STOP): (CardState.CLOSED, (CardAction.CLOSE,)),
+    (CardState.REOPENING, CardInput.OPENED): (CardState.PROVING, ()),
+    (CardState.REOPENING, CardInput.FAILED): (
+        CardState.BROKEN,
+        (CardAction.CLOSE, CardAction.REPORT_FAILED, CardAction.WAIT),
+    ),
+    (CardState.REOPENING, CardInput.STOP): (CardState.CLOSED, (CardAction.CLOSE,)),
+    (CardState.PROVING, CardInput.PULLED): (CardState.RUNNING, (CardAction.REPORT_STARTED,)),
+    (CardState.PROVING, CardInput.FAILED): (
+        CardState.BROKEN,
+        (CardAction.CLOSE, CardAction.REPORT_FAILED, CardAction.WAIT),
+    ),
+    (CardState.PROVING, CardInput.STOP): (CardState.CLOSED, (CardAction.CLOSE,)),
 }
 """Whatever is not here changes nothing: answers that come late, a second start."""
 
@@ -73,6 +90,16 @@ class CardLife:
         self.failures = 0
         self._retry_ms = RETRY_MS_FIRST
         self._is_reported = False
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the device has been asked and has not answered."""
+        return self.state in {CardState.OPENING, CardState.REOPENING}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the device may pull."""
+        return self.state in {CardState.RUNNING, CardState.PROVING}
 
     @property
     def retry_ms(self) -> int:

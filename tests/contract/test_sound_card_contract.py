@@ -120,6 +120,51 @@ async def test_a_device_that_vanishes_is_reported_once_and_sounds_in_step_when_i
     assert bench.card.statistics.failures >= 1
 
 
+async def test_a_block_that_is_rendered_too_late_is_counted_and_what_follows_is_in_step(bench: Bench) -> None:
+    await _started(bench)
+    await _settled(bench)
+    before = bench.card.statistics.underruns
+    bench.hold_up(0.8)
+    await bench.until(lambda: bench.card.statistics.underruns > before, "the gap is counted")
+    await _settled(bench)
+    since, counted = len(bench.heard()), bench.card.statistics.underruns
+    await bench.elapse(1.0)
+    assert abs(statistics.median(_deviations_ms(bench, since))) < bench.tolerance_ms
+    assert bench.card.statistics.underruns == counted
+    assert len(bench.events) == 1
+
+
+async def test_a_device_that_takes_nothing_is_given_up_once_and_sounds_in_step_when_it_takes_again(
+    bench: Bench,
+) -> None:
+    await _started(bench)
+    await _settled(bench)
+    bench.stall()
+    await bench.until(lambda: isinstance(bench.events[-1], CardFailed), "the watchdog gives the card up")
+    await bench.elapse(4.0)
+    assert len(bench.events) == 2, "it opens, perhaps, but as long as it takes nothing it has not started"
+    bench.go_on()
+    await bench.until(lambda: isinstance(bench.events[-1], CardStarted), "the card works again")
+    await _settled(bench)
+    since = len(bench.heard())
+    await bench.elapse(1.0)
+    assert abs(statistics.median(_deviations_ms(bench, since))) < bench.tolerance_ms
+
+
+async def test_what_is_ordered_now_is_heard_soon(bench: Bench) -> None:
+    await _started(bench)
+    await _settled(bench)
+    since, ordered_s = len(bench.heard()), bench.now_s()
+    bench.marks.is_upside_down = True
+
+    def heard_s() -> list[float]:
+        found = [chunk.upside_down_from_s() for chunk in bench.heard()[since:]]
+        return [each for each in found if each is not None]
+
+    await bench.until(heard_s, "the order is heard")
+    assert heard_s()[0] - ordered_s < bench.order_s_max
+
+
 async def test_it_says_what_sounds_where(bench: Bench) -> None:
     await _started(bench)
     event = bench.events[-1]

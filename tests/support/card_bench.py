@@ -39,12 +39,14 @@ class Marks:
     """Renders milliseconds of shared time as sample values, and remembers what it was asked for."""
 
     asked: list[tuple[int, int]] = field(default_factory=list)
+    is_upside_down: bool = False
 
     def render(self, frames: int, at_ns: SharedNs) -> Frames:
         first = sample_of_shared_ns(at_ns)
         self.asked.append((first, frames))
         places = np.arange(first, first + frames, dtype=np.int64) // SAMPLES_PER_MS % _MARK_MS + 1
-        return places.astype(np.int16).reshape(-1, 1)
+        marks = places.astype(np.int16).reshape(-1, 1)
+        return -marks if self.is_upside_down else marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,13 @@ class Chunk:
         if not sounding.size:
             return None
         came_ms = self.at_shared_ns / NS_PER_MS + float(sounding[0]) / SAMPLES_PER_MS
-        off_ms = came_ms - float(int(self.samples[sounding[0]]) - 1)
+        off_ms = came_ms - float(abs(int(self.samples[sounding[0]])) - 1)
         return (off_ms + _MARK_MS / 2) % _MARK_MS - _MARK_MS / 2
+
+    def upside_down_from_s(self) -> float | None:
+        """When its first sample below zero came; None without."""
+        below = np.flatnonzero(self.samples < 0)
+        return self.at_shared_ns / NS_PER_S + float(below[0]) / SAMPLES_PER_MS / 1000 if below.size else None
 
 
 class Bench(Protocol):
@@ -71,6 +78,7 @@ class Bench(Protocol):
     events: list[CardStarted | CardFailed]
     tolerance_ms: float
     settle_s: float
+    order_s_max: float
 
     @property
     def card(self) -> SoundCard:
@@ -88,6 +96,15 @@ class Bench(Protocol):
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for something that must happen."""
 
+    def hold_up(self, seconds: float) -> None:
+        """Let the node's loop do something else for a while."""
+
+    def stall(self) -> None:
+        """Let the device stay, and take nothing."""
+
+    def go_on(self) -> None:
+        """Let a stalled device take sound again."""
+
     def unplug(self) -> None:
         """Take the device away."""
 
@@ -100,6 +117,7 @@ class SimulatedBench:
 
     tolerance_ms = 1.5
     settle_s = 1.0
+    order_s_max = 0.25
 
     def __init__(self, *, is_plugged: bool) -> None:
         self.world = World(seed=7)
@@ -129,6 +147,16 @@ class SimulatedBench:
             self.world.run_for(10 * NS_PER_MS)
         raise AssertionError(f"still not true after {PATIENCE_S} simulated seconds: {what}")
 
+    def hold_up(self, seconds: float) -> None:
+        self.card.hold_up(round(seconds * NS_PER_S))
+        self.world.run_for(round(seconds * NS_PER_S))
+
+    def stall(self) -> None:
+        self.card.unplug()
+
+    def go_on(self) -> None:
+        self.card.plug()
+
     def unplug(self) -> None:
         self.card.unplug()
 
@@ -141,6 +169,7 @@ class RealBench:
 
     tolerance_ms = 6.0
     settle_s = 0.3
+    order_s_max = 0.3
 
     def __init__(self, folder: Path, settings: CardSettings) -> None:
         self.folder = folder
@@ -168,6 +197,9 @@ class RealBench:
     async def until(self, condition: Callable[[], object], what: str) -> None:
         await until(condition, seconds=PATIENCE_S, what=what)
 
+    def hold_up(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def listen(self, descriptor: int) -> None:
         self.descriptor = descriptor
         asyncio.get_running_loop().add_reader(descriptor, self._take)
@@ -194,6 +226,15 @@ class FifoBench(RealBench):
         super().__init__(folder, CardSettings(device=device, paced=Pacing.CLOCK))
         os.mkfifo(folder / "sound")
 
+    def stall(self) -> None:
+        assert self.descriptor is not None
+        asyncio.get_running_loop().remove_reader(self.descriptor)  # its pipe is full after 0.7 s
+
+    def go_on(self) -> None:
+        assert self.descriptor is not None
+        os.read(self.descriptor, 1 << 20)  # what was written meanwhile has no time
+        asyncio.get_running_loop().add_reader(self.descriptor, self._take)
+
     def unplug(self) -> None:
         self.stop_listening()
 
@@ -216,6 +257,15 @@ class PulseBench(RealBench):
         self.recorder: subprocess.Popen[bytes] | None = None
         if shutil.which("pulseaudio") is None or shutil.which("parec") is None:
             pytest.fail("pulseaudio or parec is missing: install pulseaudio and pulseaudio-utils, this test is needed")
+
+    def stall(self) -> None:
+        self._control("suspend-sink", "horn", "1")
+
+    def go_on(self) -> None:
+        self._control("suspend-sink", "horn", "0")
+
+    def _control(self, *words: str) -> None:
+        subprocess.run(["pactl", "-s", f"unix:{self.folder}/native", *words], check=True, timeout=PATIENCE_S)
 
     def unplug(self) -> None:
         self.stop_listening()

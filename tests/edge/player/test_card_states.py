@@ -28,7 +28,8 @@ def test_a_break_is_reported_once_however_often_it_is_tried_in_vain() -> None:
     assert actions.count(CardAction.REPORT_FAILED) == 1
     assert life.failures == 4
     life.take(CardInput.RETRY)
-    assert life.take(CardInput.OPENED) == (CardAction.REPORT_STARTED,)
+    life.take(CardInput.OPENED)
+    assert life.take(CardInput.PULLED) == (CardAction.REPORT_STARTED,)
     assert CardAction.REPORT_FAILED in life.take(CardInput.FAILED)
 
 
@@ -43,8 +44,18 @@ def test_the_pause_doubles_up_to_its_bound_and_is_short_again_after_success() ->
     assert pauses[-1] == RETRY_MS_MAX
     life.take(CardInput.RETRY)
     life.take(CardInput.OPENED)
+    life.take(CardInput.PULLED)
     life.take(CardInput.FAILED)
     assert life.retry_ms == RETRY_MS_FIRST
+
+
+def test_a_card_that_opens_again_and_takes_nothing_is_neither_reported_nor_tried_in_haste() -> None:
+    life, actions = _after(CardInput.START, CardInput.OPENED, CardInput.FAILED)
+    for _ in range(4):
+        actions += [*life.take(CardInput.RETRY), *life.take(CardInput.OPENED), *life.take(CardInput.FAILED)]
+    assert actions.count(CardAction.REPORT_STARTED) == 1
+    assert actions.count(CardAction.REPORT_FAILED) == 1
+    assert life.retry_ms == 16 * RETRY_MS_FIRST
 
 
 @given(st.lists(st.sampled_from(list(CardInput)), max_size=60))
@@ -60,4 +71,4 @@ def test_it_is_never_opened_twice_without_a_close_and_never_runs_unwanted(inputs
             elif action is CardAction.CLOSE:
                 is_open = False
         assert is_wanted == (life.state is not CardState.CLOSED)
-        assert is_open == (life.state in {CardState.OPENING, CardState.RUNNING})
+        assert is_open == (life.is_opening or life.is_open)
