@@ -45,8 +45,20 @@ class ClipError(EdgeError):
     """A media file cannot be opened or decoded."""
 
 
+class FrameFault(StrEnum):
+    """Why an Opus frame is of no use; the name under which the stream counts it."""
+
+    UNDECODABLE = "undecodable"
+    WRONG_DURATION = "wrong_duration"
+    STEREO = "stereo"
+
+
 class DecoderError(EdgeError):
     """An Opus frame or the codec library cannot be used."""
+
+    def __init__(self, detail: str, fault: FrameFault = FrameFault.UNDECODABLE) -> None:
+        super().__init__(detail)
+        self.fault: Final = fault
 
 
 class MediaFailure(StrEnum):
