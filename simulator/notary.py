@@ -13,6 +13,7 @@ from protocol.messages import (
     Assignment,
     BroadcastClass,
     Emergency,
+    Occurrence,
     Plan,
     Silence,
     SilenceRelease,
@@ -96,7 +97,8 @@ class Notary:
                 ends_ns=begins_ns + occurrence.duration_ms * NS_PER_MS,
                 issued_ns=now_ns,
                 sha256=occurrence.media.sha256,
-                duration_ns=occurrence.duration_ms * NS_PER_MS,
+                duration_ns=_sounds_ms(occurrence) * NS_PER_MS,
+                turns=occurrence.turns,
             )
             named.add((permit.key, permit.source, permit.begins_ns))
             self._allow(permit)
@@ -127,6 +129,7 @@ class Notary:
                 sha256=document.clip.sha256,
                 repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
                 duration_ns=document.clip.duration_ms * NS_PER_MS,
+                turns=document.turns,
             )
         )
 
@@ -157,18 +160,27 @@ class Notary:
             quiet_hours=assignment.quiet_hours,
             time_zone=assignment.time_zone,
             since_ns=self._now_ns,
+            turn=assignment.turn,
         )
         if known:
             last = known[-1]
-            is_same = (last.areas, last.quiet_hours, last.time_zone) == (
+            is_same = (last.areas, last.quiet_hours, last.time_zone, last.turn) == (
                 posting.areas,
                 posting.quiet_hours,
                 posting.time_zone,
+                posting.turn,
             )
             if is_same:
                 return
             last.until_ns = posting.since_ns
         known.append(posting)
+
+
+def _sounds_ms(occurrence: Occurrence) -> int:
+    """How long an item sounds on one pole."""
+    if occurrence.turns is None or occurrence.media is None:
+        return occurrence.duration_ms
+    return occurrence.chime_ms + occurrence.media.duration_ms
 
 
 def _is_same(one: Permit, other: Permit) -> bool:

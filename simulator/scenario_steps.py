@@ -46,6 +46,7 @@ class Raise(_Step, frozen=True, kw_only=True, tag="raise"):
     minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
     name: str = "emergency"
     is_refused: bool = False
+    in_turns: bool = False
 
 
 class Clear(_Step, frozen=True, kw_only=True, tag="clear"):

@@ -108,7 +108,9 @@ class Stage:
         self._deeds[type(step)](step)
 
     def _raise(self, step: Raise) -> None:
-        request = requests.RaiseEmergency(area=step.area, clip=step.clip, minutes=step.minutes, reality=step.reality)
+        request = requests.RaiseEmergency(
+            area=step.area, clip=step.clip, minutes=step.minutes, reality=step.reality, in_turns=step.in_turns
+        )
         self._press(step.name, request, 0 if step.is_refused else PRESSES_MAX)
 
     def _press(self, name: str, request: requests.RaiseEmergency, left: int) -> None:

@@ -68,7 +68,9 @@ class EmergencyReach:
         from_ns = evidence.calm_since(facts.name, fact.raised_ns, despite=despite)
         by_ns = from_ns + self.bound_ns + 2 * facts.edge_ns  # one probe may fall into a pause
         if from_ns == fact.raised_ns:
-            by_ns = max(by_ns, fact.plays_ns + self.bound_ns)
+            by_ns = max(by_ns, fact.plays_ns + self.bound_ns) + fact.shifts_ms.get(facts.node, 0) * NS_PER_MS
+        else:
+            by_ns += fact.round_ms * NS_PER_MS  # its turn may just have passed
         is_calm = evidence.is_calm(facts.name, from_ns, by_ns, despite=despite)
         is_reachable = is_calm and by_ns < min(over_ns, evidence.ends_ns)
         if not is_reachable or self._is_forbidden(evidence, fact, facts, by_ns):

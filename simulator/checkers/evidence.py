@@ -8,11 +8,13 @@ itself a finding, for which checkers use `missing`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from protocol.messages import AiringRecord, BroadcastClass, QuietHours, Reality, SourceKind
+from protocol.turns import Turns, shift_ms
+from protocol.units import NS_PER_MS
 from simulator.microphone import Place
 
 S_NS: Final = 1_000_000_000
@@ -66,7 +68,8 @@ class Heard:
 class Permit:
     """A genuine document that lets a source sound below an area between two instants.
 
-    `withdrawn_ns` is when the controller said that it holds no more. `key` is how the collision rule names it.
+    `withdrawn_ns` is when the controller said that it holds no more. `key` is how the collision rule names it. Of what
+    is heard in `turns`, begin and end are those of the whole time; `duration_ns` is how long it sounds.
     """
 
     source: str
@@ -83,6 +86,14 @@ class Permit:
     repeat_every_ns: int | None = None
     duration_ns: int | None = None
     sha256: str | None = None
+    turns: Turns | None = None
+
+    def of_turn(self, turn: int) -> Permit:
+        """The same for poles of one turn: a planned item has the air in its own turn only."""
+        if self.turns is None or self.kind is not SourceKind.MEDIA or self.duration_ns is None:
+            return self
+        begins_ns = self.begins_ns + shift_ms(self.turns, turn) * NS_PER_MS
+        return replace(self, begins_ns=begins_ns, ends_ns=begins_ns + self.duration_ns)
 
     @property
     def is_real_emergency(self) -> bool:
@@ -105,6 +116,7 @@ class Posting:
     time_zone: str
     since_ns: int
     until_ns: int | None = None
+    turn: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -217,6 +229,8 @@ class EmergencyFact:
     cleared_ns: int | None
     expected: tuple[str, ...]
     missed: tuple[str, ...]
+    shifts_ms: Mapping[str, int] = field(default_factory=dict)
+    round_ms: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -59,8 +59,10 @@ class Priority:
     def _pieces(self, evidence: Evidence, facts: PoleFacts) -> Iterator[tuple[int, int]]:
         """The calm times between changes of what is due, less a margin."""
         edges = {evidence.begins_ns, evidence.ends_ns}
+        turns = {posting.turn for posting in evidence.postings.get(facts.node, [])}
         for permit in evidence.permits:
-            edges |= {permit.begins_ns, permit.over_ns, permit.issued_ns}
+            for each in (permit, *(permit.of_turn(turn) for turn in turns if permit.turns is not None)):
+                edges |= {each.begins_ns, each.over_ns, each.issued_ns}
         for posting in evidence.postings.get(facts.node, []):
             edges.add(posting.since_ns)
         for trouble in evidence.troubles_of(facts.name):
@@ -114,7 +116,7 @@ class Priority:
     def _due(self, evidence: Evidence, facts: PoleFacts, posting: Posting, begins_ns: int, ends_ns: int) -> list[_Due]:
         is_quiet_now = is_quiet(posting.quiet_hours, posting.time_zone, SharedMs(begins_ns // NS_PER_MS))
         found = []
-        for permit in evidence.permits:
+        for permit in (each.of_turn(posting.turn) for each in evidence.permits):
             holds = permit.begins_ns <= begins_ns and ends_ns <= permit.over_ns and permit.issued_ns < begins_ns
             if not holds or permit.area not in posting.areas or (is_quiet_now and not permit.is_real_emergency):
                 continue

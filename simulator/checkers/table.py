@@ -15,6 +15,7 @@ from simulator.checkers.quiet_hours import QUIET_HOURS
 from simulator.checkers.recovery import RECOVERY
 from simulator.checkers.silenced import SILENCED
 from simulator.checkers.skew import SKEW
+from simulator.checkers.turns import TURNS
 from simulator.checkers.unauthorised import UNAUTHORISED
 
 CHECKERS: Final[dict[str, Checker]] = {
@@ -24,6 +25,7 @@ CHECKERS: Final[dict[str, Checker]] = {
         QUIET_HOURS,
         SILENCED,
         SKEW,
+        TURNS,
         PRIORITY,
         PROOF,
         HEARD,

@@ -181,3 +181,11 @@ class Forgetful(Agent):
             kept = tuple(each for each in event.restored.documents if not each.topic.endswith("/silence"))
             event = Booted(restored=replace(event.restored, documents=kept))
         return super().handle(event, now)
+
+
+class Impatient(Agent):
+    """Does not wait for its turn."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self._guard.place = replace(self._guard.place, turn=0)
+        return super().handle(event, now)

@@ -85,5 +85,5 @@ def test_the_planted_fault_is_found_at_its_pole(checker: str, agent: type[Agent]
 
 
 def test_every_checker_has_a_planted_fault() -> None:
-    elsewhere = {"silenced"}  # `test_silenced`: a world of its own, for silence takes the other checkers' subjects away
+    elsewhere = {"silenced", "turns"}  # worlds of their own: `test_silenced`, `test_turns`
     assert set(CHECKERS) <= {checker for checker, _ in PLANTED} | elsewhere
