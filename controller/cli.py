@@ -116,6 +116,7 @@ def _emergency_start(options: argparse.Namespace) -> int:
         "reality": "drill" if options.drill else "real",
         "minutes": options.minutes,
         "in_turns": options.in_turns,
+        "chime": not options.no_chime,
     }
     answer = _client(options).call("POST", "/api/v1/emergencies", body)
     what = "drill" if options.drill else "EMERGENCY"
@@ -153,6 +154,8 @@ def _relay_start(options: argparse.Namespace) -> int:
         "feed": options.feed,
         "minutes": options.minutes,
         "broadcast_class": options.broadcast_class,
+        "chime": options.chime,
+        "over": "duck" if options.duck else "replace",
     }
     answer = _client(options).call("POST", "/api/v1/relays", body)
     stands = "begins" if answer["is_new"] else "runs already"
@@ -233,6 +236,7 @@ def _add_emergency(verbs: Verbs) -> None:
     start.add_argument(
         "--in-turns", action="store_true", help="one zone after another, where all at once would be an echo"
     )
+    start.add_argument("--no-chime", action="store_true", help="begin with the clip, without the signal before it")
     clear = _verb(
         inner,
         "clear",
@@ -258,6 +262,8 @@ def _add_relay(verbs: Verbs) -> None:
     start.add_argument(
         "--class", dest="broadcast_class", choices=("routine", "priority"), default="routine", help="message class"
     )
+    start.add_argument("--chime", action="store_true", help="with a gong before it")
+    start.add_argument("--duck", action="store_true", help="a programme of lower rank goes on below it, much quieter")
     stop = _verb(inner, "stop", _relay_stop, "end a relay", "relay stop controller.yaml 0123456789abcdef")
     stop.add_argument("stream", metavar="STREAM", help="the stream's id, as `show CONFIG relays` lists it")
 

@@ -15,10 +15,12 @@ from controller.broker_rules import BrokerServerConfig
 from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
 from controller.keys.key_config import SigningKeyConfig
 from controller.rights import Role
+from protocol.attention import AIMING_DELAY_US_MAX, CHIME_MS_MAX, EMERGENCY_CHIME_MS, NOTICE_CHIME_MS, ChimeMs
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
-from protocol.messages import BroadcastClass, Reality
+from protocol.messages import BroadcastClass, Over, Reality
 from protocol.turns import Turn
 
+AimingDelayMs = Annotated[float, Meta(ge=0, le=AIMING_DELAY_US_MAX / 1000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[str, Meta(pattern=AREA_PATTERN, description="an id: a-z, 0-9 and -, at most 40")]
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -128,6 +130,8 @@ class NodeConfig(_Part, frozen=True, kw_only=True):
     emergency_gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     quiet_hours: QuietHoursConfig | Literal["none"] = QuietHoursConfig()
     turn: Turn | None = None
+    aiming_delay_ms: AimingDelayMs = 0.0
+    emergency_aiming_delay_ms: AimingDelayMs = 0.0
 
 
 class FeedConfig(_Part, frozen=True, kw_only=True):
@@ -140,12 +144,16 @@ class FeedConfig(_Part, frozen=True, kw_only=True):
 
 
 class ClipConfig(_Part, frozen=True, kw_only=True):
-    """A prepared emergency message. A clip made for drills cannot be played as real, nor the reverse."""
+    """A prepared emergency message. A clip made for drills cannot be played as real, nor the reverse.
+
+    `chime_ms` in place of what `emergency` says, for a file that begins with a signal of its own.
+    """
 
     id: Name
     title: Title
     file: str
     reality: Reality = Reality.REAL
+    chime_ms: ChimeMs | None = None
 
 
 class ItemConfig(_Part, frozen=True, kw_only=True):
@@ -156,6 +164,8 @@ class ItemConfig(_Part, frozen=True, kw_only=True):
     title: Title | None = None
     duration_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
     in_turns: bool = False
+    chime: bool = False
+    over: Over = Over.REPLACE
 
 
 class ProgrammeConfig(_Part, frozen=True, kw_only=True):
@@ -182,12 +192,19 @@ class RelayConfig(_Part, frozen=True, kw_only=True):
 
 
 class EmergencyConfig(_Part, frozen=True, kw_only=True):
-    """How soon, how often and how long an emergency sounds."""
+    """How soon, how often and how long an emergency sounds, and the attention signal before each repetition."""
 
     lead_ms: Annotated[int, Meta(ge=0, le=10_000)] = 150
     warm_up_ms: Annotated[int, Meta(ge=0, le=10_000)] = 300
+    chime_ms: ChimeMs = EMERGENCY_CHIME_MS
     repeat_pause_ms: Annotated[int, Meta(ge=0, le=600_000)] = 1000
     minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 120
+
+
+class AnnouncementConfig(_Part, frozen=True, kw_only=True):
+    """How long the attention signal is that items and relays may have."""
+
+    chime_ms: Annotated[int, Meta(ge=500, le=CHIME_MS_MAX)] = NOTICE_CHIME_MS
 
 
 class TurnsConfig(_Part, frozen=True, kw_only=True):
@@ -221,6 +238,7 @@ class Config(_Part, frozen=True, kw_only=True):
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()
+    announcement: AnnouncementConfig = AnnouncementConfig()
     turns: TurnsConfig = TurnsConfig()
     people: PeopleConfig = PeopleConfig()
     audit: AuditConfig = AuditConfig()

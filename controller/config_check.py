@@ -115,6 +115,8 @@ def _programme_faults(config: Config, known_areas: set[str]) -> Iterator[str]:
             yield f"{path}.items: together longer than a day"
         for index, item in enumerate(programme.items):
             yield from (f"{path}.items[{index}]: {fault}" for fault in _item_faults(item, known_feeds))
+            if item.feed and item.chime and config.announcement.chime_ms >= (item.duration_s or 0) * 1000:
+                yield f"{path}.items[{index}]: duration_s: no longer than announcement.chime_ms; more, or no chime"
 
 
 def _item_faults(item: ItemConfig, known_feeds: set[str]) -> Iterator[str]:

@@ -146,6 +146,7 @@ def document_of(record: EmergencyRecord, *, issuer: str, counter: int, not_befor
         repeat_every_ms=record.repeat_every_ms,
         sounds_until_ms=record.sounds_until_ms,
         turns=record.turns,
+        chime_ms=record.chime_ms,
     )
 
 

@@ -107,12 +107,13 @@ class EmergencyDesk:
     def start(self, request: RaiseEmergency, ticket: int, now: Now) -> list[Effect]:
         """Raise one; raises RequestError, or SigningError when no key may sign it."""
         clip = self._clip_for(request)
-        turns = self._turns_for(request, clip)
+        chime_ms = self._chime_ms_for(request)
+        turns = self._turns_for(request, chime_ms + clip.duration_ms)
         same = self._overlapping(request)
         asked = (request.clip, request.reality, turns)
         if same is not None and (same.record.clip_id, same.record.reality, same.record.turns) == asked:
             return [Answer(ticket=ticket, result=same.record, is_new=False)]
-        record = self._new_record(request, clip, turns, now)
+        record = self._new_record(request, clip, turns, chime_ms, now)
         changes: list[Change] = []
         before: list[StandingDocument] = []
         replaced = None
@@ -259,18 +260,24 @@ class EmergencyDesk:
             raise RequestError(RequestCode.TOO_MANY, f"{len(standing)} emergencies stand already; end one first")
         return same[0] if same else None
 
-    def _turns_for(self, request: RaiseEmergency, clip: MediaReference) -> Turns | None:
+    def _chime_ms_for(self, request: RaiseEmergency) -> int:
+        """How long the attention signal before each repetition is."""
+        own_ms = self._site.clips[request.clip].chime_ms
+        usual_ms = self._site.emergency.chime_ms if own_ms is None else own_ms
+        return usual_ms if request.chime else 0
+
+    def _turns_for(self, request: RaiseEmergency, sound_ms: int) -> Turns | None:
         """The round that is asked for; none where all nodes of the area have one turn. Raises RequestError."""
         if not request.in_turns:
             return None
-        turns = self._site.rounds.of(self._site.nodes_below(request.area), sound_ms=clip.duration_ms)
+        turns = self._site.rounds.of(self._site.nodes_below(request.area), sound_ms=sound_ms)
         if turns is not None and turns.round_ms > request.minutes * 60_000:
             what = f"a round of {turns.count} turns takes {turns.round_ms / 60_000:.1f} minutes"
             raise RequestError(RequestCode.BAD_REQUEST, f"{what}; give it as long, or raise it everywhere at once")
         return turns
 
     def _new_record(
-        self, request: RaiseEmergency, clip: MediaReference, turns: Turns | None, now: Now
+        self, request: RaiseEmergency, clip: MediaReference, turns: Turns | None, chime_ms: int, now: Now
     ) -> EmergencyRecord:
         site, timing = self._site, self._site.emergency
         play_at_ms = now.shared_ms + timing.lead_ms + timing.warm_up_ms
@@ -286,10 +293,11 @@ class EmergencyDesk:
             state=EmergencyState.RAISED,
             raised_at_ms=now.shared_ms,
             play_at_ms=play_at_ms,
-            repeat_every_ms=clip.duration_ms + timing.repeat_pause_ms if turns is None else turns.round_ms,
+            repeat_every_ms=turns.round_ms if turns else chime_ms + clip.duration_ms + timing.repeat_pause_ms,
             sounds_until_ms=play_at_ms + request.minutes * 60_000,
             expected=nodes,
             turns=turns,
+            chime_ms=chime_ms,
             shifts_ms={node: shift for node, shift in shifts_ms.items() if shift},
         )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.codec import cbor_encode
-from protocol.messages import DOCUMENT_BYTES_MAX, BroadcastClass, MediaReference, Occurrence
+from protocol.messages import DOCUMENT_BYTES_MAX, BroadcastClass, MediaReference, Occurrence, Over
 from protocol.turns import Turns
 from protocol.units import SharedMs
 
@@ -32,13 +32,18 @@ PLAN_FRAME_BYTES: Final = 700
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What sounds, and for how long: a media file or a feed; a file perhaps in turns, and then for the whole round."""
+    """What sounds, and for how long: a media file or a feed; a file perhaps in turns, and then for the whole round.
+
+    `duration_ms` includes the attention signal that it may begin with.
+    """
 
     title: str
     duration_ms: int
     media: MediaReference | None = None
     feed: str | None = None
     turns: Turns | None = None
+    chime_ms: int = 0
+    over: Over = Over.REPLACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,8 @@ def _on_day(programme: Programme, day: dt.date, zone: zoneinfo.ZoneInfo) -> list
                 media=item.media,
                 feed=item.feed,
                 turns=item.turns,
+                chime_ms=item.chime_ms,
+                over=item.over,
             )
         )
         start_ms += item.duration_ms

@@ -29,7 +29,7 @@ from protocol.identity import area_audience, node_audience
 from protocol.messages import Assignment, BroadcastClass, Document, MediaReference, Plan
 from protocol.reconnect import herd_window_s
 from protocol.topics import TopicName, topic
-from protocol.units import Now, SharedMs
+from protocol.units import US_PER_MS, Now, SharedMs
 
 ASSIGNMENT_VALID_MS: Final = 400 * DAY_MS
 ASSIGNMENT_RENEWED_MS: Final = 200 * DAY_MS
@@ -154,6 +154,8 @@ class Provision:
                 prepared_clips=tuple(dict.fromkeys(clips))[:PREPARED_CLIPS_MAX],
                 herd_window_s=herd_window_s(len(site.nodes)),
                 turn=site.rounds.turn_of(node.id),
+                aiming_delay_us=round(node.aiming_delay_ms * US_PER_MS),
+                emergency_aiming_delay_us=round(node.emergency_aiming_delay_ms * US_PER_MS),
             )
 
         stands = self._stands(topic_, Assignment)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.audit import Act
-from protocol.messages import AiringRecord, BroadcastClass, FaultRecord, MediaReference, Readiness, Reality
+from protocol.messages import AiringRecord, BroadcastClass, FaultRecord, MediaReference, Over, Readiness, Reality
 from protocol.turns import Turns
 
 
@@ -72,6 +72,7 @@ class EmergencyRecord(Struct, frozen=True, kw_only=True):
     ended_at_ms: int | None = None
     reason: str = ""
     turns: Turns | None = None
+    chime_ms: int = 0
     shifts_ms: dict[str, int] = {}
     """How much later than the rest a node's own turn begins, where it is not the first."""
 
@@ -99,6 +100,8 @@ class RelayRecord(Struct, frozen=True, kw_only=True):
     occurrence: str | None = None
     reason: str = ""
     stopped: bool = False
+    chime_ms: int = 0
+    over: Over = Over.REPLACE
 
 
 class SilenceRecord(Struct, frozen=True, kw_only=True):

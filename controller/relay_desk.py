@@ -139,6 +139,8 @@ class RelayDesk:
             state=RelayState.STARTING,
             starts_at_ms=now.shared_ms,
             ends_at_ms=now.shared_ms + request.minutes * 60_000,
+            chime_ms=site.announcement.chime_ms if request.chime else 0,
+            over=request.over,
         )
         return self._open(wanted, now, ticket=ticket)
 
@@ -220,6 +222,8 @@ class RelayDesk:
                 starts_at_ms=occurrence.start_at_ms,
                 ends_at_ms=end_ms,
                 occurrence=occurrence.id,
+                chime_ms=occurrence.chime_ms,
+                over=occurrence.over,
             )
             effects += self._begin(wanted, now)
         return effects
@@ -240,7 +244,13 @@ class RelayDesk:
         stream = self._fresh.stream_id()
         starts_at_ms = max(wanted.starts_at_ms, now.shared_ms)
         relay = msgspec.structs.replace(
-            wanted, stream=stream, state=RelayState.STARTING, starts_at_ms=starts_at_ms, reason="", stopped=False
+            wanted,
+            stream=stream,
+            state=RelayState.STARTING,
+            starts_at_ms=starts_at_ms,
+            reason="",
+            stopped=False,
+            chime_ms=wanted.chime_ms if starts_at_ms == wanted.starts_at_ms else 0,  # what goes on was announced before
         )
         public_key = self._fresh.stream_key(stream)
         document = self._notary.sign(

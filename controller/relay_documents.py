@@ -44,6 +44,8 @@ def start_of(relay: RelayRecord, site: Site, public_key: bytes, counter: int, no
         ends_at_ms=relay.ends_at_ms,
         stall_ms_max=round(site.relay.stall_s_max * 1000),
         occurrence=relay.occurrence,
+        chime_ms=relay.chime_ms if relay.chime_ms < relay.ends_at_ms - relay.starts_at_ms else 0,
+        over=relay.over,
     )
 
 

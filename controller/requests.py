@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from protocol.messages import BroadcastClass, Reality
+from protocol.messages import BroadcastClass, Over, Reality
 
 
 class RaiseEmergency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,6 +20,7 @@ class RaiseEmergency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reality: Reality = Reality.REAL
     minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
     in_turns: bool = False
+    chime: bool = True
 
 
 class EndEmergency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +38,8 @@ class StartRelay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     feed: Annotated[str, Meta(max_length=40)]
     minutes: Annotated[int, Meta(ge=1, le=1440)] = 15
     broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
+    chime: bool = False
+    over: Over = Over.REPLACE
 
 
 class StopRelay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

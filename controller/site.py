@@ -15,6 +15,7 @@ import msgspec
 from controller.areas import Area, AreaTree
 from controller.config import (
     WEEKDAYS,
+    AnnouncementConfig,
     ClipConfig,
     Config,
     EmergencyConfig,
@@ -45,6 +46,7 @@ class Site:
     programmes: tuple[ProgrammeConfig, ...]
     emergency: EmergencyConfig
     relay: RelayConfig
+    announcement: AnnouncementConfig
     rounds: Rounds = ALL_AT_ONCE
     lost_after_ms: int = LOST_AFTER_MS
 
@@ -88,6 +90,7 @@ def site_of(config: Config) -> Site:
         programmes=config.programmes,
         emergency=config.emergency,
         relay=config.relay,
+        announcement=config.announcement,
         rounds=rounds_of(config, tree),
     )
 
@@ -102,20 +105,38 @@ def with_report_keys(site: Site, keys: Mapping[str, str]) -> Site:
 def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -> Programme:
     """A programme with the items that can sound; refused files are left out and told elsewhere.
 
-    An item that is heard in turns lasts as long as its whole round.
+    An item that is heard in turns lasts as long as its whole round; one with a chime begins with it.
     """
     items = []
     nodes = site.nodes_below(programme.area) if any(item.in_turns for item in programme.items) else ()
     for item in programme.items:
         if item.feed is not None and item.duration_s is not None:
             title = item.title or site.feeds[item.feed].title
-            items.append(Item(title=title, duration_ms=item.duration_s * 1000, feed=item.feed))
+            chime_ms = site.announcement.chime_ms if item.chime else 0
+            items.append(
+                Item(
+                    title=title,
+                    duration_ms=item.duration_s * 1000,
+                    feed=item.feed,
+                    chime_ms=chime_ms,
+                    over=item.over,
+                )
+            )
         elif item.file in shelf.ready:
             media = shelf.ready[item.file]
-            turns = site.rounds.of(nodes, sound_ms=media.duration_ms) if item.in_turns else None
-            duration_ms = media.duration_ms if turns is None else turns.round_ms
-            title = item.title or programme.title
-            items.append(Item(title=title, duration_ms=duration_ms, media=media, turns=turns))
+            chime_ms = site.announcement.chime_ms if item.chime else 0
+            sound_ms = chime_ms + media.duration_ms
+            turns = site.rounds.of(nodes, sound_ms=sound_ms) if item.in_turns else None
+            items.append(
+                Item(
+                    title=item.title or programme.title,
+                    duration_ms=sound_ms if turns is None else turns.round_ms,
+                    media=media,
+                    turns=turns,
+                    chime_ms=chime_ms,
+                    over=item.over,
+                )
+            )
     return Programme(
         id=programme.id,
         title=programme.title,

@@ -10,7 +10,7 @@ from controller.records import EmergencyRecord, EmergencyState
 from controller.requests import EndEmergency, RaiseEmergency
 from protocol.messages import AiringState, AllClear, Emergency, Reality
 from protocol.topics import TopicName, topic
-from tests.support.controller_desk import DeskWorld, airing, document, notes, published
+from tests.support.controller_desk import DeskWorld, airing, document, notes, plain_config, published
 from tests.support.pki import DevelopmentKeys
 
 AT_XA = topic(TopicName.EMERGENCY, area="xa")
@@ -44,9 +44,28 @@ def test_one_press_is_one_publish_with_lead_and_warm_up(world: DeskWorld) -> Non
     order = document(publication, Emergency)
     assert publication.retain
     assert order.play_at_ms == world.now.shared_ms + 150 + 300
-    assert order.repeat_every_ms == 4_000 + 1_000
+    assert order.chime_ms == 3_000
+    assert order.repeat_every_ms == 3_000 + 4_000 + 1_000
     assert order.sounds_until_ms == order.play_at_ms + 600_000 == order.expires_at_ms
     assert (order.emergency, order.reality) == (record.id, Reality.REAL)
+
+
+@pytest.mark.parametrize(
+    ("clip_ms", "chime", "expected_ms"), [(None, True, 1_200), (None, False, 0), (0, True, 0), (800, True, 800)]
+)
+def test_the_chime_is_the_clips_own_or_the_usual_one_or_none(
+    pki: DevelopmentKeys, clip_ms: int | None, chime: bool, expected_ms: int
+) -> None:
+    plain = plain_config(pki, emergency={"chime_ms": 1_200})
+    plain["clips"][0]["chime_ms"] = clip_ms
+    world = DeskWorld(pki, **plain)
+    world.begin()
+    world.ask(RaiseEmergency(area="xa", clip="flood", minutes=10, chime=chime))
+    order = document(published(world.effects, AT_XA)[-1], Emergency)
+    assert (order.chime_ms, order.repeat_every_ms) == (expected_ms, expected_ms + 5_000)
+    world.restart()
+    [view] = world.desk.status(world.now).emergencies
+    assert view.id == order.emergency
 
 
 def test_nothing_is_published_before_it_is_durable(world: DeskWorld) -> None:

@@ -10,7 +10,7 @@ from controller.provision import SLICE_EVERY_MS, SLICE_SIGNED
 from controller.records import EmergencyRecord
 from controller.requests import RaiseEmergency
 from controller.site import site_of
-from protocol.messages import Assignment, Plan, QuietHours
+from protocol.messages import Assignment, Over, Plan, QuietHours
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import CLIP, DRILL_CLIP, DeskWorld, config_of, document, plain_config, published
 from tests.support.pki import DevelopmentKeys
@@ -32,6 +32,31 @@ def test_an_assignment_says_where_a_node_stands(pki: DevelopmentKeys) -> None:
     assert said.areas == ("dong", "xa")
     assert said.quiet_hours == QuietHours(begin_minute=21 * 60, end_minute=5 * 60 + 30)
     assert set(said.prepared_clips) == {CLIP, DRILL_CLIP}
+
+
+def test_an_assignment_says_how_a_node_is_aimed_in_microseconds(pki: DevelopmentKeys) -> None:
+    plain = plain_config(pki)
+    plain["nodes"][0] |= {"aiming_delay_ms": 87.5, "emergency_aiming_delay_ms": 0.021}
+    world = begun(pki, nodes=plain["nodes"])
+    said = document(published(world.effects, AT_N001)[-1], Assignment)
+    assert (said.aiming_delay_us, said.emergency_aiming_delay_us) == (87_500, 21)
+    other = document(published(world.effects, topic(TopicName.ASSIGNMENT, node="N002"))[-1], Assignment)
+    assert (other.aiming_delay_us, other.emergency_aiming_delay_us) == (0, 0)
+
+
+def test_an_item_with_a_chime_lasts_as_much_longer_and_says_what_becomes_of_what_it_interrupts(
+    pki: DevelopmentKeys,
+) -> None:
+    plain = plain_config(pki, announcement={"chime_ms": 2_000})
+    plain["programmes"][0]["items"][0] |= {"chime": True, "over": "duck"}
+    plain["programmes"][0]["items"][1] |= {"chime": True}
+    plan = begun(pki, **plain).desk.plan("xa")
+    assert plan is not None
+    song, relay = plan.occurrences[:2]
+    assert song.media is not None
+    assert (song.chime_ms, song.over, song.duration_ms) == (2_000, Over.DUCK, 2_000 + song.media.duration_ms)
+    assert relay.start_at_ms == song.start_at_ms + song.duration_ms
+    assert (relay.chime_ms, relay.over, relay.duration_ms) == (2_000, Over.REPLACE, 900_000)
 
 
 def test_a_plan_covers_seven_days_and_stays_ahead(pki: DevelopmentKeys) -> None:

@@ -12,7 +12,7 @@ from controller.relay import RelayAlarm, RelayEnded, RelayRecovered, RelayStarte
 from controller.relay_desk import PREPARE_MS
 from controller.requests import StartRelay, StopRelay
 from controller.site import site_of
-from protocol.messages import BroadcastClass, StreamEnd, StreamStart
+from protocol.messages import BroadcastClass, Over, StreamEnd, StreamStart
 from protocol.topics import TopicName, topic
 from protocol.units import SharedMs
 from tests.support.controller_desk import DeskWorld, closed, config_of, document, opened, published
@@ -53,6 +53,18 @@ def test_a_relay_by_hand_is_announced_with_its_key_before_its_worker_begins(worl
     assert (start.public_key, start.stream) == (bytes.fromhex(relay.stream) * 4, relay.stream)
     assert (start.starts_at_ms, start.ends_at_ms) == (ms(world), ms(world) + 900_000)
     assert opened(world.effects) == [relay]
+
+
+def test_a_relay_is_announced_once_and_not_again_where_it_goes_on(world: DeskWorld) -> None:
+    relay = started(world, StartRelay(area="dong", feed="vov1", minutes=15, chime=True, over=Over.DUCK))
+    start = document(published(world.effects, at(relay))[0], StreamStart)
+    assert (start.chime_ms, start.over) == (2_500, Over.DUCK)
+    world.advance(10_000)
+    world.post(RelayNews(stream=relay.stream, news=RelayEnded(reason="gone", at_ms=ms(world))))
+    world.advance(60_000)
+    [again] = [each for each in opened(world.effects) if each.stream != relay.stream][-1:]
+    start = document(published(world.effects, at(again))[0], StreamStart)
+    assert (start.chime_ms, start.over) == (0, Over.DUCK)
 
 
 def test_the_same_relay_again_is_the_one_that_runs(world: DeskWorld) -> None:

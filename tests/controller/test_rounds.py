@@ -32,8 +32,9 @@ NODES = ("N001", "N002", "N003")
 
 
 def zoned(pki: DevelopmentKeys, **more: Any) -> dict[str, Any]:
-    """Đông has the second turn, its N002 the third; Đoài has none, and so the first."""
-    plain = plain_config(pki, turns={"gap_ms": 1_000}, **more)
+    """Đông has the second turn, its N002 the third; Đoài has none, and so the first. Nothing has a chime."""
+    emergency = {"chime_ms": 0, **more.pop("emergency", {})}
+    plain = plain_config(pki, turns={"gap_ms": 1_000}, emergency=emergency, **more)
     plain["areas"][1]["turn"] = 1
     plain["nodes"][1]["turn"] = 2
     plain["programmes"][0]["items"][0]["in_turns"] = True
@@ -102,6 +103,19 @@ def test_an_emergency_in_turns_repeats_each_round_and_judges_each_node_by_its_ow
     assert world.desk.status(world.now).emergencies[0].missed == ("N002",)
 
 
+def test_each_turn_has_room_for_its_chime(pki: DevelopmentKeys) -> None:
+    plain = zoned(pki, emergency={"chime_ms": 2_000})
+    plain["programmes"][0]["items"][0]["chime"] = True
+    world = DeskWorld(pki, **plain)
+    world.begin()
+    record = world.ask(FLOOD).result
+    assert isinstance(record, EmergencyRecord)
+    assert record.turns == Turns(count=3, length_ms=2_000 + CLIP.duration_ms + 1_000)
+    plan = world.desk.plan("xa")
+    assert plan is not None
+    assert plan.occurrences[0].turns == Turns(count=3, length_ms=2_500 + SONG.duration_ms + 1_000)
+
+
 def test_who_sounds_in_anothers_turn_is_late(world: DeskWorld) -> None:
     record = world.ask(FLOOD).result
     assert isinstance(record, EmergencyRecord)
@@ -139,6 +153,13 @@ def test_a_turn_is_kept_over_a_restart(world: DeskWorld) -> None:
     assert isinstance(record, EmergencyRecord)
     [view] = world.desk.status(world.now).emergencies
     assert view.turns == record.turns
+
+
+def test_a_feed_that_is_over_with_its_chime_is_refused_by_the_configuration(pki: DevelopmentKeys) -> None:
+    plain = plain_config(pki)
+    plain["programmes"][0]["items"][1] |= {"chime": True, "duration_s": 2}
+    with pytest.raises(ConfigError, match=r"items\[1\]: duration_s: no longer than announcement"):
+        config_of(pki, programmes=plain["programmes"])
 
 
 def test_a_feed_in_turns_is_refused_by_the_configuration(pki: DevelopmentKeys) -> None:
