@@ -21,7 +21,7 @@ from benchmarks.measure import ProcessWatch, print_table
 from protocol.topics import TopicName, topic
 from simulator.load.crowd import Crowd, CrowdSettings
 from simulator.load.identities import Identity
-from simulator.load.light_node import LightSettings
+from simulator.load.light_node import LightKind, LightSettings
 
 ROUNDS = 3
 SETTLE_S = 3.0
@@ -61,15 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(world: Commune, stream: str, count: int, seconds: float) -> Round:
     """CPU of controller and broker over `seconds` with `count` light listeners beside the one node."""
-    pki = world.site.pki / "nodes" / "N001"
+    shown = world.site.authority / "controller"  # at the services' door one certificate may come in many times
     settings = CrowdSettings(
         host="127.0.0.1",
         port=world.site.ports.services,
-        ca_path=str(pki / "ca.pem"),
+        ca_path=str(world.site.authority / "ca.pem"),
         nodes=[
-            LightSettings(
-                identity=Identity(f"light{number}", str(pki / "node.pem"), str(pki / "node.key")), is_a_node=False
-            )
+            LightSettings(identity=Identity(f"light{number}", f"{shown}.pem", f"{shown}.key"), kind=_LISTENS)
             for number in range(count)
         ],
         audio_topics=(topic(TopicName.AUDIO, stream=stream),),
@@ -100,6 +98,7 @@ def measure(world: Commune, stream: str, count: int, seconds: float) -> Round:
 
 
 READY_S = 30.0
+_LISTENS = LightKind.LISTENER
 
 
 def listen(settings: CrowdSettings, pipe: Connection) -> None:

@@ -29,7 +29,7 @@ from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.load import mqtt_bytes
 from simulator.load.identities import client_context
-from simulator.load.light_node import LightEvent, LightNode, LightSettings, LightState
+from simulator.load.light_node import LightEvent, LightKind, LightNode, LightSettings, LightState
 from simulator.load.mqtt_bytes import Packet, PacketType
 from simulator.load.tally import Order, Tally, margin_key
 from simulator.load.time_exchange import KEYSET, TimeExchange
@@ -60,6 +60,8 @@ class CrowdSettings:
     ca_path: str
     nodes: Sequence[LightSettings]
     audio_topics: tuple[str, ...] = ()
+    time_port: int = 0
+    """The broker's door for the time, for the second connections."""
     root_keys_path: str = ""
     """The pinned root, for the answers of the time service; without it none is believed."""
     connections_per_s: float = 300.0
@@ -71,7 +73,7 @@ class Crowd:
 
     def __init__(self, settings: CrowdSettings) -> None:
         self.settings = settings
-        self.counts = Tally(nodes=len(settings.nodes))
+        self.counts = Tally(nodes=sum(each.kind is not LightKind.CLOCK for each in settings.nodes))
         self._audio_topics: tuple[str, ...] = settings.audio_topics
         self._poll = select.epoll()
         self._by_descriptor: dict[int, LightNode] = {}
@@ -91,7 +93,7 @@ class Crowd:
     @property
     def is_complete(self) -> bool:
         """Whether every node is ready."""
-        return self.counts.ready == len(self._nodes)
+        return self.counts.ready + self.counts.clocks == len(self._nodes)
 
     def serve(self, seconds: float) -> Tally:
         """Open what is due and read what comes for `seconds`; returns the running counts."""
@@ -114,7 +116,7 @@ class Crowd:
         self._audio_topics = audio_topics
         request = mqtt_bytes.subscribe(3, audio_topics)
         for node in self._nodes:
-            if node.state is LightState.READY:
+            if node.state is LightState.READY and node.settings.kind is not LightKind.CLOCK:
                 self._send(node, request)
 
     def ask_time(self, every_s: float | None) -> None:
@@ -126,7 +128,8 @@ class Crowd:
         self.counts.time = self._time.tally
         begin_s, this = time.monotonic(), self._time_round
         for node in self._nodes:
-            self._at(begin_s + random.random() * every_s, lambda due: self._ask_time(due, this, every_s), node)
+            if node.settings.kind is LightKind.CLOCK:
+                self._at(begin_s + random.random() * every_s, lambda due: self._ask_time(due, this, every_s), node)
 
     def take_orders(self) -> dict[int, Order]:
         """The orders received since the last call."""
@@ -163,7 +166,8 @@ class Crowd:
         plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         plain.setblocking(False)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        result = plain.connect_ex((self.settings.host, self.settings.port))
+        is_clock = node.settings.kind is LightKind.CLOCK
+        result = plain.connect_ex((self.settings.host, self.settings.time_port if is_clock else self.settings.port))
         node.plain, node.descriptor = plain, plain.fileno()
         self._by_descriptor[node.descriptor] = node
         self._poll.register(node.descriptor, select.EPOLLOUT)
@@ -297,10 +301,13 @@ class Crowd:
         node.move(LightEvent.SUBSCRIBED)
         now_s = time.monotonic()
         node.ready_at_s = now_s
-        self.counts.ready += 1
-        self.counts.connections += 1
-        if node.name in self._lost_before:
-            self.counts.returned_at_s.append(time.time())
+        if node.settings.kind is LightKind.CLOCK:
+            self.counts.clocks += 1
+        else:
+            self.counts.ready += 1
+            self.counts.connections += 1
+            if node.name in self._lost_before:
+                self.counts.returned_at_s.append(time.time())
         status_every_s = node.settings.status_every_s
         attempt = node.attempt
         if status_every_s is not None:
@@ -341,7 +348,9 @@ class Crowd:
             return
         now_s = time.monotonic()
         wait_s = node.wait_s(now_s=now_s, herd_window_s=self.settings.herd_window_s)
-        if node.state is LightState.READY:
+        if node.state is LightState.READY and node.settings.kind is LightKind.CLOCK:
+            self.counts.clocks -= 1
+        elif node.state is LightState.READY:
             self.counts.ready -= 1
             self.counts.lost += 1
             self._lost_before.add(node.name)

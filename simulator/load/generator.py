@@ -140,6 +140,7 @@ def _do(crowd: Crowd, what: str, arguments: list[Any]) -> object:
             return Tally(
                 nodes=counts.nodes,
                 ready=counts.ready,
+                clocks=counts.clocks,
                 connections=counts.connections,
                 lost=counts.lost,
                 failed=counts.failed,

@@ -1,8 +1,9 @@
 """A light node: the life of one connection as a table, and what it says of itself.
 
 It is to the broker and the controller what a node is: its own certificate, a will, a birth, the subscriptions of its
-place, a status at its interval, reconnects in the herd window. It is no node otherwise: it verifies nothing but the
-time (`time_exchange`), decodes nothing, answers no order. When it does what is the crowd's business (`crowd`).
+place, a status at its interval, reconnects in the herd window; where time is asked for, a second connection by the same
+certificate (`CLOCK`). It is no node otherwise: it verifies nothing but the time (`time_exchange`), decodes nothing,
+answers no order. When it does what is the crowd's business (`crowd`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from protocol.codec import json_encode
 from protocol.messages import NodeState, Readiness, Telemetry
 from protocol.reconnect import Backoff
-from protocol.topics import TopicName, topic
+from protocol.topics import SUBJECT, TopicName, topic
 from simulator.load import mqtt_bytes
 from simulator.load.identities import Identity
 from simulator.load.mqtt_bytes import WillBytes
@@ -28,6 +29,14 @@ SESSION_EXPIRY_S: Final = 300
 """As a node's link has it."""
 BIRTH_PACKET_ID: Final = 1
 SUBSCRIBE_PACKET_ID: Final = 2
+
+
+class LightKind(StrEnum):
+    """What a connection is to the broker: a node's first, its second for the time, or somebody who only listens."""
+
+    NODE = "node"
+    CLOCK = "clock"
+    LISTENER = "listener"
 
 
 class LightState(StrEnum):
@@ -70,7 +79,7 @@ class LightSettings:
     identity: Identity
     areas: tuple[str, ...] = ()
     status_every_s: float | None = None
-    is_a_node: bool = True
+    kind: LightKind = LightKind.NODE
 
 
 @dataclass(slots=True, eq=False)
@@ -101,14 +110,17 @@ class LightNode:
 
     def greeting(self, session_epoch: int) -> bytes:
         """CONNECT, with the will that a node leaves."""
-        if not self.settings.is_a_node:
-            return mqtt_bytes.connect(self.name)
+        if self.settings.kind is not LightKind.NODE:
+            is_clock = self.settings.kind is LightKind.CLOCK
+            return mqtt_bytes.connect(SUBJECT + self.name if is_clock else self.name)
         will = WillBytes(topic=self._state_topic, payload=self._state(Readiness.LOST, session_epoch))
         return mqtt_bytes.connect(self.name, will=will, session_expiry_s=SESSION_EXPIRY_S)
 
     def first_words(self, session_epoch: int, audio_topics: Sequence[str]) -> bytes:
         """Birth and subscriptions, in one write."""
-        if not self.settings.is_a_node:
+        if self.settings.kind is LightKind.CLOCK:
+            return mqtt_bytes.subscribe(SUBSCRIBE_PACKET_ID, [topic(TopicName.TIME_REPLY, node=self.name)])
+        if self.settings.kind is LightKind.LISTENER:
             return mqtt_bytes.subscribe(SUBSCRIBE_PACKET_ID, audio_topics)
         birth = mqtt_bytes.publish(
             self._state_topic, self._state(Readiness.READY, session_epoch), packet_id=BIRTH_PACKET_ID, retain=True
@@ -150,9 +162,9 @@ class LightNode:
         return json_encode(NodeState(node=self.name, state=readiness, session_epoch=session_epoch, version=VERSION))
 
     def _document_topics(self) -> list[str]:
-        """What a node that is assigned to its place subscribes to (`edge.subscriptions`), and the time."""
+        """What a node that is assigned to its place subscribes to (`edge.subscriptions`)."""
         topics = [topic(TopicName.KEYSET)]
-        own = (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT, TopicName.TIME_REPLY)
+        own = (TopicName.ASSIGNMENT, TopicName.ACKNOWLEDGEMENT)
         topics += [topic(name, node=self.name) for name in own]
         for area in self.settings.areas:
             topics += [topic(name, area=area) for name in (TopicName.PLAN, TopicName.EMERGENCY)]

@@ -29,7 +29,7 @@ from simulator.load.crowd import CrowdSettings
 from simulator.load.generator import Generator
 from simulator.load.result import LoadResult, OrdersFound, RestartFound, StreamFound, TimeFound
 from simulator.load.tally import Order, Tally, late_ms, margins_between
-from simulator.load.target import Target, TargetError, allow_descriptors, own_target, running_target
+from simulator.load.target import Target, TargetError, allow_descriptors, own_target, running_target, with_clocks
 from simulator.load.time_exchange import quantile_ms
 from simulator.load.usage import CpuWatch, Usage
 
@@ -69,10 +69,15 @@ class LoadOptions:
     herd_window_s: float | None = None
     """Over how long lost connections come back; None is the controller's own rule."""
 
+    @property
+    def connections(self) -> int:
+        """Of all nodes: those that ask for the time have two each."""
+        return self.nodes * (1 if self.time_every_s is None else 2)
+
 
 def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
     """Start broker, controller and station, and make the load; nothing is left running."""
-    allow_descriptors(options.nodes)
+    allow_descriptors(options.connections)
     with tempfile.TemporaryDirectory(prefix="loaxa-load-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with contextlib.ExitStack() as stack:
@@ -91,7 +96,7 @@ def run_own(options: LoadOptions, *, say: Say) -> LoadResult:
 
 def run_against(options: LoadOptions, configuration: Path, *, say: Say) -> LoadResult:
     """Make the load on the broker and controller that run on this machine with a configuration."""
-    allow_descriptors(options.nodes)
+    allow_descriptors(options.connections)
     if options.has_restart:
         raise TargetError("--restart ends the broker, and is only for one that the run has started itself (--own)")
     with tempfile.TemporaryDirectory(prefix="loaxa-load-") as folder:
@@ -115,8 +120,9 @@ class _Run:
         settings = CrowdSettings(
             host=target.broker_host,
             port=target.broker_port,
+            time_port=target.time_port,
             ca_path=str(target.ca_path),
-            nodes=target.nodes,
+            nodes=target.nodes if options.time_every_s is None else with_clocks(target.nodes),
             root_keys_path=str(target.root_keys_path),
             connections_per_s=options.connections_per_s,
             herd_window_s=options.herd_window_s or target.herd_window_s,
@@ -166,7 +172,7 @@ class _Run:
 
     def _connect(self, crowd: Generator) -> float:
         begin_s = time.monotonic()
-        limit_s = self._options.nodes / self._options.connections_per_s + CONNECT_S_SPARE
+        limit_s = self._options.connections / self._options.connections_per_s + CONNECT_S_SPARE
         with self._measured("connecting", crowd):
             ready = self._await_ready(crowd, limit_s)
         if not ready:
@@ -181,7 +187,7 @@ class _Run:
 
     def _await_ready(self, crowd: Generator, limit_s: float) -> bool:
         deadline_s = time.monotonic() + limit_s
-        while crowd.look().ready < self._options.nodes:
+        while (seen := crowd.look()).ready + seen.clocks < self._options.connections:
             if time.monotonic() > deadline_s:
                 return False
             time.sleep(_POLL_S)

@@ -36,6 +36,8 @@ class Tally:
 
     nodes: int = 0
     ready: int = 0
+    clocks: int = 0
+    """Second connections, for the time, that stand."""
     connections: int = 0
     lost: int = 0
     failed: int = 0
@@ -59,7 +61,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Add another crowd's counts."""
-        for name in ("nodes", "ready", "connections", "lost", "failed", "messages", "message_bytes"):
+        for name in ("nodes", "ready", "clocks", "connections", "lost", "failed", "messages", "message_bytes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.statuses += other.statuses
         self.gaps += other.gaps

@@ -18,11 +18,12 @@ from typing import Final
 from controller.adapters.config_file import read_config
 from controller.adapters.development_pki import make_development_pki
 from controller.areas import Area, AreaTree
+from protocol.enrolment import TIME_PORT
 from protocol.reconnect import herd_window_s
 from simulator.bench_site import CLIP, CONTROLLER, FEED, LOOPBACK, BenchSite, SitePlan, write_site
 from simulator.demo.console import Console
 from simulator.load.identities import load_authority, make_identities, new_report_key_hex
-from simulator.load.light_node import LightSettings
+from simulator.load.light_node import LightKind, LightSettings
 
 _DESCRIPTORS_SPARE: Final = 200
 
@@ -37,6 +38,7 @@ class Target:
 
     broker_host: str
     broker_port: int
+    time_port: int
     ca_path: Path
     root_keys_path: Path
     nodes: Sequence[LightSettings]
@@ -87,6 +89,7 @@ def own_target(folder: Path, *, count: int, feed_url: str | None, status_every_s
     target = Target(
         broker_host=LOOPBACK,
         broker_port=site.broker.port,
+        time_port=site.broker.time_port,
         ca_path=folder / "pki" / "ca.pem",
         root_keys_path=folder / "pki" / "root_keys.json",
         nodes=nodes,
@@ -112,6 +115,7 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
     return Target(
         broker_host=require_loopback(config.broker.host),
         broker_port=config.broker.port if config.broker.server is None else config.broker.server.nodes.port,
+        time_port=TIME_PORT if config.broker.server is None else config.broker.server.time.port,
         ca_path=ca_path,
         root_keys_path=Path(config.trust.root_keys),
         nodes=[
@@ -125,11 +129,19 @@ def running_target(path: Path, folder: Path, *, count: int, status_every_s: floa
     )
 
 
-def allow_descriptors(nodes: int) -> None:
+def with_clocks(nodes: Sequence[LightSettings]) -> list[LightSettings]:
+    """The nodes, and of each its second connection, for the time."""
+    clocks = [LightSettings(identity=each.identity, kind=LightKind.CLOCK) for each in nodes]
+    return [*nodes, *clocks]
+
+
+def allow_descriptors(connections: int) -> None:
     """As many open files as the broker needs, which inherits the bound; raises TargetError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = nodes + _DESCRIPTORS_SPARE
+    wanted = connections + _DESCRIPTORS_SPARE
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise TargetError(f"{nodes} connections need {wanted} open files, this machine allows {hard} (ulimit -Hn)")
+        raise TargetError(
+            f"{connections} connections need {wanted} open files, this machine allows {hard} (ulimit -Hn)"
+        )
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
