@@ -23,7 +23,7 @@ from typing import Final
 
 from protocol.clock_filter import ClockFilter, Verdict
 from protocol.clock_sync import NONCE_MAX, TimeQuestion, TimeSample, ask, open_reply
-from protocol.errors import Refusal
+from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_S, MonotonicNs, Now
@@ -40,8 +40,12 @@ STEADY_EVERY_S: Final = 30.0
 """The same where the ways are so even that a burst every ten seconds would teach nothing: most wired nodes."""
 IDLE_EVERY_S: Final = 300.0
 """While nothing sounds: 1.3 MB a day; a known drift leads astray by 0.1 ms until the next."""
+IDLE_PARTS: Final = 4
+"""The shortest pause in silence is this part of the longest: for a drift that is not well known yet, or a bad link."""
 WANTED_NOISE_NS: Final = 300_000
 """Two such neighbours differ by 0.8 ms at most in 95 of 100 instants."""
+WANTED_IDLE_NOISE_NS: Final = 600_000
+"""The same at the end of a pause in silence, so that sound begins aligned and not by and by."""
 STEADY_NOISE_NS: Final = 50_000
 QUICK_BURSTS_FIRST: Final = 12
 """Quick bursts after the start: they tell the drift, in a minute, for 50 KB."""
@@ -66,6 +70,7 @@ class Unusable(StrEnum):
 
     UNASKED = "unasked"
     UNANSWERED = "unanswered"
+    LATE = "late"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +146,7 @@ class ExchangeSettings:
         """What a start and a day cost a SIM at most if something sounds, in one piece, during `active_share` of it."""
         active_s = 86_400 * active_share
         quick = QUICK_BURSTS_FIRST + (QUICK_BURSTS_ACTIVE if active_share else 0)
-        bursts = quick + active_s / self.active_every_s + (86_400 - active_s) / self.idle_every_s
+        bursts = quick + active_s / self.active_every_s + (86_400 - active_s) * IDLE_PARTS / self.idle_every_s
         return bursts / JITTER_MIN * self.burst_samples * EXCHANGE_BYTES
 
 
@@ -171,6 +176,8 @@ class TimeExchange:
         self._due: MonotonicNs | None = None
         """The next burst, or the end of waiting for the reply under way."""
         self._question: TimeQuestion | None = None
+        self._given_up: TimeQuestion | None = None
+        """The last question that was not answered in time: its answer may come yet, and is nobody's forgery."""
         self._burst: list[TimeSample] = []
         self._tried = self._unanswered = 0
         self._fruitless = 0
@@ -211,7 +218,7 @@ class TimeExchange:
         if not self._is_connected or self._due is None or at < self._due:
             return ()
         if self._question is not None:
-            self._question = None
+            self._given_up, self._question = self._question, None
             self._unanswered += 1
             self.refused[Unusable.UNANSWERED] += 1
             if self._unanswered >= UNANSWERED_MAX:
@@ -229,6 +236,9 @@ class TimeExchange:
         return (AskTime(topic=topic(TopicName.TIME_REQUEST, node=self._node), payload=self._question.data),)
 
     def _take(self, event: ReplyArrived, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        if self._is_late(event, at):
+            self.refused[Unusable.LATE] += 1
+            return self._go_on(at)
         if self._question is None:
             self.refused[Unusable.UNASKED] += 1
             return self._go_on(at)
@@ -248,11 +258,25 @@ class TimeExchange:
         self._due = at  # a reading of its own for the next question: checking this answer has taken time
         return ()
 
+    def _is_late(self, event: ReplyArrived, at: MonotonicNs) -> bool:
+        """Whether it is the answer to the question that was given up; asked of each reply until that has come."""
+        if self._given_up is None:
+            return False
+        try:
+            open_reply(event.payload, at=event.topic, question=self._given_up, received=at, keyring=self._keyring)
+        except Refusal as refusal:
+            if refusal.reason is not RefusalReason.EXPIRED:
+                return False
+        self._given_up = None
+        return True
+
     def _finish(self, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
         samples, is_whole = len(self._burst), len(self._burst) == self._tried
         verdict = self.filter.add(self._burst)
         if verdict is Verdict.OUTLIER and not self._is_suspicious:
             self._quick_left = max(self._quick_left, QUICK_BURSTS_SUSPICIOUS)
+        elif verdict is Verdict.STEPPED:
+            self._quick_left = max(self._quick_left, QUICK_BURSTS_FIRST)
         self._is_suspicious = self.filter.has_suspicion
         self._fruitless = 0 if samples else self._fruitless + 1
         self._forget_burst()
@@ -285,17 +309,29 @@ class TimeExchange:
             self._due = soon if self._due is None else min(self._due, soon)
 
     def _wants_more(self, at: MonotonicNs) -> bool:
-        """Whether the filter is less sure than neighbours should be, or does not know whether the clock was set."""
-        return self._is_suspicious or self._noise_ns(at) > WANTED_NOISE_NS
+        """Whether the filter will be less sure than neighbours should be, or does not know if the clock was set."""
+        if self._is_suspicious:
+            return True
+        if self._is_active:
+            return self._noise_ns(at, self._settings.active_every_s) > WANTED_NOISE_NS
+        return self._noise_ns(at, self._settings.idle_every_s / IDLE_PARTS) > WANTED_IDLE_NOISE_NS
 
     def _every_s(self, at: MonotonicNs) -> float:
-        if not self._is_active:
-            return self._settings.idle_every_s
-        is_steady = self._noise_ns(at) <= STEADY_NOISE_NS
-        return self._settings.steady_every_s if is_steady else self._settings.active_every_s
+        """The longest pause at whose end the filter will still be sure enough: its noise now says too little of that.
 
-    def _noise_ns(self, at: MonotonicNs) -> float:
-        estimate = self.filter.estimate(at)
+        After a few quick bursts the offset is well known and the drift is not.
+        """
+        settings = self._settings
+        pause_s, shortest_s, wanted_ns = settings.idle_every_s, settings.idle_every_s / IDLE_PARTS, WANTED_IDLE_NOISE_NS
+        if self._is_active:
+            pause_s, shortest_s, wanted_ns = settings.steady_every_s, settings.active_every_s, STEADY_NOISE_NS
+        while pause_s > shortest_s and self._noise_ns(at, pause_s) > wanted_ns:
+            pause_s = max(pause_s / 2, shortest_s)
+        return pause_s
+
+    def _noise_ns(self, at: MonotonicNs, pause_s: float) -> float:
+        """How unsure the filter will be after a pause."""
+        estimate = self.filter.estimate(self._after(at, pause_s))
         return math.inf if estimate is None else estimate.noise_ns
 
     def _forget_burst(self) -> None:
