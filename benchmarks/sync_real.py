@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -65,12 +65,13 @@ DEFAULT_CASES: Final = ("wired", "wired+50", "mobile+50")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a case gave: both pairs, and where our nodes had their time from."""
+    """What a case gave: both pairs, where our nodes had their time from, and how wrong they said that it may be."""
 
     case: Case
     ours: Judgement
     peer: Judgement
-    clock: str
+    source: str
+    stated_errors_ms: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
@@ -125,9 +126,11 @@ def measure(case: Case, *, minutes: float, source: str = "exchange", keep: Path 
                 world.start_relay("station")
                 await_true(lambda: all(_is_heard(folder, name) for name in (*POLES, *PEERS)), "sound of all four")
                 time.sleep(60.0 * minutes)
-                clock = _clocks(world)
+                errors_ms = _clock_errors(world)
             world.children.stop_one("reader")
-        return Result(case=case, ours=judge(folder, POLES), peer=judge(folder, PEERS), clock=clock)
+        return Result(
+            case=case, ours=judge(folder, POLES), peer=judge(folder, PEERS), source=source, stated_errors_ms=errors_ms
+        )
 
 
 def _prepare(
@@ -187,13 +190,9 @@ def _is_heard(folder: Path, name: str) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _clocks(world: Commune) -> str:
-    """Where the nodes have their time from, as they say."""
-    found: set[str] = set()
-    for node in world.console.nodes():
-        telemetry: dict[str, Any] = node.get("telemetry") or {}
-        found.add(str(telemetry.get("clock_source", "system clock")))
-    return ", ".join(sorted(found))
+def _clock_errors(world: Commune) -> tuple[float, ...]:
+    """How wrong the nodes' time may be by their own word, in milliseconds."""
+    return tuple(float(node["clock_error_ms"]) for node in world.console.nodes() if node["clock_error_ms"] is not None)
 
 
 def _rows(result: Result) -> list[dict[str, str]]:
@@ -221,7 +220,10 @@ def _row(case: Case, who: str, judged: Judgement, ratio: str) -> dict[str, str]:
 
 
 def _note(results: Sequence[Result]) -> str:
-    clocks = ", ".join(sorted({result.clock for result in results}))
+    clocks = "; ".join(
+        f"{each.case.name}: {each.source}, error by its own word {max(each.stated_errors_ms, default=0):.1f} ms at most"
+        for each in results
+    )
     return (
         f"Milliseconds between the two of a pair, by the earliest arrivals of each second. +50: the second one's clock "
         f"runs 50 ppm fast. in step: from the first sound of both until within {ALIGNED_MS:g} ms for 3 s. ratio: p95 "

@@ -8,7 +8,11 @@ import time
 from protocol.adapters import system_clock
 from protocol.adapters.system_clock import (
     BUILT_AT_SHARED_NS,
+    GROWTH_NS,
+    KEPT_NS,
     UNDISCIPLINED_ERROR_NS,
+    Discipline,
+    KeptWord,
     explain_clock,
     read_discipline,
     read_now,
@@ -35,6 +39,22 @@ def test_this_machines_clock_is_after_the_build_and_its_error_is_told() -> None:
     assert now.error_ns >= discipline.error_ns > 0
     assert discipline.is_synchronised or discipline.error_ns == UNDISCIPLINED_ERROR_NS
     assert "error is at most" in explain_clock()
+
+
+def test_the_kernel_is_asked_once_a_second_and_its_error_is_counted_on_meanwhile() -> None:
+    words = [Discipline(is_synchronised=True, error_ns=7_000), Discipline(is_synchronised=False, error_ns=9)]
+    kept = KeptWord(lambda: words.pop(0))
+    assert kept.at(5).error_ns == 7_000 + GROWTH_NS
+    assert kept.at(5 + KEPT_NS - 1).is_synchronised
+    assert kept.at(5 + KEPT_NS) == Discipline(is_synchronised=False, error_ns=9)
+    assert words == []
+
+
+def test_a_kernel_that_was_asked_in_the_future_is_asked_again() -> None:
+    words = [Discipline(is_synchronised=True, error_ns=1), Discipline(is_synchronised=False, error_ns=2)]
+    kept = KeptWord(lambda: words.pop(0))
+    assert kept.at(1_000).is_synchronised
+    assert not kept.at(999).is_synchronised
 
 
 def test_the_kernels_record_has_the_size_that_the_kernel_writes() -> None:
