@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.player.playout import COVER_SAMPLES
 from edge.player.ports import Render
-from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SharedNs
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs, sample_of_shared_ns, shared_ns_of_sample
 from simulator import pattern
 from simulator.box import Relay
 from simulator.pattern import Tags
@@ -30,8 +30,10 @@ JOIN_NS: Final = 5 * NS_PER_MS
 """A source that goes on within this of where it should be is still the same sound."""
 _COVERED: Final = 2 * COVER_SAMPLES
 """A player that was not asked for a while moves its cursor under a fade of 10 ms, and then sound rises for 10 ms."""
-PROBE_FRAMES: Final = _COVERED + 2 * SAMPLES_PER_MS
-"""What is asked for at one time; the last two milliseconds are read."""
+_CROSSING: Final = 3
+"""So many samples of sound may be zero in a row: between two samples it may cross at either."""
+PROBE_FRAMES: Final = _COVERED + pattern.READ_SAMPLES
+"""What is asked for at one time; the last four milliseconds are read."""
 UNKNOWN: Final = "?"
 
 
@@ -63,6 +65,7 @@ class Ear:
         self._tags = tags
         self._relay = relay
         self._current: Sound | None = None
+        self._fraction = 0.0
 
     @property
     def current(self) -> Sound | None:
@@ -78,9 +81,10 @@ class Ear:
 
     def probe(self, render: Render, at_ns: SharedNs) -> Sound | None:
         """Ask the player what sounds now, for which its own clock reads `at_ns`."""
-        samples = render(PROBE_FRAMES, at_ns)[_COVERED:, 0]
+        whole_ns = shared_ns_of_sample(sample_of_shared_ns(at_ns))  # the samples come as they were made
+        samples = render(PROBE_FRAMES, whole_ns)[_COVERED:, 0]
         now_ns = self._world.now_ns
-        at_true_ns = now_ns + _duration_ns(_COVERED)
+        at_true_ns = now_ns + whole_ns - at_ns + _duration_ns(_COVERED)
         amplitude = _amplitude(samples)
         if not amplitude:
             self.cease()
@@ -116,12 +120,16 @@ class Ear:
                 self.cease()
                 return
             first, last = int(sounding[0]), int(sounding[-1])
+            if self._current is not None and first <= _CROSSING:
+                first = 0
+            if len(samples) - 1 - last <= _CROSSING:
+                last = len(samples) - 1
         begins_ns, ends_ns = at_ns + _duration_ns(first), at_ns + _duration_ns(last + 1)
         if first:
             self.cease()
         reading = None
-        for start in (first, first + COVER_SAMPLES, (first + last) // 2, last - 2 * SAMPLES_PER_MS):
-            reading = pattern.read(samples, max(0, start))
+        for start in (first, first + COVER_SAMPLES, (first + last) // 2, last - 3 * pattern.CELL_SAMPLES):
+            reading = pattern.read(samples, max(0, start), near=self._fraction)
             if reading is not None:
                 break
         source, origin_ns = self._understood(reading, at_ns)
@@ -139,7 +147,9 @@ class Ear:
     def _understood(self, reading: pattern.Reading | None, at_ns: int) -> tuple[str, int | None]:
         if reading is None:
             return UNKNOWN, None
-        return self._tags.name(reading.tag), at_ns - _duration_ns(reading.first)
+        self._fraction = reading.fraction
+        between_ns = round(reading.fraction * NS_PER_S / SAMPLE_RATE_HZ)
+        return self._tags.name(reading.tag), at_ns - _duration_ns(reading.first) - between_ns
 
     def _note(
         self,
