@@ -52,7 +52,8 @@ class Ducking:
         if not self._has_begun:
             self._has_begun, self._is_down = True, self.is_down(low)
             self._before = self._target = DUCKED if self._is_down else 1.0
-        if not self._spans and self._target == 1.0 and low >= self._ramp_from + self._ramp_samples:
+        is_touched = any(begins < high and low < ends for begins, ends in self._spans)
+        if not is_touched and not self._is_down and low >= self._ramp_from + self._ramp_samples:
             return None, 0
         out = np.empty(high - low, np.float64)
         place, spoken_over = low, 0

@@ -19,7 +19,7 @@ from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openin
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect, LogDecision
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
-from edge.gpio.amplifier import AmplifierSettings
+from edge.gpio.amplifier import WARM_UP_MS_DEFAULT, AmplifierSettings
 from edge.telemetry import TelemetrySettings
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.codec import cbor_decode
@@ -45,7 +45,15 @@ BLOCK_MS = 20
 class Pole:
     """See the module's text."""
 
-    def __init__(self, *, start_ms: int = T0_MS, seed: int = 1, recorder: RecorderSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        start_ms: int = T0_MS,
+        seed: int = 1,
+        recorder: RecorderSettings | None = None,
+        warm_up_ms: int = WARM_UP_MS_DEFAULT,
+        block_ms: int = BLOCK_MS,
+    ) -> None:
         self.world = World(seed=seed, start_ns=start_ms * NS_PER_MS)
         self.clock = NodeClock(self.world, NODE, ClockSettings(error_ns=0))
         self.issuer = Issuer(start_ms)
@@ -61,6 +69,8 @@ class Pole:
         self.is_running = False
         self.recorder: FlightRecorder | None = None
         self._recorder_settings = recorder
+        self._amplifier_settings = AmplifierSettings(warm_up_ms=warm_up_ms)
+        self._block_ms = block_ms
         self._incarnation = 0
         self._subscribed: dict[str, int] = {}
         self._timer: ClockTimer | None = None
@@ -82,7 +92,7 @@ class Pole:
             root=self.issuer.root,
             version="test",
             session_epoch=self.now_ms,
-            amplifier=AmplifierSettings(),
+            amplifier=self._amplifier_settings,
             telemetry=TelemetrySettings(),
         )
         self.agent = Agent(
@@ -98,8 +108,8 @@ class Pole:
             self.clock,
             SimulatedCardSettings(
                 jitter_ns=0,
-                block_frames=BLOCK_MS * SAMPLES_PER_MS,
-                ahead_frames=3 * BLOCK_MS * SAMPLES_PER_MS,
+                block_frames=self._block_ms * SAMPLES_PER_MS,
+                ahead_frames=3 * self._block_ms * SAMPLES_PER_MS,
             ),
             render=self.agent.render,
             on_event=post,
