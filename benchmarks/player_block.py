@@ -1,29 +1,39 @@
-"""What 20 ms of sound cost the player, in microseconds of CPU with warm caches.
+"""What 20 ms of sound cost the player: CPU with warm caches, and memory in the path that must be in time.
 
-opuslib's wrapper class beside its function table, and the whole way from a packet to int16 frames with and without
-libopus. The figures stand in docs/decisions/0002-libopus-binding.md. Run with `python -m benchmarks.player_block`.
+opuslib's wrapper class beside its function table, the whole way from a packet to int16 frames with and without
+libopus, and the sound card's callback. `bytes at once` is what a step has allocated at its peak and given back, `kept`
+how many of Python's memory blocks are left over after a thousand steps, `collections` how often the cyclic collector
+ran in them. The figures stand in docs/decisions/0002-libopus-binding.md. Run: `./scripts/bench player_block`.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
+import sys
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.measure import print_table, quantile
+from edge.adapters.card_feed import RUNAWAY_FRAMES, CardFeed
 from edge.adapters.decoder import LibopusDecoder
 from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.ports import OpusDecoder, Samples
+from edge.player.ring import Ring
 from edge.player.stream_source import StreamSource
 from protocol.stream import AudioPacket
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, SharedSample, shared_ns_of_sample
 
 ROUNDS: Final = 2_000
-WARM_UP_ROUNDS: Final = 200
+WARM_UP_ROUNDS: Final = 16_000
+"""Until the windows of what a stream counts are full (60 s): then nothing is kept any more."""
+TRACED_ROUNDS: Final = 200
 FRAMES_A_PACKET: Final = 5
 BITRATE_BPS: Final = 64_000
 STREAM: Final = "00" * 8
@@ -42,13 +52,39 @@ class NoDecoder:
         """Nothing to forget."""
 
 
-def _measure(name: str, step: Callable[[int], object]) -> None:
+def _measure(name: str, step: Callable[[int], object]) -> dict[str, str]:
     for index in range(WARM_UP_ROUNDS):
         step(index)
+    blocks, collections = sys.getallocatedblocks(), _collections()
     begun = time.process_time_ns()
     for index in range(ROUNDS):
         step(index)
-    print(f"{name:48} {(time.process_time_ns() - begun) / ROUNDS / 1000:6.1f} µs")
+    taken_ns, kept = time.process_time_ns() - begun, sys.getallocatedblocks() - blocks
+    collected = _collections() - collections
+    return {
+        "step": name,
+        "CPU µs": f"{taken_ns / ROUNDS / 1000:.1f}",
+        "bytes at once": f"{_bytes_at_once(step):,.0f}",
+        "kept per 1000": f"{1000 * kept / ROUNDS:.0f}",
+        "collections per 1000": f"{1000 * collected / ROUNDS:.1f}",
+    }
+
+
+def _bytes_at_once(step: Callable[[int], object]) -> float:
+    """The median over some steps of the most that Python and numpy have allocated within one."""
+    peaks = []
+    tracemalloc.start()
+    for index in range(TRACED_ROUNDS):
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        step(index)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    return quantile(peaks, 0.5)
+
+
+def _collections() -> int:
+    return sum(int(generation["collections"]) for generation in gc.get_stats())
 
 
 def _frames(opuslib: Any) -> list[bytes]:  # noqa: ANN401 - opuslib publishes no types
@@ -87,6 +123,22 @@ def _player(frames: list[bytes], decoder: OpusDecoder) -> Callable[[int], object
     return step
 
 
+def _callback() -> Callable[[int], object]:
+    """The card takes a block that is ready; PyAudio gives the times in a dictionary."""
+    times = {"output_buffer_dac_time": 7.05, "current_time": 7.0, "input_buffer_adc_time": 0.0}
+    ring, block = Ring(8 * FRAME_SAMPLES), np.ones((FRAME_SAMPLES, 1), np.int16)
+    feeds: list[CardFeed] = []
+
+    def step(_index: int) -> object:
+        if not feeds or feeds[0].frame >= RUNAWAY_FRAMES // 2:  # served faster than any card would, it would be paced
+            feeds[:] = [CardFeed(ring=ring, wake=lambda _: None, is_paced=False, block_frames=FRAME_SAMPLES)]
+            feeds[0].is_wake_pending = True
+        ring.put(ring.next_frame, block)
+        return feeds[0].serve(None, FRAME_SAMPLES, times, 0)
+
+    return step
+
+
 def main() -> None:
     """Print the table."""
     with warnings.catch_warnings():
@@ -94,12 +146,16 @@ def main() -> None:
         opuslib = importlib.import_module("opuslib")
     frames = _frames(opuslib)
     wrapper, direct, into = opuslib.Decoder(SAMPLE_RATE_HZ, 1), LibopusDecoder(), np.zeros(FRAME_SAMPLES, np.float32)
-    _measure("opuslib.Decoder.decode", lambda i: wrapper.decode(frames[i % 100], FRAME_SAMPLES))
-    _measure("opuslib.Decoder.decode_float", lambda i: wrapper.decode_float(frames[i % 100], FRAME_SAMPLES))
-    _measure("function table, float into numpy", lambda i: direct.decode(frames[i % 100], into))
-    _measure("function table, concealment", lambda _: direct.conceal(into))
-    _measure("whole player", _player(frames, LibopusDecoder()))
-    _measure("whole player without libopus", _player(frames, NoDecoder()))
+    rows = [
+        _measure("opuslib.Decoder.decode", lambda i: wrapper.decode(frames[i % 100], FRAME_SAMPLES)),
+        _measure("opuslib.Decoder.decode_float", lambda i: wrapper.decode_float(frames[i % 100], FRAME_SAMPLES)),
+        _measure("function table, float into numpy", lambda i: direct.decode(frames[i % 100], into)),
+        _measure("function table, concealment", lambda _: direct.conceal(into)),
+        _measure("whole player", _player(frames, LibopusDecoder())),
+        _measure("whole player without libopus", _player(frames, NoDecoder())),
+        _measure("the card's callback, with the ring", _callback()),
+    ]
+    print_table("20 ms of sound", rows)
 
 
 if __name__ == "__main__":
