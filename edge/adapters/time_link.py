@@ -52,6 +52,9 @@ LATE_MS: Final = 10
 """A question that is due and cannot be written waits so long for the socket: no busy loop on a line that is stuck."""
 
 
+_NOBODYS_FAULT: Final = frozenset({Unusable.UNANSWERED, Unusable.LATE})
+
+
 def time_settings(config: EdgeConfig) -> MqttSettings:
     """The connection that a node's configuration describes."""
     return MqttSettings(
@@ -132,10 +135,9 @@ class TimeLink:
 
     @property
     def refused(self) -> dict[str, int]:
-        """How many answers were refused, by reason; what had no answer is not among them."""
+        """How many answers were refused, by reason; what had none in time is the line's doing, and not among them."""
         counted = dict(self._exchange.refused)
-        counted.pop(Unusable.UNANSWERED, None)
-        return {str(reason): count for reason, count in counted.items()}
+        return {str(reason): count for reason, count in counted.items() if reason not in _NOBODYS_FAULT}
 
     @property
     def asked(self) -> int:

@@ -4,105 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from edge.adapters.clock_file import ClockFile, read_record
-from edge.adapters.node_clock import HOLDOVER_S, ClockSurroundings, NodeClock, node_clock
-from edge.adapters.time_link import TimeLink, time_settings
+from edge.adapters.node_clock import HOLDOVER_S, node_clock
 from edge.adapters.trusted_clock import TrustedClock
-from edge.clock_record import ClockRecord, clock_lines
-from edge.config import BrokerConfig, ClockConfig, EdgeConfig, TrustConfig
+from edge.clock_record import clock_lines
+from edge.config import ClockConfig
 from edge.errors import ConfigurationError
 from edge.shared_clock import SourceChoice
-from edge.time_exchange import ExchangeSettings, Learned
+from edge.time_exchange import ExchangeSettings
 from protocol.adapters.mqtt_link import MqttLink
 from protocol.adapters.system_clock import read_now
-from protocol.clock_filter import ClockFilter
 from protocol.keyring import Keyring
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, Now, TimeSource
 from tests.support.broker import RealBroker
+from tests.support.clock_bench import ERROR_NS_MAX, NODE, QUICK, ahead_ns, clock_of, config_of, going
 from tests.support.pki import CONTROLLER, DevelopmentKeys
 from tests.support.timekeeper import HOUR_NS, telling_time
 from tests.support.waiting import until
-
-NODE = "N001"
-QUICK = ExchangeSettings(burst_samples=4, active_every_s=0.3, idle_every_s=0.3)
-ERROR_NS_MAX = 200 * NS_PER_MS
-"""What a round trip on a busy machine may take."""
-
-
-class Surroundings:
-    """A node around a clock."""
-
-    def __init__(self, keyring: Keyring) -> None:
-        self.keyring = keyring
-        self.is_sounding = False
-        self.woken = 0
-        self.records: list[ClockRecord] = []
-
-    def wake(self) -> None:
-        self.woken += 1
-
-    @property
-    def told(self) -> ClockSurroundings:
-        return ClockSurroundings(
-            keyring=lambda: self.keyring,
-            is_sounding=lambda: self.is_sounding,
-            wake=self.wake,
-            show=self.records.append,
-        )
-
-
-def config_of(pki: DevelopmentKeys, time_port: int) -> EdgeConfig:
-    own = pki.folder / "nodes" / NODE
-    names = {"root_keys": "root_keys.json", "ca": "ca.pem", "certificate": "node.pem", "private_key": "node.key"}
-    return EdgeConfig(
-        node=NODE,
-        broker=BrokerConfig(time_port=time_port),
-        trust=TrustConfig(**{field: str(own / name) for field, name in names.items()}),
-        clock=ClockConfig(source="exchange"),
-    )
-
-
-def clock_of(
-    config: EdgeConfig,
-    *,
-    choice: SourceChoice = SourceChoice.EXCHANGE,
-    trusted: Callable[[], Now] = read_now,
-    settings: ExchangeSettings = QUICK,
-) -> NodeClock:
-    def make_link(clock_filter: ClockFilter, on_learned: Callable[[Learned], None]) -> TimeLink:
-        return TimeLink(
-            time_settings(config),
-            node=NODE,
-            clock_filter=clock_filter,
-            on_learned=on_learned,
-            exchange_settings=settings,
-        )
-
-    return NodeClock(node=NODE, choice=choice, trusted=trusted, make_link=make_link, watch_s=0.2)
-
-
-@asynccontextmanager
-async def going(clock: NodeClock, keyring: Keyring) -> AsyncIterator[Surroundings]:
-    surroundings = Surroundings(keyring)
-    clock.start(surroundings.told)
-    try:
-        yield surroundings
-    finally:
-        await asyncio.to_thread(clock.stop)
-
-
-def ahead_ns(clock: NodeClock) -> int:
-    """How far the node's time is ahead of this machine's, the reading between the two aside."""
-    before_ns, now, after_ns = read_now().shared_ns, clock(), read_now().shared_ns
-    return now.shared_ns - (before_ns + after_ns) // 2
 
 
 @contextmanager
