@@ -70,6 +70,15 @@ class PortAudioOutput:
         _, name, is_fallback = self._find(device, fallback)
         return name, is_fallback
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether PortAudio's thread has given the open stream up, as it does when its device is gone; never blocks."""
+        stream = self._stream
+        try:
+            return stream is not None and not stream.is_active()
+        except OSError:
+            return True
+
     def close(self, *, is_broken: bool) -> None:
         """Close the stream; after a failure also the session, so that devices are looked for anew."""
         stream, self._stream = self._stream, None

@@ -195,10 +195,13 @@ class PortAudioCard:
             self._happened(CardInput.RETRY)
 
     def _watch(self, feed: CardFeed, seen_frame: int, is_suspect: bool) -> None:
-        """Every WATCH_S while running: a card that pulled nothing twice in a row is opened anew."""
+        """Every WATCH_S while open: a card that pulled nothing twice in a row, or was given up, is opened anew."""
         if feed is not self._feed or not self._life.is_open:
             return
         is_still = feed.frame == seen_frame
+        if self._worker.is_stream_ended:
+            self._failed(self._opening, f"the sound device is gone ({self._path})")
+            return
         if is_still and is_suspect:
             self._failed(self._opening, f"the sound card stopped pulling ({self._path})")
             return
@@ -268,6 +271,11 @@ class _Worker:
     def waiting(self) -> int:
         """Orders that the thread has not taken up yet."""
         return self._jobs.qsize()
+
+    @property
+    def is_stream_ended(self) -> bool:
+        """Whether PortAudio has given up what was opened; to be asked only while nothing is to be closed."""
+        return self._output.is_ended
 
     @property
     def is_alive(self) -> bool:

@@ -12,7 +12,7 @@ from edge.adapters.card_feed import LATE_NS_MAX, RUNAWAY_FRAMES, CardFeed
 from edge.adapters.sound_card import ANSWER_S_MAX, CardSettings, Pacing
 from edge.events import CardFailed, CardStarted
 from edge.player.ring import Ring
-from protocol.units import NS_PER_S
+from protocol.units import NS_PER_S, SAMPLE_RATE_HZ
 from tests.support.card_bench import FifoBench, card_bench
 
 pytestmark = pytest.mark.alone
@@ -112,6 +112,18 @@ async def test_an_open_that_hangs_does_not_hold_up_the_loop_and_succeeds_when_it
         bench.plug()
         await bench.until(lambda: bench.events, "the card answers")
         assert isinstance(bench.events[0], CardStarted)
+
+
+@pytest.mark.slow
+async def test_a_device_that_port_audio_has_given_up_is_noticed_at_the_next_look(tmp_path: Path) -> None:
+    async with card_bench("pulse", tmp_path) as bench:
+        bench.card.start()
+        await bench.until(lambda: bench.card.statistics.frames > SAMPLE_RATE_HZ, "the card runs")
+        bench.unplug()
+        await bench.until(lambda: len(bench.events) > 1, "the loss is noticed")
+        failed = bench.events[1]
+        assert isinstance(failed, CardFailed)
+        assert "is gone" in failed.detail
 
 
 async def test_a_stop_while_it_opens_leaves_it_closed(tmp_path: Path) -> None:
