@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+import msgspec
+
 from controller.adapters.broker_links import HERD_WINDOW_S, QUEUED_MAX
 from controller.config import Config
 from controller.dispatch import Authority, Desk
-from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish, Subscribe
+from controller.effects import Answer, CloseRelay, Commit, DelayRelay, Effect, Note, OpenRelay, Publish, Subscribe
 from controller.errors import RequestError
 from controller.events import (
     BrokerConnected,
@@ -54,6 +56,7 @@ from simulator.feed import SimulatedRelayWorker, Stations
 from simulator.link import Link, LinkSettings
 from simulator.media_server import Recording
 from simulator.pole_parts import Surroundings
+from simulator.timekeeping import SimulatedTimeService
 from simulator.world import World
 
 IMPORT_NS: Final = 20 * NS_PER_MS
@@ -94,13 +97,15 @@ class ControllerSettings:
     """What one controller's machine is made of.
 
     `new_encoder` makes real Opus encoders instead of synthetic frames; `lost_after_ms` is how long a node may say
-    nothing, which must be raised where nodes are told to send their status more rarely than a real one does.
+    nothing, which must be raised where nodes are told to send their status more rarely than a real one does;
+    `tells_time` is for poles that ask.
     """
 
     clock: ClockSettings = field(default_factory=ClockSettings)
     access: AccessSettings = DATA_CENTRE
     new_encoder: Callable[[int], Callable[[Samples], bytes]] | None = None
     lost_after_ms: int = LOST_AFTER_MS
+    tells_time: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +116,7 @@ class _Process:
     driver: Driver[Event, Effect]
     link: Link
     commits: SimulatedCommits
+    time: SimulatedTimeService | None
     workers: dict[str, SimulatedRelayWorker] = field(default_factory=dict)
     imported: set[str] = field(default_factory=set)
     is_importing: bool = False
@@ -187,9 +193,12 @@ class SimulatedController:
             driver=driver,
             link=self._make_link(now.shared_ms, driver),
             commits=SimulatedCommits(self.world, self.database, driver.post),
+            time=self._make_time_service(),
         )
         self.world.record(self.name, "process_started")
         process.link.start()
+        if process.time is not None:
+            process.time.link.start()
         driver.post(Woken())
         self._import_soon(process)
 
@@ -203,6 +212,8 @@ class SimulatedController:
             worker.stop()
         process.commits.finish()
         process.link.stop()
+        if process.time is not None:
+            process.time.link.stop()
         self._forget("process_stopped")
 
     def kill(self) -> None:
@@ -214,6 +225,8 @@ class SimulatedController:
             worker.kill()
         process.commits.abandon()
         process.link.kill()
+        if process.time is not None:
+            process.time.link.kill()
         self._forget("process_killed")
 
     def ask(self, request: Request) -> Asked:
@@ -279,6 +292,20 @@ class SimulatedController:
             on_message=lambda at, payload: driver.post(MessageReceived(topic=at, payload=payload)),
         )
 
+    def _make_time_service(self) -> SimulatedTimeService | None:
+        if not self._settings.tells_time:
+            return None
+        around = self._surroundings
+        return SimulatedTimeService(
+            self.world,
+            around.network,
+            self.host,
+            self.clock,
+            address=around.broker_address,
+            config=self.config,
+            authority=self._authority,
+        )
+
     def _execute(self, effect: Effect) -> None:
         process = self._process
         if process is None:
@@ -292,14 +319,19 @@ class SimulatedController:
                 process.link.subscribe(topics)
             case OpenRelay():
                 self._open_relay(process, effect)
-            case CloseRelay(stream=stream):
-                worker = process.workers.pop(stream, None)
-                if worker is not None:
-                    self.world.after(0, worker.stop)
+            case CloseRelay(stream=stream) | DelayRelay(stream=stream):
+                self._tell_worker(process, stream, effect)
             case Answer(ticket=ticket, result=result):
                 self.asked[ticket].answer = result
             case Note():
                 self._note(effect)
+
+    def _tell_worker(self, process: _Process, stream: str, effect: CloseRelay | DelayRelay) -> None:
+        worker = process.workers.get(stream)
+        if worker is not None and isinstance(effect, DelayRelay):
+            worker.want_delay(effect.delay_ms)
+        elif worker is not None:
+            self.world.after(0, process.workers.pop(stream).stop)
 
     def _open_relay(self, process: _Process, effect: OpenRelay) -> None:
         relay, row = effect.relay, TOPICS[TopicName.AUDIO]
@@ -308,7 +340,7 @@ class SimulatedController:
             self.world,
             self.clock,
             self.stations,
-            config=self.config.relay,
+            config=msgspec.structs.replace(self.config.relay, delay_ms=relay.delay_ms),
             feed=effect.feed,
             stream=relay.stream,
             starts_at_ms=relay.starts_at_ms,

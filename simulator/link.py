@@ -51,7 +51,7 @@ _MESSAGE_ID_MAX: Final = 65_535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
-    """One identity's connection to one broker; the same bounds as `MqttSettings`."""
+    """One identity's connection to one broker; the same bounds as `MqttSettings`. No `identity`: the client id."""
 
     address: str
     client_id: str
@@ -59,6 +59,7 @@ class LinkSettings:
     herd_window_s: float = 5.0
     session_expiry_s: int = 300
     queued_max: int = 1_000
+    identity: str = ""
 
 
 class Link:
@@ -189,7 +190,7 @@ class Link:
         self._send(
             Connect(
                 client_id=settings.client_id,
-                identity=settings.client_id,
+                identity=settings.identity or settings.client_id,
                 is_clean_start=self._incarnation == 0,
                 session_expiry_ns=settings.session_expiry_s * NS_PER_S,
                 keep_alive_ns=settings.keep_alive_s * NS_PER_S,

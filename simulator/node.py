@@ -65,6 +65,13 @@ class Pole(PoleParts):
         """Whether the machine has power."""
         return self.host.is_on
 
+    @property
+    def clock_error_ns(self) -> int:
+        """How far its system clock is from true time; 0 while it goes by the controller's, which is its own doing."""
+        process = self.process
+        is_told = process is not None and process.time is not None and process.time.is_told
+        return 0 if is_told else self.clock.shared_error_ns
+
     def start(self) -> None:
         """The world begins with this machine up: its program starts now."""
         self._start_process()

@@ -30,13 +30,14 @@ from edge.events import (
     Wake,
 )
 from edge.gpio.amplifier import AmplifierSettings
+from edge.shared_clock import SourceChoice
 from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.mqtt_link import Will
 from protocol.codec import json_encode
 from protocol.driver import Driver
 from protocol.messages import Readiness
 from protocol.topics import TopicName, topic
-from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs
+from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, Now
 from simulator.clock import ClockTimer
 from simulator.event_log import Fact
 from simulator.link import Link, LinkSettings
@@ -45,6 +46,7 @@ from simulator.pole_parts import PoleParts, SoundMode
 from simulator.quiet_card import QuietCard
 from simulator.sound_card import SimulatedCard
 from simulator.storage import SimulatedStore
+from simulator.timekeeping import ExchangedTime
 from simulator.workshop import SimulatedWorkshop
 
 VERSION: Final = "simulated"
@@ -64,6 +66,7 @@ class NodeProcess:
         self._decided = decided
         self._world = world = pole.world
         config, session_epoch = pole.config, pole.clock.read_now().shared_ns // NS_PER_MS
+        self.time: Final = self._make_time()
         machine = pole.machine
         self._is_alive = True
         self._timer: ClockTimer | None = None
@@ -108,7 +111,7 @@ class NodeProcess:
         ports = Ports(link=self.link, store=self.store, media=self.media, card=self.card, pin=pole.relay, log=self)
         self._driver: Driver[Event, Effect] = Driver(
             node=self.agent,
-            read_clock=pole.clock.read_now,
+            read_clock=self.read_now,
             execute=Executor(ports, post=self.post).execute,
             arm=self._arm,
             wake_event=Wake(),
@@ -122,6 +125,12 @@ class NodeProcess:
         self._pole.button.on_change = lambda level: self.post(ButtonMoved(is_pressed=level))
         self.post(ButtonFound(is_pressed=self._pole.button.level))
         self.link.start()
+        if self.time is not None:
+            self.time.start()
+
+    def read_now(self) -> Now:
+        """Both clocks, as the program knows them."""
+        return self._pole.clock.read_now() if self.time is None else self.time.read_now()
 
     def post(self, event: Event) -> None:
         """Something happened to the node; a dead process takes no notice."""
@@ -137,17 +146,17 @@ class NodeProcess:
         self.post(StopRequested())
         self.store.close()
         self.link.stop()
-        self._end()
+        self._end(Link.stop)
 
     def kill(self) -> None:
         """The process is gone from one instant to the next; the machine closes its connection."""
         self.link.kill()
-        self._end()
+        self._end(Link.kill)
 
     def lose_power(self) -> None:
         """The machine is gone with it."""
         self.link.lose_power()
-        self._end()
+        self._end(Link.lose_power)
 
     def write(self, decision: LogDecision) -> None:
         """A decision of the agent (`DecisionLog`): onto the record, and a reason to listen."""
@@ -160,8 +169,10 @@ class NodeProcess:
         if self._is_sounding and pole.settings.probe.is_after_decisions and decision.decision.startswith("airing"):
             self._world.after(PROBE_AFTER_NS, self._probe)
 
-    def _end(self) -> None:
+    def _end(self, leave: Callable[[Link], None]) -> None:
         self._is_alive = False
+        if self.time is not None:
+            self.time.end(leave)
         self._arm(None)
         self.store.abandon()
         self.media.close()
@@ -214,6 +225,25 @@ class NodeProcess:
             render=self.agent.render,
             on_event=on_event,
             name=pole.name,
+            read_now=self.read_now,
+        )
+
+    def _make_time(self) -> ExchangedTime | None:
+        pole = self._pole
+        if pole.settings.time is SourceChoice.SYSTEM:
+            return None
+        return ExchangedTime(
+            pole.world,
+            pole.surroundings.network,
+            pole.host,
+            pole.clock,
+            node=pole.config.node,
+            address=pole.surroundings.broker_address,
+            choice=pole.settings.time,
+            clock_filter=pole.settings.new_filter(),
+            keyring=lambda: self.agent.keyring,
+            is_sounding=lambda: pole.relay.commanded.at(pole.world.now_ns),
+            on_set=self.wake,
         )
 
     def _card_told(self, event: CardStarted | CardFailed) -> None:
@@ -250,4 +280,4 @@ class NodeProcess:
 
     def _probe(self) -> None:
         if self._is_sounding and self._is_alive:
-            self._pole.ear.probe(self.agent.render, self._pole.clock.read_now().shared_ns)
+            self._pole.ear.probe(self.agent.render, self.read_now().shared_ns)

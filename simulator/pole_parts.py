@@ -14,7 +14,9 @@ from typing import Final
 from edge.agent import Agent
 from edge.config import EdgeConfig
 from edge.player.ports import OpusDecoder
+from edge.shared_clock import SourceChoice
 from edge.telemetry import Machine
+from protocol.clock_filter import ClockFilter
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
 from protocol.silence import box_digest
@@ -84,6 +86,10 @@ class PoleSettings:
     new_decoder: Callable[[], OpusDecoder] = SyntheticDecoder
     new_agent: type[Agent] = Agent
     """The product's agent; a test of a checker plants a faulty one."""
+    time: SourceChoice = SourceChoice.SYSTEM
+    """Who tells the pole the time; its system clock alone costs nothing, the controller's answers do."""
+    new_filter: type[ClockFilter] = ClockFilter
+    """The product's filter; a test of a checker plants a faulty one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from edge.agent import Agent
+from protocol.clock_filter import ClockFilter
 from protocol.units import NS_PER_S
 from simulator.checkers.evidence import Evidence, Violation
 from simulator.checkers.table import CHECKERS
@@ -97,15 +98,21 @@ def perform(
     seed: int,
     sink: BinaryIO | None = None,
     agents: Mapping[str, type[Agent]] | None = None,
+    filters: Mapping[str, type[ClockFilter]] | None = None,
 ) -> Performance:
     """Run one scenario with one seed; what the product raises ends the run and is a finding.
 
-    `agents` plants another agent in the poles that it names, which is how checkers are tried.
+    `agents` and `filters` plant another agent or clock filter in the poles that they name, which is how checkers are
+    tried.
     """
     began_s = time.process_time()
     settings = province_of(scenario, seed=seed)
-    planted = {node: replace(settings.poles[node], new_agent=agent) for node, agent in (agents or {}).items()}
-    settings = replace(settings, poles={**settings.poles, **planted})
+    poles = dict(settings.poles)
+    for node, agent in (agents or {}).items():
+        poles[node] = replace(poles[node], new_agent=agent)
+    for node, clock_filter in (filters or {}).items():
+        poles[node] = replace(poles[node], new_filter=clock_filter)
+    settings = replace(settings, poles=poles)
     province = Province(settings, seed=seed, sink=sink)
     witness = Witness(province, settle_ns=scenario.settle_s * NS_PER_S)
     stage = Stage(scenario, province, witness)

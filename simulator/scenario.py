@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from controller.config import Config, HttpConfig, TrustConfig
 from edge.config import EdgeConfig
+from edge.shared_clock import SourceChoice
 from protocol.adapters.system_clock import BUILT_AT_SHARED_NS
 from protocol.configuration import SettingsError, parse_settings
 from protocol.topics import access_rules
@@ -27,8 +28,9 @@ from simulator.broker import BrokerSettings
 from simulator.chance import stream_of
 from simulator.checkers.table import CHECKERS
 from simulator.climate import BatterySettings, WeatherKind
-from simulator.clock import ClockSettings
+from simulator.clock import BUILD_DATE_NS, ClockSettings
 from simulator.commune import ProvinceSettings
+from simulator.controller import ControllerSettings
 from simulator.delay import MOBILE, WIRED
 from simulator.enclosure import EnclosureSettings
 from simulator.faults import KINDS, FaultError, FaultPlan, check_faults
@@ -117,6 +119,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     probe_s: Annotated[int, Meta(ge=0, le=3600)] = 5
     network: Literal["wired", "mobile"] = "mobile"
     rtc: Rtc = Rtc.SAVED_HOUR
+    time: SourceChoice = SourceChoice.SYSTEM
+    ntp: bool = True
     disk_mib: Annotated[int, Meta(ge=16, le=65_536)] = 8_192
     battery_wh: Annotated[int, Meta(ge=0, le=2_000)] = 0
     weather: WeatherKind = WeatherKind.NONE
@@ -198,7 +202,8 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         sound=scenario.sound,
         probe=ProbeSettings(every_ns=scenario.probe_s * NS_PER_S),
         access=MOBILE if scenario.network == "mobile" else WIRED,
-        boot=BootSettings(rtc=scenario.rtc),
+        boot=BootSettings(rtc=scenario.rtc) if scenario.ntp else BootSettings(rtc=scenario.rtc, ntp_after_ns=None),
+        time=scenario.time,
         disk_bytes=scenario.disk_mib * 1024 * 1024,
         enclosure=_enclosure_of(scenario),
     )
@@ -208,10 +213,13 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         edge=scenario.edge,
         pole=usual,
         poles={
-            node.id: replace(_as_made(usual, seed, node.id), place=_place(index, scenario.spacing_m))
+            node.id: replace(
+                _as_made(usual, seed, node.id, has_ntp=scenario.ntp), place=_place(index, scenario.spacing_m)
+            )
             for index, node in enumerate(config.nodes)
         },
         broker=BrokerSettings(access_rules=access_rules(controllers=(config.controller, INTRUDER))),
+        controller_machine=ControllerSettings(tells_time=scenario.time is not SourceChoice.SYSTEM),
         start_ns=scenario.start_ns,
     )
 
@@ -232,15 +240,16 @@ def _place(index: int, spacing_m: int) -> Place:
     return Place(east_mm=east * spacing_m * 1_000, north_mm=north * spacing_m * 1_000)
 
 
-def _as_made(usual: PoleSettings, seed: int, node: str) -> PoleSettings:
+def _as_made(usual: PoleSettings, seed: int, node: str, *, has_ntp: bool) -> PoleSettings:
     chance = stream_of(seed, f"made/{node}")
+    clock = ClockSettings(
+        drift_ppb=chance.within(-DRIFT_PPB_MAX, DRIFT_PPB_MAX),
+        offset_ns=chance.within(-2 * NS_PER_MS, 2 * NS_PER_MS),
+        residual_ppb=chance.within(-RESIDUAL_PPB_MAX, RESIDUAL_PPB_MAX),
+    )
     return replace(
         usual,
-        clock=ClockSettings(
-            drift_ppb=chance.within(-DRIFT_PPB_MAX, DRIFT_PPB_MAX),
-            offset_ns=chance.within(-2 * NS_PER_MS, 2 * NS_PER_MS),
-            residual_ppb=chance.within(-RESIDUAL_PPB_MAX, RESIDUAL_PPB_MAX),
-        ),
+        clock=clock if has_ntp else replace(clock, is_synchronised=False, rtc_ns=BUILD_DATE_NS),
         card=SimulatedCardSettings(drift_ppb=chance.within(-DRIFT_PPB_MAX, DRIFT_PPB_MAX)),
     )
 

@@ -233,7 +233,7 @@ class Witness:
 
     def _look_at(self, pole: Pole, facts: PoleFacts) -> None:
         now_ns = facts.looked_ns = self._world.now_ns
-        error_ns = pole.clock.shared_error_ns
+        error_ns = pole.clock_error_ns
         if not facts.clock_errors or abs(facts.clock_errors[-1][1] - error_ns) > NS_PER_MS:
             before_ns, before_error_ns = self._clocks.get(pole.name, (now_ns, error_ns))
             facts.clock_errors += [(before_ns, before_error_ns), (now_ns, error_ns)]
@@ -320,6 +320,8 @@ class Witness:
             cleared_ns=cleared_ns,
             expected=record.expected,
             missed=missed,
+            shifts_ms=record.shifts_ms,
+            round_ms=0 if record.turns is None else record.turns.round_ms,
         )
 
 
