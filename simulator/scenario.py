@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from controller.config import Config, HttpConfig, TrustConfig
+from controller.config import Config, EmergencyConfig, HttpConfig, TrustConfig
 from edge.config import EdgeConfig
 from edge.shared_clock import SourceChoice
 from protocol.adapters.system_clock import BUILT_AT_SHARED_NS
@@ -39,7 +39,7 @@ from simulator.microphone import Place
 from simulator.pole_parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
 from simulator.scenario_steps import Expectation, SimulatedNode, Step
 from simulator.sound_card import SimulatedCardSettings
-from simulator.usual import HTTP, MEDIA, TRUST, usual_commune
+from simulator.usual import EMERGENCY, HTTP, MEDIA, TRUST, usual_commune
 
 FOLDER: Final = "scenarios"
 SUFFIX: Final = ".yaml"
@@ -66,6 +66,7 @@ class SimulatedControllerConfig(Config, frozen=True, kw_only=True, forbid_unknow
     database: str = "sqlite:///controller.sqlite"
     state_dir: str = "state"
     http: HttpConfig = HTTP
+    emergency: EmergencyConfig = EMERGENCY
     nodes: tuple[SimulatedNode, ...] = ()
 
 

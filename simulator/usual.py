@@ -13,6 +13,7 @@ from controller.config import (
     ClipConfig,
     Config,
     ConsoleListenerConfig,
+    EmergencyConfig,
     FeedConfig,
     HttpConfig,
     ItemConfig,
@@ -57,6 +58,9 @@ HTTP: Final = HttpConfig(
     nodes=NodesListenerConfig(certificate="server.pem", private_key="server.key"),
     console=ConsoleListenerConfig(token_file="api.token"),  # noqa: S106 - a file's name
 )
+
+EMERGENCY: Final = EmergencyConfig(chime_ms=0)
+"""Without an attention signal, which carries no tag that an ear could read."""
 
 PROGRAMMES: Final = (
     ProgrammeConfig(
@@ -104,4 +108,5 @@ def usual_commune(*, poles: int = 4, villages: int = 2, programmes: Sequence[Pro
             ClipConfig(id=DRILL, title="Diễn tập", file="clips/drill.wav", reality=Reality.DRILL),
         ),
         programmes=tuple(programmes),
+        emergency=EMERGENCY,
     )
