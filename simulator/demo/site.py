@@ -287,6 +287,7 @@ def write_controller_configuration(
                 for node in site.nodes
             ],
             "feeds": [{"id": feed, "title": f"Đài thử {feed.upper()}", "urls": [url]} for feed, url in feeds.items()],
+            "emergency": {"chime_ms": 0},
             "clips": [
                 {"id": "flood", "title": "Lũ khẩn cấp", "file": str(clips.flood)},
                 {"id": "drill", "title": "Diễn tập lũ", "file": str(clips.drill), "reality": "drill"},
