@@ -46,6 +46,7 @@ class PoleModel:
     """One pole: its line, its two crystals (how much faster than true), how its card speaks.
 
     `sway_ppm` is how far its machine's crystal goes to and fro in SWAY_S, for instance as the sun comes and goes.
+    `gnss_error_ns`: a receiver keeps its system clock, wrong by so much, and our pole is configured to go by that.
     """
 
     link: LinkModel
@@ -53,6 +54,7 @@ class PoleModel:
     card_ppm: float
     card: CardModel
     sway_ppm: float = 0.0
+    gnss_error_ns: int | None = None
 
 
 class Kind(StrEnum):
@@ -87,16 +89,21 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Two neighbours and what happens to them. `has_gaps` is where sound must be lost: the line was away too long."""
+    """Two neighbours and what happens to them.
+
+    Both have known the controller for `known_s` when the first sound is due. `has_gaps`: the line is away for longer
+    than the delay covers, so sound must be lost.
+    """
 
     name: str
     poles: Mapping[Side, PoleModel]
     disturbances: tuple[Disturbance, ...] = ()
+    known_s: float = 3_600.0
     has_gaps: bool = False
 
 
 SWAY_S: Final = 600.0
-"""A cloud's shadow, a door that is opened: crystals follow in minutes."""
+"""A cloud's shadow, a box that is opened: crystals follow in minutes."""
 WIRED: Final = LinkModel(
     name="wired",
     up=DelayModel(fixed_ns=5 * NS_PER_MS, jitter_mean_ns=300_000),
@@ -123,12 +130,23 @@ PULSE: Final = CardModel(name="PulseAudio", jitter_ns=600_000)
 
 
 def neighbours(
-    left: LinkModel, right: LinkModel, ppm: float, *, card: CardModel = ALSA, sway_ppm: float = 0.0
+    left: LinkModel,
+    right: LinkModel,
+    ppm: float,
+    *,
+    card: CardModel = ALSA,
+    sway_ppm: float = 0.0,
+    gnss_error_ns: int | None = None,
 ) -> Mapping[Side, PoleModel]:
-    """Two poles whose crystals err by `ppm` in opposite directions."""
+    """Two poles whose crystals, and receivers, err in opposite directions."""
+    other_error_ns = None if gnss_error_ns is None else -gnss_error_ns
     return {
-        Side.LEFT: PoleModel(link=left, machine_ppm=ppm, card_ppm=-ppm, card=card, sway_ppm=sway_ppm),
-        Side.RIGHT: PoleModel(link=right, machine_ppm=-ppm, card_ppm=ppm, card=card, sway_ppm=-sway_ppm),
+        Side.LEFT: PoleModel(
+            link=left, machine_ppm=ppm, card_ppm=-ppm, card=card, sway_ppm=sway_ppm, gnss_error_ns=gnss_error_ns
+        ),
+        Side.RIGHT: PoleModel(
+            link=right, machine_ppm=-ppm, card_ppm=ppm, card=card, sway_ppm=-sway_ppm, gnss_error_ns=other_error_ns
+        ),
     }
 
 
@@ -151,7 +169,7 @@ def _cuts() -> tuple[Disturbance, ...]:
 
 
 _SET: Final = (
-    Disturbance(kind=Kind.SET, at_s=200.0, by_ms=600_000.0, side=Side.LEFT),
+    Disturbance(kind=Kind.SET, at_s=200.0, by_ms=7_200_000.0, side=Side.LEFT),
     Disturbance(kind=Kind.SET, at_s=400.0, by_ms=-250.0, side=Side.RIGHT),
 )
 _SHARED_STEP: Final = (Disturbance(kind=Kind.SHARED_STEP, at_s=300.0, by_ms=40.0),)
@@ -170,7 +188,9 @@ CASES: Final = (
     Case(name="Wi-Fi, ±50 ppm", poles=neighbours(WIFI, WIFI, 50.0)),
     Case(name="4G, ±20 ppm", poles=neighbours(MOBILE, MOBILE, 20.0)),
     Case(name="4G, ±50 ppm", poles=neighbours(MOBILE, MOBILE, 50.0)),
+    Case(name="4G, ±50 ppm, just booted", poles=neighbours(MOBILE, MOBILE, 50.0), known_s=30.0),
     Case(name="wired and 4G, ±50 ppm", poles=neighbours(WIRED, MOBILE, 50.0)),
+    Case(name="wired and 4G, ±50 ppm, GNSS", poles=neighbours(WIRED, MOBILE, 50.0, gnss_error_ns=50_000)),
     Case(name="wired, ±50 ppm, machine busy", poles=neighbours(WIRED, WIRED, 50.0), disturbances=_BUSY),
     Case(name="wired, ±50 ppm, clocks set", poles=neighbours(WIRED, WIRED, 50.0), disturbances=_SET),
     Case(name="wired, ±50 ppm, shared step", poles=neighbours(WIRED, WIRED, 50.0), disturbances=_SHARED_STEP),

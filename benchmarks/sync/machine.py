@@ -19,6 +19,8 @@ _PPB: Final = 1_000
 SWAY_STEP_NS: Final = 10 * NS_PER_S
 CHIP_ERROR_NS: Final = 3 * NS_PER_S
 """How wrong a clock chip was when the machine started: what its system clock then says is of no use for playing."""
+GNSS_STATED_NS: Final = NS_PER_MS
+"""What a clock that a receiver keeps says of its own error."""
 
 
 class Machine:
@@ -47,6 +49,8 @@ class Machine:
                 world.at(_instant(each.at_s, starts_ns), self.clock.step, round(each.by_ms * NS_PER_MS))
             if each.kind is Kind.BUSY:
                 world.at(_instant(each.at_s, starts_ns), self._be_busy, _end(each, starts_ns))
+        if model.gnss_error_ns is not None:
+            self.clock.synchronise(error_ns=model.gnss_error_ns, stated_error_ns=GNSS_STATED_NS)
         if model.sway_ppm:
             self._sway()
         self.on_busy: Callable[[int], object] | None = None

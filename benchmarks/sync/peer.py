@@ -41,6 +41,7 @@ class Peer:
         self._frame_ns = NS_PER_S / (SAMPLE_RATE_HZ * (1 + machine.model.card_ppm * 1e-6))
         self._card_from_ns = 0
         self._frame = 0
+        self._next_place = -1
         station.send(lasts_ns, lambda packet: self._line.down.send(machine.when_free, self._push, packet))
         world.after(0, self._ask, 0)
         world.at(station.starts_ns - NS_PER_S // 2, self._begin)
@@ -104,6 +105,9 @@ class Peer:
         if block.silent:
             self.track.lost(block.silent)
             return
+        if block.place != self._next_place:
+            self.track.spliced()
+        self._next_place = block.place + block.covered
         sounding = block.place + block.covered / 2 + GROUP_DELAY_NS * SAMPLE_RATE_HZ // NS_PER_S
         self.track.heard(
             at_ns,

@@ -68,7 +68,7 @@ class PoleClock:
 
 
 class Pole:
-    """One pole; it runs by the world's events. `clock_filter` is the product's unless a test plants another."""
+    """One pole; it runs by the world's events. Filter and playout are the product's unless a test plants others."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Pole:
         make_decoder: Callable[[], OpusDecoder],
         lasts_ns: int,
         clock_filter: ClockFilter | None = None,
+        make_playout: Callable[[Mixer], Playout] = Playout,
         choice: SourceChoice = SourceChoice.AUTO,
     ) -> None:
         self.track: Final = Track()
@@ -94,7 +95,7 @@ class Pole:
         self._clock = PoleClock(machine, self._shared)
         self._time_line = machine.line("time")
         self._mixer = Mixer()
-        self.playout: Final = Playout(self._mixer)
+        self.playout: Final = make_playout(self._mixer)
         self._starts = sample_of_shared_ns(SharedNs(station.starts_ns))
         self._source = StreamSource(stream=STREAM, decoder=make_decoder(), starts_at=self._starts)
         self.card: Final = SimulatedCard(

@@ -1,7 +1,7 @@
 """Runs one case in virtual time, for us and for the peer, and sums up what neighbours would hear.
 
-Everything from the first sound on counts; nothing is left out as warming up. Both systems know the controller for
-WARM_S before the stream begins, as a pole does on any day; the same seed gives the same run.
+Everything from the first sound on counts; nothing is left out as warming up. Both systems have known the controller for
+a while before the stream begins, as a pole has on any day; the same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from benchmarks.sync.pole import Pole
 from benchmarks.sync.ruler import PatternDecoder, pattern_frames
 from benchmarks.sync.station import Station, start_of
 from benchmarks.sync.track import Track
+from edge.shared_clock import SourceChoice
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.world import World
 
-WARM_S: Final = 300
-"""How long both have known the controller before the first sound."""
 STEP_NS: Final = 100 * NS_PER_MS
 """How often neighbours are compared."""
 ALIGNED_MS: Final = 1.0
@@ -59,7 +58,8 @@ class Figures:
 
 def our_pole(machine: Machine, station: Station, lasts_ns: int) -> Pole:
     """The product, with sound that says where it is."""
-    return Pole(machine, station, make_decoder=PatternDecoder, lasts_ns=lasts_ns)
+    choice = SourceChoice.AUTO if machine.model.gnss_error_ns is None else SourceChoice.SYSTEM
+    return Pole(machine, station, make_decoder=PatternDecoder, lasts_ns=lasts_ns, choice=choice)
 
 
 def peer_pole(machine: Machine, station: Station, lasts_ns: int) -> Peer:
@@ -74,12 +74,11 @@ def run_case(
     lasts_s: float,
     seed: int = 1,
     frames: tuple[bytes, ...] = pattern_frames(),
-    warm_s: float = WARM_S,
 ) -> Figures:
     """Two poles for `lasts_s` seconds of sound."""
     world = World(seed=seed)
     lasts_ns = round(lasts_s * NS_PER_S)
-    starts_ns = start_of(world, round(warm_s * NS_PER_S))
+    starts_ns = start_of(world, round(case.known_s * NS_PER_S))
     station = Station(world, starts_ns=starts_ns, frames=frames, disturbances=case.disturbances)
     tracks = {
         side: make(Machine(world, side, case.poles[side], case.disturbances, starts_ns), station, lasts_ns).track

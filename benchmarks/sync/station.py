@@ -100,7 +100,7 @@ def _keyring(key: Ed25519PrivateKey, now_ms: int) -> Keyring:
     return Keyring(version=1, keys={"time": operational})
 
 
-def start_of(world: World, warm_ns: int) -> int:
-    """When the first sample is due: after `warm_ns`, where the pattern begins anew on the grid."""
+def start_of(world: World, known_ns: int) -> int:
+    """When the first sample is due: `known_ns` from now, where the pattern begins anew on the grid."""
     period_ns = FRAMES_A_PERIOD * FRAME_MS * NS_PER_MS
-    return -(-(world.now_ns + warm_ns) // period_ns) * period_ns
+    return -(-(world.now_ns + known_ns) // period_ns) * period_ns

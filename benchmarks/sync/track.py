@@ -51,6 +51,10 @@ class Track:
         self.times_ns.append(at_ns)
         self.errors_ms.append(error_samples / SAMPLES_PER_MS)
 
+    def spliced(self) -> None:
+        """What comes next does not follow what came last: no pitch can be told across that."""
+        self._window = None
+
     def lost(self, frames: int) -> None:
         """A block with silence, a fade or a splice in it."""
         self._pending += frames
@@ -66,11 +70,12 @@ class Track:
         if len(times) < 2:  # noqa: PLR2004 - a line has two ends
             return np.full(len(instants_ns), np.nan)
         following = np.clip(np.searchsorted(times, instants_ns), 1, len(times) - 1)
-        value = np.interp(instants_ns, times, errors)
+        value: NDArray[np.float64] = np.interp(instants_ns, times, errors)
         is_outside = (instants_ns < times[0]) | (instants_ns > times[-1])
         value[is_outside | (times[following] - times[following - 1] > JOIN_NS)] = np.nan
         return value
 
     def clock_at(self, instants_ns: NDArray[np.float64]) -> NDArray[np.float64]:
         """The clock's error at some instants (float64[n], ms)."""
-        return np.interp(instants_ns, self.clock_times_ns, self.clock_errors_ms)
+        error: NDArray[np.float64] = np.interp(instants_ns, self.clock_times_ns, self.clock_errors_ms)
+        return error

@@ -1,0 +1,74 @@
+"""Neighbours are measured to a fraction of a sample, whatever wakes late; what cannot be compared is not judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.commune import BenchmarkError
+from benchmarks.real.difference import MEDIAN, Heard, difference_ms
+from benchmarks.real.judgement import SETTLE_S, judge
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+
+LENGTH_S = 20
+BEGIN_NS = 1_000 * NS_PER_S
+NOISE = np.random.default_rng(3).normal(0, 3000, (LENGTH_S + 1) * SAMPLE_RATE_HZ).clip(-32000, 32000).astype(np.int16)
+
+
+def _heard(
+    *, later_ms: float = 0.0, piece: int = 2880, samples: NDArray[np.int16] = NOISE, late: float = 0.0
+) -> Heard:
+    """A player that begins `later_ms` late, and of whose pieces a share comes 6 ms late."""
+    firsts = np.arange(0, len(samples) - piece, piece, dtype=np.int64)
+    stamps = BEGIN_NS + later_ms * NS_PER_MS + firsts * (NS_PER_S / SAMPLE_RATE_HZ)
+    held_up = np.random.default_rng(4).random(len(firsts)) < late
+    return Heard(samples=samples, stamps_ns=(stamps + held_up * 6.0 * NS_PER_MS).astype(np.int64), firsts=firsts)
+
+
+@pytest.mark.parametrize("later_ms", [-41.3, -0.008, 0.0, 0.33, 3.37, 180.0])
+def test_a_difference_is_found_to_a_fraction_of_a_sample(later_ms: float) -> None:
+    found = difference_ms(_heard(), _heard(later_ms=later_ms, piece=2400), BEGIN_NS + 5 * NS_PER_S, NS_PER_S)
+    assert found == pytest.approx(later_ms, abs=0.003)
+
+
+def test_pieces_that_come_late_move_the_median_and_not_the_earliest() -> None:
+    arguments = _heard(), _heard(later_ms=2.0, late=0.7), BEGIN_NS + 5 * NS_PER_S, NS_PER_S
+    assert difference_ms(*arguments) == pytest.approx(2.0, abs=0.003)
+    assert (difference_ms(*arguments, share=MEDIAN) or 0.0) > 5.0
+
+
+def test_silence_other_sound_and_absence_are_not_compared() -> None:
+    other = np.random.default_rng(9).normal(0, 3000, len(NOISE)).astype(np.int16)
+    at_ns = BEGIN_NS + 5 * NS_PER_S
+    assert difference_ms(_heard(), _heard(samples=other), at_ns, NS_PER_S) is None
+    assert difference_ms(_heard(), _heard(samples=np.zeros_like(NOISE)), at_ns, NS_PER_S) is None
+    assert difference_ms(_heard(), _heard(), BEGIN_NS + 100 * NS_PER_S, NS_PER_S) is None
+
+
+def _keep(folder: Path, name: str, heard: Heard) -> None:
+    np.stack([heard.stamps_ns, heard.firsts], axis=1).tofile(folder / f"{name}.arrivals")
+    heard.samples.tofile(folder / f"{name}.pcm")
+
+
+def test_a_pair_is_judged_without_the_seconds_in_which_the_reader_was_held_up(tmp_path: Path) -> None:
+    _keep(tmp_path, "one", _heard())
+    _keep(tmp_path, "other", _heard(later_ms=0.4))
+    held_up_ns = BEGIN_NS + (SETTLE_S + 3) * NS_PER_S + 50 * NS_PER_MS
+    np.array([held_up_ns, held_up_ns + 8 * NS_PER_MS], np.int64).tofile(tmp_path / "disturbed")
+    judged = judge(tmp_path, ("one", "other"))
+    assert judged.rejected == 1
+    assert judged.unheard == 0
+    assert judged.measured >= 6
+    assert (judged.p50_ms, judged.p95_ms, judged.first_ms) == pytest.approx((0.4, 0.4, 0.4), abs=0.01)
+    assert judged.aligned_after_s == 0.0
+
+
+def test_a_player_that_was_never_heard_is_an_error_and_no_figure(tmp_path: Path) -> None:
+    _keep(tmp_path, "one", _heard())
+    _keep(tmp_path, "other", _heard(samples=np.zeros_like(NOISE)))
+    np.zeros(0, np.int64).tofile(tmp_path / "disturbed")
+    with pytest.raises(BenchmarkError, match="other was never heard"):
+        judge(tmp_path, ("one", "other"))

@@ -1,0 +1,118 @@
+"""Neighbours are in step, in virtual time: four minutes of the two cases that count, and proof that the gate can fail.
+
+The long run is `python -m benchmarks.sync_virtual`; its figures stand in docs/player.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from benchmarks.sync.cases import CASES, Case
+from benchmarks.sync.document import markdown_of, put_table
+from benchmarks.sync.machine import Machine
+from benchmarks.sync.pole import Pole
+from benchmarks.sync.report import Compared, rows_of
+from benchmarks.sync.ruler import PatternDecoder
+from benchmarks.sync.run import Figures, our_pole, peer_pole, run_case
+from benchmarks.sync.station import Station
+from edge.player.mixer import Mixer
+from edge.player.playout import Playout
+from edge.player.timeline import CORRECTION_PPM_MAX, Timeline
+from protocol.clock_filter import ClockFilter, Verdict
+from protocol.clock_sync import TimeSample
+from protocol.units import SharedNs
+
+BY_NAME = {case.name: case for case in CASES}
+WIRED = "wired, ±50 ppm"
+MOBILE = "4G, ±50 ppm"
+LASTS_S = 240.0
+
+
+class DriftlessFilter(ClockFilter):
+    """As other players do it: it knows the offset and nothing of the crystal."""
+
+    def add(self, burst: Sequence[TimeSample]) -> Verdict:
+        verdict = super().add(burst)
+        if self.track is not None:
+            self.track = replace(self.track, drift_ppb=0.0)
+        return verdict
+
+
+class FixedRate(Timeline):
+    """The loop is switched off: frames are read as they come."""
+
+    def must_reanchor(self, at_ns: SharedNs, frames: int) -> bool:
+        is_far = super().must_reanchor(at_ns, frames)
+        self._rate = 0.0
+        return is_far
+
+
+class FixedPlayout(Playout):
+    """A playout whose timeline never corrects."""
+
+    def __init__(self, mixer: Mixer) -> None:
+        super().__init__(mixer)
+        self._timeline = FixedRate()
+
+
+@cache
+def figures(name: str) -> Figures:
+    return run_case(BY_NAME[name], make=our_pole, lasts_s=LASTS_S)
+
+
+@pytest.mark.parametrize(("name", "p95_ms", "first_ms"), [(WIRED, 0.1, 0.5), (MOBILE, 1.0, 2.0)])
+def test_neighbours_are_in_step_from_the_first_sound_on(name: str, p95_ms: float, first_ms: float) -> None:
+    ours = figures(name)
+    _, p95, p999 = ours.quantiles_ms
+    assert p95 <= p95_ms
+    assert p999 <= 15.0
+    assert ours.first_ms <= first_ms
+    assert ours.correction_ppm_max <= CORRECTION_PPM_MAX
+    assert (ours.lost_ms, ours.underruns, ours.restarts) == (0.0, 0, 0)
+    assert len(ours.difference_ms) == 10 * LASTS_S
+
+
+def test_they_differ_by_a_tenth_of_what_the_peers_method_gives() -> None:
+    compared = Compared(
+        case=BY_NAME[WIRED], ours=figures(WIRED), peers=run_case(BY_NAME[WIRED], make=peer_pole, lasts_s=LASTS_S)
+    )
+    assert compared.p95_ratio <= 0.1
+    assert 9.0 <= compared.peers.quantiles_ms[1] <= 11.0  # 0.1 ms for each of 100 ppm, as was measured of it
+    ours, peers = rows_of([compared])
+    assert (ours["case"], ours["system"], peers["system"]) == (WIRED, "LoaXa", "Snapcast")
+
+
+def test_a_filter_without_a_drift_term_is_seen() -> None:
+    def pole(machine: Machine, station: Station, lasts_ns: int) -> Pole:
+        return Pole(machine, station, make_decoder=PatternDecoder, lasts_ns=lasts_ns, clock_filter=DriftlessFilter())
+
+    assert run_case(BY_NAME[WIRED], make=pole, lasts_s=20.0).quantiles_ms[1] > 0.5
+
+
+def test_a_loop_that_is_switched_off_is_seen() -> None:
+    def pole(machine: Machine, station: Station, lasts_ns: int) -> Pole:
+        return Pole(machine, station, make_decoder=PatternDecoder, lasts_ns=lasts_ns, make_playout=FixedPlayout)
+
+    assert run_case(BY_NAME[WIRED], make=pole, lasts_s=20.0).quantiles_ms[1] > 1.0
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
+    case = Case(name="short", poles=BY_NAME[MOBILE].poles, known_s=30.0)
+    runs = [run_case(case, make=our_pole, lasts_s=5.0, seed=seed).quantiles_ms for seed in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_table_stands_where_its_marks_are(tmp_path: Path) -> None:
+    document = tmp_path / "player.md"
+    document.write_text("a\n<!-- table: sync_virtual -->\nold\n<!-- end -->\nz\n")
+    rows = [{"case": "wired", "system": "LoaXa", "p50": "0.1"}]
+    put_table(document, "sync_virtual", rows)
+    put_table(document, "sync_virtual", rows)
+    assert document.read_text() == f"a\n<!-- table: sync_virtual -->\n{markdown_of(rows)}<!-- end -->\nz\n"
+    with pytest.raises(ValueError, match="no place for the table"):
+        put_table(document, "other", rows)
