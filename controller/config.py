@@ -184,6 +184,7 @@ class RelayConfig(_Part, frozen=True, kw_only=True):
     """How feeds are carried; see docs for each bound."""
 
     delay_ms: Annotated[int, Meta(ge=200, le=10_000)] = 1000
+    delay_ms_max: Annotated[int, Meta(ge=200, le=10_000)] = 4000
     frames_per_packet: Annotated[int, Meta(ge=1, le=10)] = 5
     bitrate_bps: Annotated[int, Meta(ge=8_000, le=128_000)] = 64_000
     level_dbfs: Annotated[float, Meta(ge=-40, le=-6)] = -20.0
@@ -205,6 +206,19 @@ class AnnouncementConfig(_Part, frozen=True, kw_only=True):
     """How long the attention signal is that items and relays may have."""
 
     chime_ms: Annotated[int, Meta(ge=500, le=CHIME_MS_MAX)] = NOTICE_CHIME_MS
+
+
+class VoiceConfig(_Part, frozen=True, kw_only=True):
+    """How a live voice is carried; see docs for each bound."""
+
+    delay_ms: Annotated[int, Meta(ge=80, le=2_000)] = 350
+    delay_ms_max: Annotated[int, Meta(ge=80, le=5_000)] = 1_500
+    lead_in_ms: Annotated[int, Meta(ge=0, le=5_000)] = 1_500
+    frames_per_packet: Annotated[int, Meta(ge=1, le=3)] = 1
+    bitrate_bps: Annotated[int, Meta(ge=8_000, le=128_000)] = 32_000
+    level_dbfs: Annotated[float, Meta(ge=-40, le=-6)] = -20.0
+    silence_s_max: Annotated[int, Meta(ge=5, le=600)] = 60
+    minutes_max: Annotated[int, Meta(ge=1, le=240)] = 60
 
 
 class TurnsConfig(_Part, frozen=True, kw_only=True):
@@ -240,6 +254,7 @@ class Config(_Part, frozen=True, kw_only=True):
     emergency: EmergencyConfig = EmergencyConfig()
     announcement: AnnouncementConfig = AnnouncementConfig()
     turns: TurnsConfig = TurnsConfig()
+    voice: VoiceConfig = VoiceConfig()
     people: PeopleConfig = PeopleConfig()
     audit: AuditConfig = AuditConfig()
     time_service: TimeServiceConfig = TimeServiceConfig()

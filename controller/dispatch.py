@@ -38,13 +38,14 @@ from controller.events import (
     Stopping,
 )
 from controller.fleet import Fleet
+from controller.group_delay import GroupDelays, bounds_of
 from controller.inbox import Inbox, subscriptions
 from controller.ledger import Ledger
 from controller.notary import Notary, Scopes
 from controller.ports import Fresh
 from controller.provision import Provision
 from controller.records import EmergencyRecord, Kept, RelayRecord, SilenceRecord, StoredReport, WithdrawnDocument
-from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
+from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
 from controller.relay_desk import RelayDesk
 from controller.request_audit import on_record
 from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
@@ -126,8 +127,9 @@ class Desk:
             standing=self._standing,
             fresh=fresh,
         )
+        self._delays = delays = GroupDelays(bounds_of(site.relay, site.voice))
         self._relays = RelayDesk(
-            site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh
+            site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh, delays=delays
         )
         self._silences = SilenceDesk(site=site, notary=self._notary, ledger=self._ledger, standing=self._standing)
         self._fleet = Fleet(site=site, ledger=self._ledger)
@@ -140,7 +142,7 @@ class Desk:
             on_fork=self._clones.forked,
             opener=opener,
         )
-        self._inbox = Inbox(fleet=self._fleet, reports=self._reports, clones=self._clones)
+        self._inbox = Inbox(fleet=self._fleet, reports=self._reports, clones=self._clones, delays=delays)
         self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
         self._relays.restore(kept.relays)
         self._fleet.restore(kept.nodes)
@@ -183,7 +185,7 @@ class Desk:
                 for node in site.nodes
             ),
             emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
-            relays=tuple(relay_view(site, record) for record in self._relays.records),
+            relays=tuple(self.relay_view(record) for record in self._relays.records),
             silences=tuple(silence_view(site, record) for record in self._silences.records),
             warnings=tuple(self._provision.warnings.values()),
             strangers=tuple(self._fleet.strangers),
@@ -198,7 +200,7 @@ class Desk:
 
     def relay_view(self, record: RelayRecord) -> RelayView:
         """One relay."""
-        return relay_view(self._site, record)
+        return relay_view(self._site, record, self._delays.view(record.stream, self._now.shared_ms))
 
     def silence_view(self, record: SilenceRecord) -> SilenceView:
         """One silence."""
@@ -353,6 +355,8 @@ class Desk:
         match news:
             case RelayStarted() | RelayRecovered():
                 return self._relays.flows(stream)
+            case RelayTimed():
+                return self._relays.timed(stream, news)
             case RelayAlarm(kind=kind, detail=detail, url=url):
                 return self._relays.alarm(stream, f"{kind.value}: {detail} ({url})")
             case RelayEnded(reason=reason):

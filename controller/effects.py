@@ -53,10 +53,25 @@ class OpenRelay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVoice:
+    """Take what somebody says and publish it as a stream."""
+
+    voice: RelayRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseRelay:
-    """End the worker of a stream, if it has one."""
+    """End the worker of a stream, if it has one; a voice's too."""
 
     stream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayRelay:
+    """Have the worker of a stream take up another delay where the feed pauses."""
+
+    stream: str
+    delay_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +93,4 @@ class Note:
     facts: dict[str, str | int | float] = field(default_factory=dict)
 
 
-Effect = Publish | Subscribe | Commit | OpenRelay | CloseRelay | Answer | Note
+Effect = Publish | Subscribe | Commit | OpenRelay | OpenVoice | CloseRelay | DelayRelay | Answer | Note

@@ -14,6 +14,7 @@ from controller.clones import CloneWatch
 from controller.effects import Effect, Level, Note, Subscribe
 from controller.events import MessageReceived
 from controller.fleet import Fleet
+from controller.group_delay import GroupDelays
 from protocol.codec import json_decode
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import NodeState, Telemetry
@@ -27,8 +28,9 @@ HEARD: Final = (TopicName.NODE_STATE, TopicName.TELEMETRY, TopicName.REPORT)
 class Inbox:
     """Every message from outside. `refused` counts what did not fit."""
 
-    def __init__(self, *, fleet: Fleet, reports: ReportDesk, clones: CloneWatch) -> None:
+    def __init__(self, *, fleet: Fleet, reports: ReportDesk, clones: CloneWatch, delays: GroupDelays) -> None:
         self._fleet = fleet
+        self._delays = delays
         self._clones = clones
         self._reports = reports
         self.refused: dict[str, int] = {}
@@ -44,6 +46,8 @@ class Inbox:
                 case TopicName.TELEMETRY:
                     telemetry = json_decode(event.payload, Telemetry)
                     _require_own_name(node, telemetry.node)
+                    if telemetry.streams:
+                        self._delays.told(telemetry, now.shared_ms)
                     return [
                         *self._fleet.told_telemetry(telemetry, now),
                         *self._clones.told_telemetry(telemetry, now),

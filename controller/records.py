@@ -87,7 +87,10 @@ class RelayState(StrEnum):
 
 
 class RelayRecord(Struct, frozen=True, kw_only=True):
-    """One relay of a feed to an area, under one stream id; `stopped` by a person's hand before its time."""
+    """One relay of a feed to an area, under one stream id; `stopped` by a person's hand before its time.
+
+    With a `speaker` it is that person's live voice, and has no feed.
+    """
 
     stream: str
     area: str
@@ -100,8 +103,14 @@ class RelayRecord(Struct, frozen=True, kw_only=True):
     occurrence: str | None = None
     reason: str = ""
     stopped: bool = False
+    speaker: str = ""
+    reality: Reality = Reality.REAL
     chime_ms: int = 0
     over: Over = Over.REPLACE
+    delay_ms: int = 0
+    """How long after its capture it is heard now; 0 in records of earlier versions."""
+    wanted_delay_ms: int = 0
+    """What its group of poles would have, and gets at the next pause or with the next relay."""
 
 
 class SilenceRecord(Struct, frozen=True, kw_only=True):

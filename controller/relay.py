@@ -70,7 +70,15 @@ class RelayEnded:
     at_ms: SharedMs
 
 
-RelayEvent = RelayStarted | RelayAlarm | RelayRecovered | RelayEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayTimed:
+    """An epoch of the stream begins with its first packet: what is captured is heard `delay_ms` later."""
+
+    epoch: int
+    delay_ms: int
+
+
+RelayEvent = RelayStarted | RelayTimed | RelayAlarm | RelayRecovered | RelayEnded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +156,7 @@ class Relay:
         self._commands: list[Outcome] = []
         self._events: list[RelayEvent] = []
         self._is_started = False
+        self._told_epoch = -1
 
     @property
     def next_due_ns(self) -> SharedNs:
@@ -201,11 +210,18 @@ class Relay:
             self._is_started = True
             play_at_ms = SharedMs(packets[0].play_at_ns // 1_000_000)
             self._events.append(RelayStarted(url=self._watch.url, play_at_ms=play_at_ms))
+        if packets and packets[-1].epoch > self._told_epoch:
+            self._told_epoch = packets[-1].epoch
+            self._events.append(RelayTimed(epoch=self._told_epoch, delay_ms=self._stamper.delay_ms))
         return self._step(packets)
 
     def is_over(self, now: Now) -> bool:
         """Whether all that sounds before the end has been published."""
-        return now.shared_ms + self._config.delay_ms > self._ends_at_ms
+        return now.shared_ms + self._stamper.delay_ms > self._ends_at_ms
+
+    def want_delay(self, delay_ms: int) -> None:
+        """Take up the group's new delay at the next pause."""
+        self._stamper.want_delay(delay_ms)
 
     def end(self, reason: str, now: Now) -> RelayStep:
         """Publish what is left and say that it is over."""

@@ -17,12 +17,14 @@ from typing import Final
 
 import msgspec
 
-from controller.effects import Answer, CloseRelay, Effect, Level, Note, OpenRelay
+from controller.effects import Answer, CloseRelay, DelayRelay, Effect, Level, Note, OpenRelay
 from controller.errors import RequestCode, RequestError, SigningError
+from controller.group_delay import GroupDelays, Use, bounds_of
 from controller.ledger import Ledger
 from controller.notary import Notary
 from controller.ports import Fresh
 from controller.records import RelayRecord, RelayState, StandingDocument
+from controller.relay import RelayTimed
 from controller.relay_documents import end_of, start_of, stream_topic
 from controller.requests import StartRelay, StopRelay
 from controller.site import Site
@@ -67,8 +69,11 @@ TRANSITIONS: Final[Mapping[tuple[RelayState, Trigger], RelayState]] = {
 class RelayDesk:
     """Every relay that runs or ran lately."""
 
-    def __init__(self, *, site: Site, notary: Notary, standing: Standing, ledger: Ledger, fresh: Fresh) -> None:
+    def __init__(
+        self, *, site: Site, notary: Notary, standing: Standing, ledger: Ledger, fresh: Fresh, delays: GroupDelays
+    ) -> None:
         self._site = site
+        self._delays = delays
         self._notary = notary
         self._standing = standing
         self._ledger = ledger
@@ -82,14 +87,16 @@ class RelayDesk:
 
     def restore(self, records: Iterable[RelayRecord]) -> None:
         """What ran when the last process stopped is ended and begun anew at the next look."""
-        for record in records:
+        for record in sorted(records, key=lambda each: each.starts_at_ms):
             self._relays[record.stream] = record
+            self._delays.restore(record.area, Use.RELAY, record.wanted_delay_ms)
             if record.state is not RelayState.ENDED:
                 self._interrupted.append(record)
 
     def site_changed(self, site: Site) -> None:
         """The configuration was read again."""
         self._site = site
+        self._delays.rebound(bounds_of(site.relay, site.voice))
 
     @property
     def records(self) -> list[RelayRecord]:
@@ -105,6 +112,8 @@ class RelayDesk:
         """When something is due: an end, a beginning, a new attempt."""
         times = [SharedMs(relay.ends_at_ms) for relay in self.running] if self._relays else []
         times += [at_ms for at_ms, _ in self._reopen.values()]
+        if self._delays.next_at_ms is not None:
+            times.append(self._delays.next_at_ms)
         planned = self._planned()
         known = self._known_occurrences() if planned else set()
         for _, occurrence in planned:
@@ -165,6 +174,16 @@ class RelayDesk:
         self._failures.pop((relay.area, relay.feed), None)
         return self._moved(relay, Trigger.FLOWS, "", Level.INFO)
 
+    def timed(self, stream: str, news: RelayTimed) -> list[Effect]:
+        """A worker says which epoch it has begun, and with which delay."""
+        self._delays.epoch_begun(stream, news.epoch, news.delay_ms)
+        relay = self._relays.get(stream)
+        if relay is None or relay.delay_ms == news.delay_ms:
+            return []
+        self._relays[stream] = timed = msgspec.structs.replace(relay, delay_ms=news.delay_ms)
+        facts: dict[str, str | int | float] = {"stream": stream, "delay_ms": news.delay_ms}
+        return [Note(level=Level.INFO, what="relay_delayed", facts=facts), *self._ledger.commit([timed])]
+
     def alarm(self, stream: str, reason: str) -> list[Effect]:
         """A worker says what is wrong with its feed; it goes on trying."""
         relay = self._relays.get(stream)
@@ -202,7 +221,20 @@ class RelayDesk:
             if now.shared_ms >= at_ms:
                 del self._reopen[stream]
                 effects += self._begin(relay, now)
-        return effects + self._begin_planned(now)
+        return effects + self._begin_planned(now) + self._follow_delays(now)
+
+    def _follow_delays(self, now: Now) -> list[Effect]:
+        """Tell running relays what delay their group would have, and keep it for the next one."""
+        effects: list[Effect] = []
+        for stream, delay_ms in self._delays.look(now.shared_ms):
+            relay = self._relays.get(stream)
+            if relay is None or relay.state is RelayState.ENDED:
+                continue
+            self._relays[stream] = told = msgspec.structs.replace(relay, wanted_delay_ms=delay_ms)
+            facts: dict[str, str | int | float] = {"stream": stream, "area": relay.area, "delay_ms": delay_ms}
+            effects.append(Note(level=Level.INFO, what="delay_wanted", facts=facts))
+            effects += [DelayRelay(stream=stream, delay_ms=delay_ms), *self._ledger.commit([told])]
+        return effects
 
     def _begin_planned(self, now: Now) -> list[Effect]:
         effects: list[Effect] = []
@@ -243,11 +275,14 @@ class RelayDesk:
     def _open(self, wanted: RelayRecord, now: Now, *, ticket: int | None) -> list[Effect]:
         stream = self._fresh.stream_id()
         starts_at_ms = max(wanted.starts_at_ms, now.shared_ms)
+        delay_ms = self._delays.wanted_ms(wanted.area, Use.RELAY)
         relay = msgspec.structs.replace(
             wanted,
             stream=stream,
             state=RelayState.STARTING,
             starts_at_ms=starts_at_ms,
+            delay_ms=delay_ms,
+            wanted_delay_ms=delay_ms,
             reason="",
             stopped=False,
             chime_ms=wanted.chime_ms if starts_at_ms == wanted.starts_at_ms else 0,  # what goes on was announced before
@@ -263,6 +298,7 @@ class RelayDesk:
         def go(later: Now) -> list[Effect]:
             if self._relays[stream].state is RelayState.ENDED:
                 return []
+            self._delays.begun(stream, relay.area, Use.RELAY, self._site.nodes_below(relay.area))
             answer: list[Effect] = [] if ticket is None else [Answer(ticket=ticket, result=relay)]
             note = Note(level=Level.INFO, what="relay_opened", reason=relay.title, facts={"stream": stream})
             return [self._standing.put(document, later.shared_ms), OpenRelay(relay=relay, feed=feed), *answer, note]
@@ -284,6 +320,7 @@ class RelayDesk:
             relay, state=after, reason=reason, stopped=stopped, ends_at_ms=min(relay.ends_at_ms, now.shared_ms)
         )
         self._relays[relay.stream] = ended
+        self._delays.ended(relay.stream)
         effects: list[Effect] = [CloseRelay(stream=relay.stream)]
         effects.append(Note(level=Level.INFO, what="relay_ended", reason=reason, facts={"stream": relay.stream}))
         try:

@@ -10,7 +10,7 @@ import msgspec
 
 from controller.areas import AreaTree
 from controller.rights import Action, Principal, areas_of
-from controller.views import StatusView
+from controller.views import RelayView, StatusView
 
 
 def seen_areas(principal: Principal, tree: AreaTree) -> frozenset[str] | None:
@@ -53,8 +53,22 @@ def status_for(principal: Principal, status: StatusView, tree: AreaTree) -> Stat
         nodes=nodes,
         silences=silences,
         emergencies=emergencies,
-        relays=tuple(each for each in status.relays if each.area in sounding),
+        relays=tuple(_seen_by(names, each) for each in status.relays if each.area in sounding),
         warnings=(),
         strangers=(),
         refused={},
     )
+
+
+def _seen_by(names: set[str], relay: RelayView) -> RelayView:
+    """A relay without the names of nodes that are not seen."""
+    delay = relay.delay
+    if delay is None:
+        return relay
+    seen = msgspec.structs.replace(
+        delay,
+        worst_node=delay.worst_node if delay.worst_node in names else "",
+        late=tuple(node for node in delay.late if node in names),
+        left_out=tuple(node for node in delay.left_out if node in names),
+    )
+    return msgspec.structs.replace(relay, delay=seen)

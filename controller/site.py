@@ -24,6 +24,7 @@ from controller.config import (
     ProgrammeConfig,
     QuietHoursConfig,
     RelayConfig,
+    VoiceConfig,
 )
 from controller.planner import Item, Programme, second_of_day
 from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
@@ -47,6 +48,7 @@ class Site:
     emergency: EmergencyConfig
     relay: RelayConfig
     announcement: AnnouncementConfig
+    voice: VoiceConfig
     rounds: Rounds = ALL_AT_ONCE
     lost_after_ms: int = LOST_AFTER_MS
 
@@ -92,6 +94,7 @@ def site_of(config: Config) -> Site:
         relay=config.relay,
         announcement=config.announcement,
         rounds=rounds_of(config, tree),
+        voice=config.voice,
     )
 
 

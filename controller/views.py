@@ -5,14 +5,39 @@ Made by the desk from what its rooms know at one instant. How it looks is the pa
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from msgspec import Struct
 
 from controller.emergency import Count
 from controller.fleet import NodeLife
+from controller.group_delay import StreamDelay
 from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState, SilenceRecord
 from controller.site import Site
-from protocol.messages import BroadcastClass, Reality
+from protocol.messages import BroadcastClass, Reality, StreamHeard, Telemetry
 from protocol.turns import Turns
+
+_MEASURED: Final = (
+    "level_dbfs",
+    "amplifier",
+    "sound_path",
+    "lateness_ms_p99",
+    "concealed_ms",
+    "silent_ms",
+    "clock_error_ms",
+    "clock_source",
+    "correction_ppm",
+    "card_error_ms",
+    "underruns",
+    "reanchors",
+    "streams",
+    "media_missing",
+    "reports_waiting",
+    "plan_until_ms",
+    "refused",
+    "version",
+)
+"""What of a node's status is shown as it came."""
 
 
 class SoundingView(Struct, frozen=True, kw_only=True):
@@ -47,6 +72,13 @@ class NodeView(Struct, frozen=True, kw_only=True):
     plan_until_ms: int | None = None
     refused: dict[str, int] = {}
     version: str = ""
+    clock_source: str = ""
+    correction_ppm: float | None = None
+    card_error_ms: float | None = None
+    silent_ms: int = 0
+    underruns: int = 0
+    reanchors: int = 0
+    streams: tuple[StreamHeard, ...] = ()
     turn: int = 0
 
 
@@ -87,7 +119,11 @@ class RelayView(Struct, frozen=True, kw_only=True):
     starts_at_ms: int
     ends_at_ms: int
     is_planned: bool
+    speaker: str = ""
     reason: str
+    delay_ms: int | None = None
+    delay: StreamDelay | None = None
+    """What is known of it while it runs: the group's delay, lateness, and who is late."""
 
 
 class SilenceView(Struct, frozen=True, kw_only=True):
@@ -154,20 +190,15 @@ def node_view(site: Site, node: str, life: NodeLife, *, is_broker_connected: boo
             broadcast_class=sounding.broadcast_class,
             since_ms=sounding.since_ms,
         ),
-        level_dbfs=told.level_dbfs if told else None,
-        amplifier=told.amplifier if told else None,
-        sound_path=told.sound_path if told else None,
         faults=tuple(faults),
-        lateness_ms_p99=told.lateness_ms_p99 if told else None,
-        concealed_ms=told.concealed_ms if told else 0,
-        clock_error_ms=told.clock_error_ms if told else None,
-        media_missing=told.media_missing if told else 0,
-        reports_waiting=told.reports_waiting if told else 0,
-        plan_until_ms=told.plan_until_ms if told else None,
-        refused=told.refused if told else {},
-        version=told.version if told else "",
+        **_measured(told),
         turn=site.rounds.turn_of(node),
     )
+
+
+def _measured(told: Telemetry | None) -> dict[str, Any]:
+    """What a node measures of itself; nothing while nothing is heard of it."""
+    return {} if told is None else {name: getattr(told, name) for name in _MEASURED}
 
 
 def emergency_view(site: Site, record: EmergencyRecord, counted: Count, *, is_standing: bool) -> EmergencyView:
@@ -195,7 +226,7 @@ def emergency_view(site: Site, record: EmergencyRecord, counted: Count, *, is_st
     )
 
 
-def relay_view(site: Site, record: RelayRecord) -> RelayView:
+def relay_view(site: Site, record: RelayRecord, delay: StreamDelay | None) -> RelayView:
     """A relay as it is now."""
     return RelayView(
         stream=record.stream,
@@ -209,6 +240,9 @@ def relay_view(site: Site, record: RelayRecord) -> RelayView:
         ends_at_ms=record.ends_at_ms,
         is_planned=record.occurrence is not None,
         reason=record.reason,
+        speaker=record.speaker,
+        delay_ms=record.delay_ms or None,
+        delay=delay,
     )
 
 

@@ -19,6 +19,7 @@ from protocol.identity import NodeId, StreamId
 STREAMS_TOLD_MAX: Final = 4
 """Streams in one status, those with the least time to spare; a place has one, a second while two relays meet."""
 Title = Annotated[str, Meta(max_length=200)]
+LatenessMs = Annotated[float, Meta(ge=-60_000, le=60_000)]
 CountsByReason = Annotated[dict[str, Counter], Meta(max_length=32)]
 
 
@@ -52,11 +53,11 @@ class StreamHeard(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: StreamId
     epoch: Counter = 0
     packets: Counter = 0
-    lateness_ms_p50: float = 0.0
-    lateness_ms_p95: float = 0.0
-    lateness_ms_p99: float = 0.0
-    lateness_ms_p999: float = 0.0
-    ahead_ms: float = 0.0
+    lateness_ms_p50: LatenessMs = 0.0
+    lateness_ms_p95: LatenessMs = 0.0
+    lateness_ms_p99: LatenessMs = 0.0
+    lateness_ms_p999: LatenessMs = 0.0
+    ahead_ms: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
     buffer_ms: Milliseconds = 0
     faults: CountsByReason = msgspec.field(default_factory=dict)
 

@@ -142,6 +142,10 @@ class SimulatedRelayWorker:
         self._probe_frames = 0.0
         self._timer: ClockTimer | None = clock.call_after(0, self._carry)
 
+    def want_delay(self, delay_ms: int) -> None:
+        """Take up the group's new delay at the feed's next pause."""
+        self._relay.want_delay(delay_ms)
+
     def stop(self, reason: str = "stopped") -> None:
         """Publish what is left and no more."""
         if self._timer is not None:

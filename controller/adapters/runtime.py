@@ -23,7 +23,18 @@ from controller.audit import Actor
 from controller.clones import BoxOf
 from controller.config import Config
 from controller.dispatch import Authority, Desk
-from controller.effects import Answer, CloseRelay, Commit, Effect, Level, Note, OpenRelay, Publish, Subscribe
+from controller.effects import (
+    Answer,
+    CloseRelay,
+    Commit,
+    DelayRelay,
+    Effect,
+    Level,
+    Note,
+    OpenRelay,
+    Publish,
+    Subscribe,
+)
 from controller.errors import MediaError, RequestCode, RequestError
 from controller.events import (
     AuthorityChanged,
@@ -214,6 +225,8 @@ class Runtime:
                 self._relays.open(effect)
             case CloseRelay(stream=stream):
                 self._relays.close(stream)
+            case DelayRelay(stream=stream, delay_ms=delay_ms):
+                self._relays.delay(stream, delay_ms)
             case Answer(ticket=ticket):
                 future = self._waiting.get(ticket)
                 if future is not None and not future.done():

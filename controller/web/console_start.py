@@ -23,6 +23,7 @@ from controller.web.console import console_application
 from controller.web.emergency_page import add_emergency_page
 from controller.web.listeners import console_tls, open_listener
 from controller.web.login import add_login
+from controller.web.measures_page import add_measures_page
 from controller.web.page import add_page
 from controller.web.parts import Console, ConsoleSettings
 from controller.web.people import add_people
@@ -39,6 +40,7 @@ def full_console(console: Console, *, settings: ConsoleSettings, people: PeopleP
     for add in (
         add_api,
         add_page,
+        add_measures_page,
         add_login,
         add_account,
         add_people,

@@ -13,12 +13,13 @@ from webauthn.helpers import bytes_to_base64url
 
 from controller.rights import ONLOOKER, PERMITTED, Action
 from controller.web.parts import CONSOLE, ENVIRONMENT, VISITOR, Visitor
-from controller.web.words import WORDS, fault_words, reason_words
+from controller.web.words import WORDS, fault_words, packet_fault_words, reason_words
 
 FOLDER: Final = Path(__file__).parent
 _DAY_S: Final = 86_400
 _PAGES: Final = (
     ("/", "Trang chính", "Overview", Action.SEE),
+    ("/measures", "Số đo", "Measures", Action.SEE),
     ("/emergency", "Khẩn cấp", "Emergency", Action.RAISE_DRILL),
     ("/silence", "Im lặng", "Silence", Action.SILENCE),
     ("/people", "Người dùng", "People", Action.MANAGE_PEOPLE),
@@ -39,6 +40,7 @@ def add_templates(application: web.Application) -> None:
     environment.filters["words"] = words_of
     environment.filters["reason_words"] = reason_words
     environment.filters["fault_words"] = fault_words
+    environment.filters["packet_fault_words"] = packet_fault_words
     environment.filters["deed_words"] = _deed_words
     environment.filters["base64url"] = bytes_to_base64url
     application[ENVIRONMENT] = environment

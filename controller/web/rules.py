@@ -172,6 +172,8 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("POST", f"{API}/enrolments/revocations"): _program(Action.ENROL_NODES, _everywhere),
     ("GET", "/"): _LOOK,
     ("GET", "/now"): _LOOK,
+    ("GET", "/measures"): _LOOK,
+    ("GET", "/measures/now"): _LOOK,
     ("GET", "/static/{name}"): _OPEN,
     ("GET", "/login"): _OPEN,
     ("POST", "/login"): _OPEN,

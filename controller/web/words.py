@@ -121,6 +121,19 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "clone": ("thẻ nhớ bị sao chép", "card was cloned"),
 }
 
+PACKET_FAULTS: Final[dict[str, tuple[str, str]]] = {
+    # why packets and frames of a stream were of no use, as a node counts them
+    "late": ("đến muộn", "late"),
+    "duplicate": ("đến hai lần", "twice"),
+    "too_early": ("quá sớm", "too early"),
+    "off_grid": ("lệch mốc", "off the grid"),
+    "old_epoch": ("của lần gửi cũ", "of an old epoch"),
+    "other_stream": ("của luồng khác", "of another stream"),
+    "undecodable": ("không giải mã được", "undecodable"),
+    "wrong_duration": ("sai độ dài", "wrong duration"),
+    "stereo": ("hai kênh", "stereo"),
+}
+
 _JOINED_LATE: Final = re.compile(r"joined (\d+) ms after its start\Z")
 
 
@@ -137,3 +150,8 @@ def reason_words(reason: str) -> tuple[str, str]:
 def fault_words(fault: str) -> tuple[str, str]:
     """A node's fault in both languages; what is not known is shown as it came."""
     return FAULTS.get(fault, (fault, fault))
+
+
+def packet_fault_words(fault: str) -> tuple[str, str]:
+    """Why packets were of no use, in both languages; what is not known is shown as it came."""
+    return PACKET_FAULTS.get(fault, (fault, fault))

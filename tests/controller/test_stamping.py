@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.stamping import CODEC_DELAY_SAMPLES, Stamper
+from controller.stamping import CODEC_DELAY_SAMPLES, PAUSE_MS, Stamper
 from protocol.stream import AudioPacket
 from protocol.units import (
     MonotonicNs,
@@ -110,3 +111,42 @@ def test_the_next_step_is_due_when_a_packet_can_be_full() -> None:
     assert 99.9 <= (line.next_due_ns - BEGIN_NS) / MS <= 100.03
     step(line, at(100.03))
     assert 199.9 <= (line.next_due_ns - BEGIN_NS) / MS <= 200.03
+
+
+def test_another_delay_waits_for_a_pause_and_begins_an_epoch_in_which_no_slot_is_lost() -> None:
+    line = stamper()
+    before = step(line, at(1_000))
+    line.want_delay(DELAY_MS + 700)
+    before += step(line, at(3_000))
+    assert {packet.epoch for packet in before} == {7}, "while sound flows nothing changes"
+    assert step(line, at(3_000 + PAUSE_MS), is_fed=False) == []
+    after = step(line, at(3_000 + PAUSE_MS + 200))
+    assert [(packet.epoch, packet.sequence, packet.first_sample) for packet in after] == [(8, 0, 0), (8, 1, 4_800)]
+    assert line.delay_ms == DELAY_MS + 700
+    gap_ns = after[0].play_at_ns - before[-1].play_at_ns
+    assert gap_ns == (100 + PAUSE_MS + 700) * MS, "what is captured then is heard by the new delay later, to the sample"
+
+
+@given(st.integers(100, 900), st.integers(0, 2_000), st.integers(0, 2_000))
+def test_a_shorter_delay_never_lets_new_sound_begin_before_the_old_has_ended(
+    shorter_ms: int, pause_ms: int, wait_ms: int
+) -> None:
+    line = stamper()
+    old = step(line, at(1_000))
+    line.want_delay(DELAY_MS - shorter_ms)
+    pause = [packet for now_ms in range(1_020, 1_020 + pause_ms, 20) for packet in step(line, at(now_ms), is_fed=False)]
+    new = step(line, at(1_020 + pause_ms + wait_ms))
+    assert pause == []
+    ends_ns = old[-1].play_at_ns + 20 * MS * len(old[-1].frames)
+    for packet in new:
+        assert packet.epoch == (8 if line.delay_ms < DELAY_MS else 7)
+        assert packet.play_at_ns >= ends_ns
+    assert line.delay_ms == DELAY_MS or pause_ms >= PAUSE_MS + shorter_ms
+
+
+def test_a_delay_that_is_wanted_before_the_first_sound_is_there_from_the_beginning() -> None:
+    line = stamper()
+    line.want_delay(2 * DELAY_MS)
+    packets = step(line, at(100.03))
+    assert [packet.epoch for packet in packets] == [8]
+    assert packets[0].play_at_ns - at(0).shared_ns == pytest.approx(2 * DELAY_MS * MS, abs=20 * MS)

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from controller.adapters.keys.signing import FreshSecrets
 from controller.adapters.relay.relay_worker import RelayWorker
 from controller.config import RelayConfig
@@ -44,7 +46,7 @@ class RelayPool:
         relay = effect.relay
         try:
             worker = RelayWorker(
-                config=self._config,
+                config=msgspec.structs.replace(self._config, delay_ms=relay.delay_ms),
                 feed=effect.feed,
                 stream=relay.stream,
                 starts_at_ms=relay.starts_at_ms,
@@ -66,6 +68,12 @@ class RelayPool:
         worker = self._workers.pop(stream, None)
         if worker is not None:
             self._run(worker.stop())
+
+    def delay(self, stream: str, delay_ms: int) -> None:
+        """Tell a worker its group's new delay."""
+        worker = self._workers.get(stream)
+        if worker is not None:
+            worker.want_delay(delay_ms)
 
     async def close_all(self) -> None:
         """End every worker and wait for them."""

@@ -62,6 +62,7 @@ class RelayWorker:
         self._read_now = read_now
         self._on_event = on_event
         self._key = signing_key or Ed25519PrivateKey.generate()
+        self._wanted_delay_ms = config.delay_ms
         self._encoder = OpusEncoder(config.bitrate_bps)
         self._relay = Relay(
             config=config,
@@ -104,6 +105,10 @@ class RelayWorker:
         """Whether packets may still come."""
         return self._thread.is_alive()
 
+    def want_delay(self, delay_ms: int) -> None:
+        """Take up the group's new delay at the feed's next pause; from any thread."""
+        self._wanted_delay_ms = delay_ms
+
     async def start(self) -> None:
         """Begin to pull and, from the stream's start on, to publish."""
         self._loop = asyncio.get_running_loop()
@@ -135,6 +140,7 @@ class RelayWorker:
             now = self._read_now()
             self._take_samples(now)
             self._watch_probe(now)
+            self._relay.want_delay(self._wanted_delay_ms)
             step = self._relay.advance(now)
             self._obey(step)
             self._hand_over(step)

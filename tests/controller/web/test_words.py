@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from controller.audit import Deed
-from controller.web.words import WORDS, fault_words, reason_words
+from controller.web.words import WORDS, fault_words, packet_fault_words, reason_words
+from edge.errors import FrameFault
 from edge.gpio.faults import Fault
 from edge.player.arbiter import Reason
+from edge.player.buffer import Verdict
+from edge.player.stream_source import OFF_GRID, OLD_EPOCH, OTHER_STREAM
 from protocol.messages import AiringState, BroadcastClass, Readiness, Reality, SourceKind
 
 
@@ -40,3 +43,10 @@ def test_a_late_start_says_how_late() -> None:
 
 def test_what_is_not_known_is_shown_as_it_came() -> None:
     assert reason_words("something new") == ("something new", "something new")
+
+
+@pytest.mark.parametrize("fault", [*Verdict, *FrameFault, OFF_GRID, OLD_EPOCH, OTHER_STREAM])
+def test_each_reason_for_which_a_packet_is_of_no_use_has_words(fault: str) -> None:
+    if fault != Verdict.ACCEPTED:
+        vietnamese, english = packet_fault_words(str(fault))
+        assert vietnamese != english
