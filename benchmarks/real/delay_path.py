@@ -39,8 +39,8 @@ MODELS: Final = {
 """`wired` is this machine's loopback alone; both have a second process on their way."""
 
 
-async def relay(port: int, target: int, model: PathModel, seed: int) -> None:
-    """Relay for ever."""
+async def open_path(port: int, target: int, model: PathModel, seed: int) -> asyncio.Server:
+    """Begin to relay from a port (0: a free one) to another."""
     count = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,8 +62,7 @@ async def relay(port: int, target: int, model: PathModel, seed: int) -> None:
                 if end is not None:
                     end.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    await server.serve_forever()
+    return await asyncio.start_server(serve, "127.0.0.1", port)
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, model: DelayModel, chance: Chance) -> None:
@@ -99,8 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", choices=sorted(MODELS), required=True, help="which delays")
     parser.add_argument("--seed", type=int, default=1, help="of the delays' random numbers (default: 1)")
     options = parser.parse_args(arguments)
+
+    async def relay() -> None:
+        await (await open_path(options.listen, options.target, MODELS[options.model], options.seed)).serve_forever()
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(relay(options.listen, options.target, MODELS[options.model], options.seed))
+        asyncio.run(relay())
     return 0
 
 

@@ -70,19 +70,22 @@ class Heard:
         return int(self.stamps_ns[piece] + (loud[0] - self.firsts[piece]) * _NS_PER_SAMPLE)
 
     def window(self, begin_ns: int, length_ns: int, *, share: float, reach: int = 0) -> Window | None:
-        """The sound of an interval, with `reach` more samples on both sides; None where the player was not heard.
+        """The sound of an interval, and `reach` more samples on both sides; None where the player was not heard.
 
-        `share` of the arrivals came earlier than those by which its time is told: 0.5 is the median.
+        Silence stands for what lies before its first sample and behind its last one. `share` of the arrivals came
+        earlier than those by which its time is told: 0.5 is the median.
         """
         first, last = np.searchsorted(self.stamps_ns, (begin_ns, begin_ns + length_ns))
         if last - first < PIECES_S_MIN * length_ns / NS_PER_S:
             return None
         zero_ns = float(np.quantile(self.stamps_ns[first:last] - self.firsts[first:last] * _NS_PER_SAMPLE, share))
-        at = round((begin_ns - zero_ns) / _NS_PER_SAMPLE) - reach
-        end = at + 2 * reach + round(length_ns / _NS_PER_SAMPLE)
+        at = round((begin_ns - zero_ns) / _NS_PER_SAMPLE)
+        end = at + round(length_ns / _NS_PER_SAMPLE)
         if at < 0 or end > len(self.samples):
             return None
-        return Window(samples=self.samples[at:end], starts_ns=zero_ns + at * _NS_PER_SAMPLE)
+        sound = self.samples[max(0, at - reach) : end + reach]
+        before, behind = max(0, reach - at), max(0, end + reach - len(self.samples))
+        return Window(samples=np.pad(sound, (before, behind)), starts_ns=zero_ns + (at - reach) * _NS_PER_SAMPLE)
 
 
 def difference_ms(one: Heard, other: Heard, begin_ns: int, length_ns: int, *, share: float = EARLIEST) -> float | None:

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import time
 
-from benchmarks.real.delay_path import MODELS, PathModel, relay
+from benchmarks.real.delay_path import MODELS, PathModel, open_path
 from simulator.delay import NS_PER_MS, DelayModel
-from simulator.demo.broker import free_port
 from tests.support.waiting import until
 
 PIECES = 40
@@ -26,37 +25,23 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def _through(model: PathModel) -> tuple[float, bytes]:
     """How long the first byte took there and back, and everything that came back."""
-    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    port = free_port()
-    path = asyncio.create_task(relay(port, server.sockets[0].getsockname()[1], model, seed=5))
-    try:
-        writers: list[asyncio.StreamWriter] = []
-
-        async def connected() -> bool:
-            with contextlib.suppress(OSError):
-                writers.append((opened := await asyncio.open_connection("127.0.0.1", port))[1])
-                readers.append(opened[0])
-            return bool(writers)
-
-        readers: list[asyncio.StreamReader] = []
-        while not await connected():
-            assert not path.done()
-            await asyncio.sleep(0.01)
-        begun = time.monotonic()
-        writers[0].write(b"\0")
-        came = await readers[0].readexactly(1)
-        took_s = time.monotonic() - begun
-        for number in range(1, PIECES):
-            writers[0].write(bytes([number]))
-            await asyncio.sleep(0)
-        came += await readers[0].readexactly(PIECES - 1)
-        writers[0].close()
-        return took_s, came
-    finally:
-        path.cancel()
-        server.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await path
+    echo = await asyncio.start_server(_echo, "127.0.0.1", 0)
+    path = await open_path(0, echo.sockets[0].getsockname()[1], model, seed=5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", path.sockets[0].getsockname()[1])
+    begun = time.monotonic()
+    writer.write(b"\0")
+    came = await reader.readexactly(1)
+    took_s = time.monotonic() - begun
+    for number in range(1, PIECES):
+        writer.write(bytes([number]))
+        await asyncio.sleep(0)
+    came += await reader.readexactly(PIECES - 1)
+    writer.close()
+    await writer.wait_closed()
+    await until(lambda: len(asyncio.all_tasks()) == 1, seconds=5.0, what="both ends of the path close")
+    path.close()
+    echo.close()
+    return took_s, came
 
 
 async def test_both_ways_are_delayed_and_order_is_kept() -> None:
