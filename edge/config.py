@@ -25,6 +25,8 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
 DeviceName = Annotated[str, Meta(min_length=1, max_length=200)]
 LATENCY_MS_MAX: Final = 500
 """An emergency waits for what was rendered ahead; more than this would be heard."""
+DELAY_US_MAX: Final = 500_000
+"""No sound path hides more than this; Bluetooth's 200 ms is the worst known."""
 
 RECORDER_BYTES_MIN: Final = 1024 * 1024
 """Each of its four files begins with the documents in force, some 50 KB."""
@@ -68,6 +70,7 @@ class SoundConfig(_Part, frozen=True, kw_only=True):
     paced: Literal["device", "clock"] = "device"
     latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 120
     ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 160
+    delay_us: Annotated[int, Meta(ge=-DELAY_US_MAX, le=DELAY_US_MAX)] = 0
 
 
 class AmplifierConfig(_Part, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ the monotonic clock, with absolute deadlines: frame n leaves at the start plus n
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,8 @@ LATE_NS_MAX: Final = 100 * NS_PER_MS
 """A pacing thread that is later than this was stopped, not delayed: go on from now instead of rushing."""
 RUNAWAY_FRAMES: Final = SAMPLE_RATE_HZ
 """A device that is this far ahead of the clock has none of its own and is paced from then on."""
+OBSERVATIONS_WAITING_MAX: Final = 16
+"""What the card has said and the loop has not read; it reads after every second block or so."""
 LEAD_S_MAX: Final = 2.0
 """Longest time between callback and sound that is believed of a device."""
 
@@ -29,14 +32,14 @@ LEAD_S_MAX: Final = 2.0
 class CardFeed:
     """One opening of the card. Attributes are written by the card's thread and read by the loop's.
 
-    `observation` is (frame number, monotonic instant at which it is heard). `wake` is called on the card's thread
-    when the ring is half empty, and not again until `is_wake_pending` was cleared: few wake-ups are what keeps a
-    node's load low, each costs 0.3 ms of cold caches.
+    `observations` are (frame number, monotonic instant at which it is heard), until the loop has taken them. `wake` is
+    called on the card's thread when the ring is half empty, and not again until `is_wake_pending` was cleared: few
+    wake-ups are what keeps a node's load low, each costs 0.3 ms of cold caches.
     """
 
     def __init__(self, *, ring: Ring, wake: Callable[[CardFeed], None], is_paced: bool, block_frames: int) -> None:
         self.frame = 0
-        self.observation: tuple[int, MonotonicNs] | None = None
+        self.observations: deque[tuple[int, MonotonicNs]] = deque(maxlen=OBSERVATIONS_WAITING_MAX)
         self.underruns = 0
         self.latency_ns = 0
         self.is_paced = is_paced
@@ -64,7 +67,7 @@ class CardFeed:
             lead_s = times["output_buffer_dac_time"] - times["current_time"]
             if 0.0 <= lead_s <= LEAD_S_MAX:
                 self.latency_ns = round(lead_s * NS_PER_S)
-        self.observation = (first, MonotonicNs(now_ns + self.latency_ns))
+        self.observations.append((first, MonotonicNs(now_ns + self.latency_ns)))
         taken, missing = self.ring.take(frames)
         self.frame = first + frames
         if self.is_primed and (missing or flags & _OUTPUT_UNDERFLOW):

@@ -314,6 +314,7 @@ def _card_settings(config: EdgeConfig) -> CardSettings:
         paced=Pacing(config.sound.paced),
         latency_ms=config.sound.latency_ms,
         ahead_ms=config.sound.ahead_ms,
+        delay_us=config.sound.delay_us,
     )
 
 

@@ -27,7 +27,7 @@ from edge.player.card_clock import CardClock
 from edge.player.card_states import CardAction, CardInput, CardLife, CardState
 from edge.player.ports import CardStatistics, Render
 from edge.player.ring import Ring, risen
-from protocol.units import NS_PER_MS, SAMPLES_PER_MS, Now
+from protocol.units import NS_PER_MS, SAMPLES_PER_MS, MonotonicNs, Now
 
 _LOG: Final = logging.getLogger(__name__)
 WATCH_S: Final = 0.75
@@ -38,6 +38,7 @@ ANSWER_S_MAX: Final = 5.0
 """How long opening may take; PulseAudio, started on demand, takes two seconds."""
 JOBS_WAITING_MAX: Final = 4
 """Orders to a worker that hangs in a driver; more of them would change nothing."""
+_NS_PER_US: Final = 1_000
 PATH_CHARACTERS_MAX: Final = 80
 """What telemetry carries of the sound path."""
 
@@ -54,7 +55,8 @@ class CardSettings:
     """How to open the card. `latency_ms` lies in the device, `ahead_ms` is rendered before it.
 
     Both together are what an order at once waits for at most (200 ms), and what the loop may be late without a gap
-    (40 ms at worst). Shorter blocks cost load: 60 and 60 ms took 3.3 % of a core where these take 1.9 %.
+    (40 ms at worst). Shorter blocks cost load: 60 and 60 ms took 3.3 % of a core where these take 1.9 %. `delay_us` is
+    what the driver does not know of: sound is heard that much later than it says.
     """
 
     device: str | None = None
@@ -62,6 +64,7 @@ class CardSettings:
     paced: Pacing = Pacing.DEVICE
     latency_ms: int = 80
     ahead_ms: int = 120
+    delay_us: int = 0
 
     @property
     def block_frames(self) -> int:
@@ -96,7 +99,6 @@ class PortAudioCard:
         self._rendered_until = -1
         self._past_underruns = 0
         self._past_frames = 0
-        self._last_seen: tuple[int, int] | None = None
 
     def start(self) -> None:
         """See `SoundCard.start`."""
@@ -237,13 +239,12 @@ class PortAudioCard:
         feed.is_wake_pending = False
         if feed is not self._feed or not self._life.is_open:
             return
-        observation = feed.observation
-        if observation is not None and observation != self._last_seen:
-            self._last_seen = observation
-            self._clock.observe(*observation)
+        while feed.observations:
+            self._clock.observe(*feed.observations.popleft())
         now, first, free = self._read_now(), feed.ring.next_frame, feed.ring.free
         if free > 0:
-            frames = self._render(free, now.shared_at(self._clock.heard_at(first)))
+            heard_at_ns = MonotonicNs(self._clock.heard_at(first) + self._settings.delay_us * _NS_PER_US)
+            frames = self._render(free, now.shared_at(heard_at_ns))
             feed.ring.put(first, frames if first == self._rendered_until else risen(frames))
             self._rendered_until = first + free
         feed.is_primed = True

@@ -222,8 +222,8 @@ class RealBench:
 class FifoBench(RealBench):
     """ALSA's `file` over `null` into a FIFO, paced by our clock; the FIFO's reader is the plug."""
 
-    def __init__(self, folder: Path, device: str) -> None:
-        super().__init__(folder, CardSettings(device=device, paced=Pacing.CLOCK))
+    def __init__(self, folder: Path, device: str, delay_us: int = 0) -> None:
+        super().__init__(folder, CardSettings(device=device, paced=Pacing.CLOCK, delay_us=delay_us))
         os.mkfifo(folder / "sound")
 
     def stall(self) -> None:
@@ -317,13 +317,15 @@ def read_now() -> Now:
 
 
 @asynccontextmanager
-async def card_bench(kind: str, folder: Path, *, is_plugged: bool = True, device: str = "horn") -> AsyncIterator[Bench]:
-    """A bench with a card that is not started yet."""
+async def card_bench(
+    kind: str, folder: Path, *, is_plugged: bool = True, device: str = "horn", delay_us: int = 0
+) -> AsyncIterator[Bench]:
+    """A bench with a card that is not started yet; only the FIFO's has a delay that its driver does not tell."""
     if kind == "simulated":
         yield SimulatedBench(is_plugged=is_plugged)
         return
     with _alsa(folder, kind):
-        bench = FifoBench(folder, device) if kind == "fifo" else PulseBench(folder, device)
+        bench = FifoBench(folder, device, delay_us) if kind == "fifo" else PulseBench(folder, device)
         if is_plugged:
             bench.plug()
         try:

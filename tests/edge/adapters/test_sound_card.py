@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.adapters.card_feed import LATE_NS_MAX, RUNAWAY_FRAMES, CardFeed
+from edge.adapters.card_feed import LATE_NS_MAX, OBSERVATIONS_WAITING_MAX, RUNAWAY_FRAMES, CardFeed
 from edge.adapters.sound_card import ANSWER_S_MAX, CardSettings, Pacing
 from edge.events import CardFailed, CardStarted
 from edge.player.ring import Ring
@@ -37,13 +37,13 @@ def _serve(feed: CardFeed, flags: int = 0) -> bytes:
 def test_a_paced_feed_keeps_absolute_deadlines_so_that_no_error_adds_up() -> None:
     feed, _ = _feed(is_paced=True)
     _serve(feed)
-    assert feed.observation is not None
-    first = feed.observation[1]
+    first = feed.observations[0][1]
     begun = time.monotonic_ns()
     for _ in range(30):
         _serve(feed)
     assert time.monotonic_ns() - begun >= 29 * BLOCK_NS
-    assert feed.observation == (30 * BLOCK, first + 30 * BLOCK_NS)
+    assert feed.observations[-1] == (30 * BLOCK, first + 30 * BLOCK_NS)
+    assert len(feed.observations) == OBSERVATIONS_WAITING_MAX, "those that nobody takes are forgotten"
 
 
 def test_a_paced_feed_that_was_stopped_goes_on_from_now_and_does_not_rush() -> None:
@@ -112,6 +112,15 @@ async def test_an_open_that_hangs_does_not_hold_up_the_loop_and_succeeds_when_it
         bench.plug()
         await bench.until(lambda: bench.events, "the card answers")
         assert isinstance(bench.events[0], CardStarted)
+
+
+@pytest.mark.parametrize("delay_us", [-200_000, 0, 300_000])
+async def test_what_the_driver_does_not_know_of_is_rendered_for_that_much_later(delay_us: int, tmp_path: Path) -> None:
+    async with card_bench("fifo", tmp_path, delay_us=delay_us) as bench:
+        bench.card.start()
+        await bench.until(lambda: bench.card.statistics.frames > SAMPLE_RATE_HZ // 2, "the card runs")
+        late_ms = [each.deviation_ms() for each in bench.heard()][-5:]
+        assert [each for each in late_ms if each is not None] == pytest.approx([-delay_us / 1000] * 5, abs=20.0)
 
 
 @pytest.mark.slow
