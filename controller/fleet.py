@@ -111,7 +111,9 @@ class Fleet:
         life = self._known(telemetry.node, now)
         if life is None:
             return []
-        if life.telemetry is not None and telemetry.at_ms < life.telemetry.at_ms - self._lost_after_ms:
+        before = life.telemetry
+        knew_time = before is not None and before.clock_error_ms is not None
+        if knew_time and before is not None and telemetry.at_ms < before.at_ms - self._lost_after_ms:
             return []
         life.telemetry = telemetry
         return self._seen(telemetry.node, life, now)

@@ -159,12 +159,16 @@ class NodeClock:
         except RuntimeError:
             log.debug("the loop has ended before the exchange")
 
+    def look(self) -> None:
+        """Take up which keys are in force and whether something sounds; on the loop's thread."""
+        if self._link is not None and self._surroundings is not None:
+            self._link.use_keys(self._surroundings.keyring())
+            self._link.be_active(is_active=self._surroundings.is_sounding())
+
     def _watch(self) -> None:
         if self._loop is None or self._surroundings is None:
             return
-        if self._link is not None:
-            self._link.use_keys(self._surroundings.keyring())
-            self._link.be_active(is_active=self._surroundings.is_sounding())
+        self.look()
         self._compare(None)
         self._timer = self._loop.call_later(self._watch_s, self._watch)
 

@@ -266,7 +266,10 @@ class _Process:
 
     def _post_from_thread(self, event: Event) -> None:
         self._driver.post_from_thread(event)
-        if self._first_assignment and isinstance(event, DocumentStored) and event.topic == topic(TopicName.KEYSET):
+        if not isinstance(event, DocumentStored) or event.topic != topic(TopicName.KEYSET):
+            return
+        self._driver.call_from_thread(self._clock.look)
+        if self._first_assignment:
             own = topic(TopicName.ASSIGNMENT, node=self._prepared.config.node)
             payload, self._first_assignment = self._first_assignment, b""
             self._driver.post_from_thread(MessageReceived(topic=own, payload=payload))

@@ -62,8 +62,12 @@ class LoopDriver(Generic[EventT, EffectT]):
 
     def post_from_thread(self, event: EventT) -> None:
         """Take in an event from another thread; after the loop has closed it is dropped."""
+        self.call_from_thread(lambda: self.post(event))
+
+    def call_from_thread(self, act: Callable[[], None]) -> None:
+        """Have the loop do something after what was posted before; after the loop has closed it is dropped."""
         try:
-            self._loop.call_soon_threadsafe(self.post, event)
+            self._loop.call_soon_threadsafe(act)
         except RuntimeError:
             self._is_closed = True
 

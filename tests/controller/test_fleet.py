@@ -51,6 +51,19 @@ def test_telemetry_is_shown(world: DeskWorld) -> None:
     )
 
 
+@pytest.mark.parametrize(("error_ms", "is_believed"), [(None, True), (1.0, False)])
+def test_an_old_status_is_dropped_unless_the_one_before_did_not_know_the_time(
+    world: DeskWorld, error_ms: float | None, is_believed: bool
+) -> None:
+    """A pole whose clock was hours ahead speaks of an earlier hour once the controller has told it the time."""
+    world.birth("N001")
+    now_ms = world.now.shared_ms
+    for at_ms, clock_error_ms, faults in ((now_ms + 5 * 3_600_000, error_ms, ()), (now_ms, 1.0, ("sound_card",))):
+        said = Telemetry(node="N001", at_ms=at_ms, clock_error_ms=clock_error_ms, faults=faults)
+        world.post(MessageReceived(topic=topic(TopicName.TELEMETRY, node="N001"), payload=json_encode(said)))
+    assert (node(world).faults == ("sound_card",)) is is_believed
+
+
 def test_silence_for_100_seconds_is_loss_and_a_word_ends_it(world: DeskWorld) -> None:
     world.birth("N001")
     world.advance(99_000)
