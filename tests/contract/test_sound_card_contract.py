@@ -134,6 +134,9 @@ async def test_a_block_that_is_rendered_too_late_is_counted_and_what_follows_is_
     assert len(bench.events) == 1
 
 
+@pytest.mark.parametrize(
+    "kind", ["simulated", pytest.param("fifo", marks=pytest.mark.slow), pytest.param("pulse", marks=pytest.mark.slow)]
+)
 async def test_a_device_that_takes_nothing_is_given_up_once_and_sounds_in_step_when_it_takes_again(
     bench: Bench,
 ) -> None:
@@ -141,7 +144,7 @@ async def test_a_device_that_takes_nothing_is_given_up_once_and_sounds_in_step_w
     await _settled(bench)
     bench.stall()
     await bench.until(lambda: isinstance(bench.events[-1], CardFailed), "the watchdog gives the card up")
-    await bench.elapse(4.0)
+    await bench.elapse(2.5)
     assert len(bench.events) == 2, "it opens, perhaps, but as long as it takes nothing it has not started"
     bench.go_on()
     await bench.until(lambda: isinstance(bench.events[-1], CardStarted), "the card works again")
