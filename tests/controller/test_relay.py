@@ -10,7 +10,7 @@ import pytest
 from controller.config import FeedConfig, RelayConfig
 from controller.feed_watch import AlarmKind, CloseFeed, OpenFeed, Outcome
 from controller.levelling import LOOKAHEAD_SAMPLES, Samples, level_dbfs
-from controller.relay import Relay, RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
+from controller.relay import Relay, RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
 from controller.stamping import CODEC_DELAY_SAMPLES
 from protocol.stream import AudioPacket
 from protocol.units import MonotonicNs, Now, SharedNs, sample_of_shared_ns
@@ -196,3 +196,23 @@ def test_nothing_sounds_before_the_start_or_after_the_end() -> None:
     assert studio.relay.end("the stream's time is over", studio.now).events == (
         RelayEnded(reason="the stream's time is over", at_ms=studio.now.shared_ms),
     )
+
+
+def test_another_delay_is_taken_up_where_the_feed_pauses_and_is_told_with_its_epoch() -> None:
+    studio = Studio()
+    studio.run(20, music)
+    [first] = studio.told(RelayTimed)
+    assert isinstance(first, RelayTimed)
+    assert first.delay_ms == 1_000
+    studio.relay.want_delay(1_700)
+    studio.run(5, music)
+    assert len(studio.told(RelayTimed)) == 1
+    studio.run(30, silence)
+    studio.run(20, music)
+    [_, second] = studio.told(RelayTimed)
+    assert isinstance(second, RelayTimed)
+    assert (second.epoch, second.delay_ms) == (first.epoch + 1, 1_700)
+    after = [packet for packet in studio.packets if packet.epoch == second.epoch]
+    assert (after[0].first_sample // 960 * 20) % 20 == 0
+    assert [packet.sequence for packet in after] == list(range(len(after)))
+    assert after[-1].play_at_ns // 1_000_000 - (BEGIN_MS + studio.now_ms) == pytest.approx(1_700 - 100, abs=30)

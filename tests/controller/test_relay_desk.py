@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from controller.effects import DelayRelay
 from controller.errors import RequestCode, RequestError
-from controller.events import RelayNews, SiteChanged
+from controller.events import MessageReceived, RelayNews, SiteChanged
 from controller.feed_watch import AlarmKind
 from controller.records import RelayRecord, RelayState
-from controller.relay import RelayAlarm, RelayEnded, RelayRecovered, RelayStarted
+from controller.relay import RelayAlarm, RelayEnded, RelayRecovered, RelayStarted, RelayTimed
 from controller.relay_desk import PREPARE_MS
 from controller.requests import StartRelay, StopRelay
 from controller.site import site_of
-from protocol.messages import BroadcastClass, Over, StreamEnd, StreamStart
+from protocol.codec import json_encode
+from protocol.messages import BroadcastClass, Over, StreamEnd, StreamHeard, StreamStart, Telemetry
 from protocol.topics import TopicName, topic
 from protocol.units import SharedMs
 from tests.support.controller_desk import DeskWorld, closed, config_of, document, opened, published
@@ -192,3 +194,68 @@ def test_what_cannot_be_done_is_refused_by_name(
     with pytest.raises(RequestError) as refused:
         world.ask(request_)
     assert refused.value.code is code
+
+
+EPOCH = 7
+
+
+def told(world: DeskWorld, stream: str, *, needs_ms: float, nodes: tuple[str, ...] = ("N001", "N002")) -> None:
+    """Nodes say, three statuses long, that their packets come so that they need a delay."""
+    delay_ms = next(each.delay_ms for each in world.desk.status(world.now).relays if each.stream == stream) or 0
+    for _ in range(3):
+        for node in nodes:
+            late = needs_ms - delay_ms
+            heard = StreamHeard(stream=stream, epoch=EPOCH, packets=3_000, lateness_ms_p99=late, lateness_ms_p999=late)
+            said = Telemetry(node=node, at_ms=ms(world), clock_error_ms=1.0, streams=(heard,))
+            world.post(MessageReceived(topic=topic(TopicName.TELEMETRY, node=node), payload=json_encode(said)))
+        world.advance(5_000)
+
+
+def flows(world: DeskWorld, stream: str, delay_ms: int = 1_000) -> None:
+    """Its worker says that sound flows."""
+    world.post(RelayNews(stream=stream, news=RelayTimed(epoch=EPOCH, delay_ms=delay_ms)))
+
+
+def delayed(world: DeskWorld) -> list[DelayRelay]:
+    return [each for each in world.effects if isinstance(each, DelayRelay)]
+
+
+def test_nodes_that_hear_too_late_give_their_group_a_longer_delay_also_over_a_restart(world: DeskWorld) -> None:
+    relay = started(world)
+    assert (relay.delay_ms, relay.wanted_delay_ms) == (1_000, 1_000)
+    flows(world, relay.stream)
+    told(world, relay.stream, needs_ms=1_500.0)
+    assert delayed(world) == [DelayRelay(stream=relay.stream, delay_ms=1_600)]
+    [view] = [each for each in world.desk.status(world.now).relays if each.stream == relay.stream]
+    assert (view.delay_ms, view.delay is not None and view.delay.wanted_ms) == (1_000, 1_600)
+    assert view.delay is not None
+    assert view.delay.late == ("N001", "N002")
+    world.post(RelayNews(stream=relay.stream, news=RelayTimed(epoch=EPOCH + 1, delay_ms=1_600)))
+    [view] = [each for each in world.desk.status(world.now).relays if each.stream == relay.stream]
+    assert (view.delay_ms, view.delay is not None and view.delay.nodes) == (1_600, 0), "what was told before is void"
+    world.ask(StopRelay(stream=relay.stream))
+    assert started(world).delay_ms == 1_600
+    world.restart()
+    world.advance(60_000)
+    anew = opened(world.effects)[-1]
+    assert (anew.area, anew.delay_ms) == (relay.area, 1_600)
+    assert started(world, StartRelay(area="doai", feed="vov1")).delay_ms == 1_000, "another area has its own"
+
+
+def test_whoever_is_not_of_the_area_moves_nothing(world: DeskWorld) -> None:
+    relay = started(world)
+    flows(world, relay.stream)
+    told(world, relay.stream, needs_ms=3_000.0, nodes=("N003",))
+    assert delayed(world) == []
+    assert world.desk.status(world.now).relays[0].delay is not None
+
+
+def test_the_bounds_of_a_new_configuration_hold_at_once(world: DeskWorld, pki: DevelopmentKeys) -> None:
+    relay = started(world)
+    flows(world, relay.stream)
+    told(world, relay.stream, needs_ms=2_500.0)
+    assert [each.delay_ms for each in delayed(world)] == [2_600]
+    config = config_of(pki, relay={"delay_ms": 1_000, "delay_ms_max": 1_200})
+    world.post(SiteChanged(site=site_of(config)))
+    world.ask(StopRelay(stream=relay.stream))
+    assert started(world).delay_ms == 1_200

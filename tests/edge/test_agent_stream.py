@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from protocol.messages import StreamEnd, StreamStart
+from edge.adapters.decoder import LibopusDecoder
+from protocol.messages import AiringRecord, StreamEnd, StreamStart
+from protocol.stream import pack_audio, unpack_audio
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, VILLAGE, key_of, media, occurrence
 from tests.support.pole import T0_MS, Pole
-from tests.support.waves import differs_by, stream_wave
+from tests.support.speech import encoded
+from tests.support.waves import WaveWorkshop, differs_by, stream_wave
 
 STREAM = "0123456789abcdef"
 AUDIO = topic(TopicName.AUDIO, stream=STREAM)
@@ -200,3 +205,107 @@ def test_of_two_areas_that_begin_a_stream_at_once_the_first_has_it() -> None:
     assert [decision.fields[-2] for decision in pole.decisions if decision.decision == "refused"] == [
         ("reason", "wrong_audience")
     ]
+
+
+def changed(pole: Pole, sequence: int, **changes: Any) -> bytes:
+    """A genuine packet with some of its fields as its sender should never have made them, signed all the same."""
+    genuine = unpack_audio(
+        pole.issuer.packet(STREAM, sequence, origin_ms=BEGIN_MS),
+        public_key=key_of(STREAM).public_key().public_bytes_raw(),
+        topic=AUDIO,
+        stream=STREAM,
+    )
+    numbers = {"first_sample": 20, "play_at_ns": 28}
+    wild = {name: changes.pop(name) for name in numbers if name in changes}  # our own packer refuses some of them
+    body = bytearray(pack_audio(replace(genuine, **changes), sign=key_of(STREAM).sign, topic=AUDIO)[:-64])
+    for name, number in wild.items():
+        body[numbers[name] : numbers[name] + 8] = number.to_bytes(8, "big")
+    return bytes(body) + key_of(STREAM).sign(AUDIO.encode() + b"\0" + body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused", "faults"),
+    [
+        ({"first_sample": 48_000 * 3_600}, {}, {"off_grid": 1}),
+        ({"first_sample": 2**40}, {"malformed": 1}, {}),
+        ({"first_sample": 2**64 - 1}, {"malformed": 1}, {}),
+        ({"play_at_ns": 2**64 - 1}, {"malformed": 1}, {}),
+        ({"play_at_ns": (T0_MS + 10**9) * 10**6}, {"not_yet_valid": 1}, {}),
+        ({"play_at_ns": 2**62}, {"not_yet_valid": 1}, {}),
+        ({"play_at_ns": (BEGIN_MS - 60_000) * 10**6}, {"expired": 1}, {}),
+        ({"play_at_ns": 0}, {"expired": 1}, {}),
+        ({"play_at_ns": (BEGIN_MS + 700) * 10**6}, {}, {"off_grid": 1}),
+    ],
+)
+def test_a_genuine_packet_of_another_time_is_counted_by_its_reason_and_changes_nothing(
+    changes: dict[str, int], refused: dict[str, int], faults: dict[str, int]
+) -> None:
+    pole = listening_pole()
+    start(pole)
+    pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(20))
+    pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(21, 60))
+    pole.world.at((BEGIN_MS + 1_000) * 10**6, lambda: pole.deliver(AUDIO, changed(pole, 20, **changes), retain=False))
+    pole.run_until(BEGIN_MS + 5_000)
+    status = pole.telemetry()
+    assert status.get("refused", {}) == refused
+    assert {name: count for name, count in status["streams"][0].get("faults", {}).items() if name != "late"} == faults
+    heard = pole.heard(BEGIN_MS + 50, BEGIN_MS + 1_990)
+    assert differs_by(heard, stream_wave(BEGIN_MS, BEGIN_MS + 50, BEGIN_MS + 1_990)) <= 1
+    after = pole.heard(BEGIN_MS + 2_150, BEGIN_MS + 4_900)
+    assert differs_by(after, stream_wave(BEGIN_MS, BEGIN_MS + 2_150, BEGIN_MS + 4_900)) <= 1
+    assert [state for _, state, _ in pole.airings()] == ["started"]
+
+
+def test_an_epoch_leap_takes_over_at_its_own_first_sample_and_what_was_before_is_replayed() -> None:
+    pole = listening_pole()
+    start(pole)
+    pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(40))
+    leap = changed(pole, 25, epoch=2**32 - 1)
+    pole.world.at((BEGIN_MS + 1_450) * 10**6, lambda: pole.deliver(AUDIO, leap, retain=False))
+    pole.run_until(BEGIN_MS + 9_000)
+    assert pole.telemetry()["refused"] == {"replayed": 15}
+    heard = pole.heard(BEGIN_MS + 50, BEGIN_MS + 2_490)
+    assert differs_by(heard, stream_wave(BEGIN_MS, BEGIN_MS + 50, BEGIN_MS + 2_490)) <= 1
+    assert not pole.heard(BEGIN_MS + 2_800, BEGIN_MS + 9_000).any(), "silence at worst"
+    assert not pole.pin.commanded.latest
+
+
+BAD_FRAMES = {
+    "undecodable": b"\xfb\x41",
+    "stereo": b"\xfc" + b"\x55" * 60,
+    "wrong_duration": b"\xf0" + b"\x55" * 60,
+}
+
+
+class RealDecoders(WaveWorkshop):
+    """A workshop with libopus in it."""
+
+    def new_decoder(self) -> LibopusDecoder:
+        return LibopusDecoder()
+
+
+@pytest.mark.parametrize("fault", [*BAD_FRAMES, "pause"])
+def test_a_frame_that_is_no_20_ms_of_mono_opus_is_counted_by_its_name_and_the_rest_sounds(fault: str) -> None:
+    frames, clean = encoded("speech", 120)
+    pole = Pole(workshop=RealDecoders())
+    pole.introduce()
+    start(pole)
+    for place in range(0, 120, 5):
+        sent = list(frames[place : place + 5])
+        if place == 60:
+            sent[2] = BAD_FRAMES.get(fault, b"\x78")
+        payload = changed(pole, place // 5, frames=tuple(sent))
+        at_ns = (BEGIN_MS + place * 20 - 1_000) * 10**6
+        pole.world.at(at_ns, lambda payload=payload: pole.deliver(AUDIO, payload, retain=False))
+    pole.run_until(BEGIN_MS + 9_000)
+    status = pole.telemetry()
+    assert status["streams"][0].get("faults", {}) == ({} if fault == "pause" else {fault: 1})
+    assert "refused" not in status
+    heard = pole.heard(BEGIN_MS + 100, BEGIN_MS + 1_200).astype(np.float32) / 32768
+    expected = clean[100 * 48 : 1_200 * 48]
+    assert float(np.abs(heard - expected).max()) < 0.01
+    after = pole.heard(BEGIN_MS + 1_300, BEGIN_MS + 2_300)
+    assert after.any()
+    last = pole.records()[-1]
+    assert isinstance(last, AiringRecord)
+    assert last.concealed_ms == (100 if fault == "pause" else 120), "100 ms where it ends without an order"

@@ -53,6 +53,7 @@ class Pole:
         recorder: RecorderSettings | None = None,
         warm_up_ms: int = WARM_UP_MS_DEFAULT,
         block_ms: int = BLOCK_MS,
+        workshop: WaveWorkshop | None = None,
     ) -> None:
         self.world = World(seed=seed, start_ns=start_ms * NS_PER_MS)
         self.clock = NodeClock(self.world, NODE, ClockSettings(error_ns=0))
@@ -60,7 +61,7 @@ class Pole:
         self.sd_card = SdCard()
         self.pin = Relay(self.world, NODE, Mains(self.world))
         self.library: set[str] = set()
-        self.workshop = WaveWorkshop()
+        self.workshop = workshop or WaveWorkshop()
         self.retained: dict[str, bytes] = {}
         self.published: list[tuple[str, bytes]] = []
         self.decisions: list[LogDecision] = []

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ClipError
-from edge.player.ports import Samples
+from edge.player.ports import OpusDecoder, Samples
 from protocol.messages import MediaReference
 from protocol.units import FRAME_SAMPLES, SAMPLES_PER_MS
 
@@ -67,7 +67,7 @@ class WaveWorkshop:
         self.damaged: set[str] = set()
         self.readers: list[WaveReader] = []
 
-    def new_decoder(self) -> WaveDecoder:
+    def new_decoder(self) -> OpusDecoder:
         return WaveDecoder()
 
     def open_clip(self, sha256: str) -> WaveReader:
