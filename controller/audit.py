@@ -44,6 +44,8 @@ class Deed(StrEnum):
     CORRECTION = "correction"
     RELAY_START = "relay_start"
     RELAY_STOP = "relay_stop"
+    VOICE = "voice"
+    VOICE_END = "voice_end"
     SILENCE = "silence"
     SILENCE_RELEASE = "silence_release"
     CLONE = "clone"

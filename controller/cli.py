@@ -25,6 +25,7 @@ from controller.keys.cli import add_keys_verbs, add_signer_verb
 from controller.people_cli import add_people_verbs
 from controller.silence_cli import add_silence_verbs
 from controller.tables import TABLES, table_of
+from controller.voice_cli import add_voice_verbs
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_emergency(verbs)
     _add_relay(verbs)
     add_silence_verbs(verbs)
+    add_voice_verbs(verbs)
     add_people_verbs(verbs)
     add_broker_verbs(verbs)
     add_enrolment_verbs(verbs)

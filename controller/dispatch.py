@@ -45,14 +45,22 @@ from controller.notary import Notary, Scopes
 from controller.ports import Fresh
 from controller.provision import Provision
 from controller.records import EmergencyRecord, Kept, RelayRecord, SilenceRecord, StoredReport, WithdrawnDocument
-from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
-from controller.relay_desk import RelayDesk
 from controller.request_audit import on_record
-from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
+from controller.requests import (
+    EndEmergency,
+    EndSilence,
+    RaiseEmergency,
+    Request,
+    StartRelay,
+    StartSilence,
+    StartVoice,
+    StopRelay,
+)
 from controller.resigning import Resigning
 from controller.silence import SilenceDesk
 from controller.site import MediaShelf, Site, with_report_keys
 from controller.standing import Standing
+from controller.streams_desk import StreamsDesk
 from controller.views import (
     BrokerView,
     EmergencyView,
@@ -128,7 +136,7 @@ class Desk:
             fresh=fresh,
         )
         self._delays = delays = GroupDelays(bounds_of(site.relay, site.voice))
-        self._relays = RelayDesk(
+        self._streams = StreamsDesk(
             site=site, notary=self._notary, ledger=self._ledger, standing=self._standing, fresh=fresh, delays=delays
         )
         self._silences = SilenceDesk(site=site, notary=self._notary, ledger=self._ledger, standing=self._standing)
@@ -144,7 +152,7 @@ class Desk:
         )
         self._inbox = Inbox(fleet=self._fleet, reports=self._reports, clones=self._clones, delays=delays)
         self._emergencies.restore(kept.emergencies, kept.emergency_reports, now.shared_ms)
-        self._relays.restore(kept.relays)
+        self._streams.restore(kept.relays)
         self._fleet.restore(kept.nodes)
         self._reports.restore(kept.heads, kept.reports_beyond_heads, now.shared_ms)
         self._due_ms = self._deadline_ms()
@@ -185,7 +193,7 @@ class Desk:
                 for node in site.nodes
             ),
             emergencies=tuple(self.emergency_view(record, now) for record, _ in self._emergencies.records),
-            relays=tuple(self.relay_view(record) for record in self._relays.records),
+            relays=tuple(self.relay_view(record) for record in self._streams.records),
             silences=tuple(silence_view(site, record) for record in self._silences.records),
             warnings=tuple(self._provision.warnings.values()),
             strangers=tuple(self._fleet.strangers),
@@ -237,7 +245,7 @@ class Desk:
                 asked_area = self._asked_area(request)
                 return on_record(done, request, by=by, ledger=self._ledger, at_ms=now.shared_ms, asked_area=asked_area)
             case RelayNews(stream=stream, news=news):
-                return self._relay_news(stream, news, now)
+                return self._streams.news(stream, news, now)
             case AuthorityChanged():
                 self._provision.look_soon()
                 return self._resigning.authority_changed(event, now)
@@ -281,7 +289,7 @@ class Desk:
         effects += self._standing.next_slice(now.shared_ms)
         effects += self._resigning.look(now)
         effects += self._provision.look(now, is_connected=connected)
-        effects += self._relays.look(now)
+        effects += self._streams.look(now)
         effects += self._fleet.look(now)
         effects += self._reports.look(now)
         return effects
@@ -293,7 +301,7 @@ class Desk:
             self._emergencies.next_at_ms,
             self._resigning.next_at_ms,
             self._provision.next_at_ms,
-            self._relays.next_at_ms(now_ms),
+            self._streams.next_at_ms(now_ms),
             self._fleet.next_at_ms,
             self._reports.next_at_ms,
         ]
@@ -307,7 +315,7 @@ class Desk:
 
     def _asked_area(self, request: Request) -> str:
         match request:
-            case RaiseEmergency() | StartRelay():
+            case RaiseEmergency() | StartRelay() | StartVoice():
                 return request.area
             case StartSilence() | EndSilence():
                 return self._silences.area_of(request)
@@ -321,10 +329,10 @@ class Desk:
                     return self._emergencies.start(request, ticket, now)
                 case EndEmergency():
                     return self._emergencies.end(request, ticket, now)
-                case StartRelay():
-                    return self._relays.start(request, ticket, now)
+                case StartRelay() | StartVoice():
+                    return self._streams.start(request, by, ticket, now)
                 case StopRelay():
-                    return self._relays.stop(request, ticket, now)
+                    return self._streams.stop(request, ticket, now)
                 case StartSilence():
                     return self._silences.start(request, by, ticket, now)
                 case EndSilence():
@@ -351,17 +359,6 @@ class Desk:
                 self._standing.disconnected()
                 return [Note(level=Level.ERROR, what="broker_away", reason=reason)] if is_news else ()
 
-    def _relay_news(self, stream: str, news: RelayEvent, now: Now) -> Sequence[Effect]:
-        match news:
-            case RelayStarted() | RelayRecovered():
-                return self._relays.flows(stream)
-            case RelayTimed():
-                return self._relays.timed(stream, news)
-            case RelayAlarm(kind=kind, detail=detail, url=url):
-                return self._relays.alarm(stream, f"{kind.value}: {detail} ({url})")
-            case RelayEnded(reason=reason):
-                return self._relays.worker_ended(stream, reason, now)
-
     def _media(self, event: MediaPrepared | MediaRefused) -> Sequence[Effect]:
         self._provision.look_soon()
         match event:
@@ -377,7 +374,7 @@ class Desk:
     def _site_changed(self, event: SiteChanged, now: Now) -> Sequence[Effect]:
         self._site = site = event.site
         self._notary.set_parents(site.tree.chain)
-        for room in (self._provision, self._emergencies, self._relays, self._silences, self._fleet, self._reports):
+        for room in (self._provision, self._emergencies, self._streams, self._silences, self._fleet, self._reports):
             room.site_changed(site)
         acts = [] if event.by is None else [act_of(Deed.CONFIGURATION, by=event.by, at_ms=now.shared_ms)]
         kept = self._ledger.commit(acts) if acts else []

@@ -15,7 +15,16 @@ from controller.effects import Answer, Commit, Effect
 from controller.errors import RequestError
 from controller.ledger import Ledger
 from controller.records import Change, EmergencyRecord, RelayRecord, StandingDocument
-from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
+from controller.requests import (
+    EndEmergency,
+    EndSilence,
+    RaiseEmergency,
+    Request,
+    StartRelay,
+    StartSilence,
+    StartVoice,
+    StopRelay,
+)
 from protocol.messages import Reality
 
 
@@ -67,6 +76,8 @@ def _deed(request: Request) -> Deed:
             return Deed.CORRECTION if correction else Deed.ALL_CLEAR
         case StartRelay():
             return Deed.RELAY_START
+        case StartVoice():
+            return Deed.VOICE
         case StopRelay():
             return Deed.RELAY_STOP
         case StartSilence():
@@ -81,6 +92,6 @@ def _detail(request: Request, subject: EmergencyRecord | RelayRecord | StandingD
         return ": ".join(each for each in (node, reason) if each)
     name = subject.id if isinstance(subject, EmergencyRecord) else subject.stream
     why = f": {request.reason}" if isinstance(request, EndEmergency) and request.reason else ""
-    minutes = f", {request.minutes} min" if isinstance(request, RaiseEmergency | StartRelay) else ""
+    minutes = f", {request.minutes} min" if isinstance(request, RaiseEmergency | StartRelay | StartVoice) else ""
     turns = ", in turns" if isinstance(subject, EmergencyRecord) and subject.turns is not None else ""
     return f"{name} {subject.title}{minutes}{turns}{why}"

@@ -42,6 +42,18 @@ class StartRelay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     over: Over = Over.REPLACE
 
 
+class StartVoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Speak to an area now; with a chime the loudspeakers call attention as soon as the microphone is open."""
+
+    area: Annotated[str, Meta(max_length=40)]
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    minutes: Annotated[int, Meta(ge=1, le=240)] = 15
+    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
+    reality: Reality = Reality.REAL
+    chime: bool = False
+    over: Over = Over.REPLACE
+
+
 class StopRelay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """End a relay before its time."""
 
@@ -64,4 +76,4 @@ class EndSilence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
-Request = RaiseEmergency | EndEmergency | StartRelay | StopRelay | StartSilence | EndSilence
+Request = RaiseEmergency | EndEmergency | StartRelay | StartVoice | StopRelay | StartSilence | EndSilence

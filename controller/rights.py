@@ -40,6 +40,7 @@ class Action(StrEnum):
     WRITE_BULLETINS = "write_bulletins"
     APPROVE_BULLETINS = "approve_bulletins"
     RELAY = "relay"
+    SPEAK = "speak"
     RAISE_DRILL = "raise_drill"
     RAISE_EMERGENCY = "raise_emergency"
     END_EMERGENCY = "end_emergency"
@@ -59,6 +60,7 @@ PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
             Action.SEE,
             Action.WRITE_BULLETINS,
             Action.RELAY,
+            Action.SPEAK,
             Action.RAISE_DRILL,
             Action.RAISE_EMERGENCY,
             Action.END_EMERGENCY,

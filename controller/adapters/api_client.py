@@ -9,6 +9,7 @@ import http.client
 import json
 import ssl
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.config import ConsoleListenerConfig
@@ -29,6 +30,19 @@ class ApiClient:
         self._port = listener.port
         self._token = token
         self._name = urllib.parse.urlsplit(listener.origin).hostname or "localhost"
+
+    def path_of(self, path: str, question: Mapping[str, str]) -> str:
+        """A path with what is asked."""
+        return f"{path}?{urllib.parse.urlencode(question)}"
+
+    def socket_address(
+        self, path: str, question: Mapping[str, str]
+    ) -> tuple[str, dict[str, str], ssl.SSLContext | None]:
+        """Where a WebSocket is opened, with which headers, and over which TLS; raises ApiError."""
+        scheme = "wss" if self._listener.certificate else "ws"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        headers = {"Authorization": f"Bearer {self._token}", "Host": self._name}
+        return f"{scheme}://{host}:{self._port}{self.path_of(path, question)}", headers, self._tls()
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer's JSON; raises ApiError."""
@@ -52,8 +66,14 @@ class ApiClient:
 
     def _connection(self) -> http.client.HTTPConnection:
         """Over TLS to exactly the certificate that the configuration names: no authority can stand in for it."""
-        if self._listener.certificate is None:
+        context = self._tls()
+        if context is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S_MAX)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_S_MAX, context=context)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self._listener.certificate is None:
+            return None
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -61,7 +81,7 @@ class ApiClient:
             context.load_verify_locations(self._listener.certificate)
         except (OSError, ssl.SSLError) as error:
             raise ApiError(f"http.console.certificate: {self._listener.certificate} cannot be used: {error}") from error
-        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_S_MAX, context=context)
+        return context
 
 
 def _checked(status: int, data: bytes, at: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.keys.signing import FreshSecrets
 from controller.adapters.relay.relay_pool import RelayPool
+from controller.adapters.relay.voice_pool import VoicePool
+from controller.adapters.relay.voice_worker import VoiceWorker
 from controller.audit import Actor
 from controller.clones import BoxOf
 from controller.config import Config
@@ -32,6 +34,7 @@ from controller.effects import (
     Level,
     Note,
     OpenRelay,
+    OpenVoice,
     Publish,
     Subscribe,
 )
@@ -90,6 +93,7 @@ class Runtime:
         self._is_running = False
         self._links: BrokerLinks
         self._relays: RelayPool
+        self._voices: VoicePool
         self._writer: CommitWriter
 
     @property
@@ -126,10 +130,18 @@ class Runtime:
         """Stored airing records, newest first; raises DatabaseError."""
         return await self._database.airings(question)
 
+    def inlet(self, stream: str) -> VoiceWorker:
+        """Where the sound of a voice that has just begun goes; raises RequestError."""
+        worker = self._voices.inlet(stream)
+        if worker is None:
+            raise RequestError(RequestCode.NOT_READY, "the voice could not be begun; the controller's log says why")
+        return worker
+
     def reconfigure(self, config: Config) -> None:
         """Follow another configuration in all that needs no new connection or listener."""
         self._config = config
         self._relays.reconfigure(config.relay)
+        self._voices.reconfigure(config.voice)
         self._driver.post(SiteChanged(site=self._site(config), by=Actor(who="system")))
         self._media_wanted.set()
 
@@ -193,6 +205,9 @@ class Runtime:
         self._relays = RelayPool(
             config=config.relay, secrets=self._secrets, publish=self._publish_audio, on_news=self._relay_news
         )
+        self._voices = VoicePool(
+            config=config.voice, secrets=self._secrets, publish=self._publish_audio, on_news=self._relay_news
+        )
         writer = asyncio.create_task(self._writer.run(), name="commits")
         media = asyncio.create_task(self._keep_media(), name="media")
         self._links.start()
@@ -205,7 +220,7 @@ class Runtime:
 
     async def _end(self, *tasks: asyncio.Task[None]) -> None:
         self._driver.post(Stopping())
-        await self._relays.close_all()
+        await asyncio.gather(self._relays.close_all(), self._voices.close_all())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -221,12 +236,8 @@ class Runtime:
                 self._links.subscribe(topics)
             case Commit():
                 self._writer.put(effect)
-            case OpenRelay():
-                self._relays.open(effect)
-            case CloseRelay(stream=stream):
-                self._relays.close(stream)
-            case DelayRelay(stream=stream, delay_ms=delay_ms):
-                self._relays.delay(stream, delay_ms)
+            case OpenRelay() | OpenVoice() | CloseRelay() | DelayRelay():
+                self._execute_live(effect)
             case Answer(ticket=ticket):
                 future = self._waiting.get(ticket)
                 if future is not None and not future.done():
@@ -238,6 +249,18 @@ class Runtime:
                     *([f"({reason})"] if reason else []),
                 ]
                 log.log(_LOG_LEVELS[level], "%s", " ".join(shown))
+
+    def _execute_live(self, effect: OpenRelay | OpenVoice | CloseRelay | DelayRelay) -> None:
+        match effect:
+            case OpenRelay():
+                self._relays.open(effect)
+            case OpenVoice():
+                self._voices.open(effect)
+            case CloseRelay(stream=stream):
+                self._relays.close(stream)
+                self._voices.close(stream)
+            case DelayRelay(stream=stream, delay_ms=delay_ms):
+                self._relays.delay(stream, delay_ms)
 
     def _publish(self, effect: Publish) -> None:
         try:

@@ -30,6 +30,7 @@ from controller.web.people import add_people
 from controller.web.people_parts import PeopleParts, checkpoints_of, people_of, settings_of
 from controller.web.quiet_connections import QuietLimits
 from controller.web.silence_page import add_silence_page
+from controller.web.voice import add_voice
 
 log = logging.getLogger("controller")
 
@@ -47,6 +48,7 @@ def full_console(console: Console, *, settings: ConsoleSettings, people: PeopleP
         add_audit_page,
         add_emergency_page,
         add_silence_page,
+        add_voice,
     ):
         add(application)
     return application

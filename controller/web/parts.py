@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -21,9 +22,24 @@ from controller.effects import Answer
 from controller.errors import RequestCode, RequestError
 from controller.people import PersonView, Session
 from controller.ports import AiringQuestion, AiringRow
+from controller.relay import RelayEvent
 from controller.requests import Request
 from controller.rights import Principal
 from controller.views import StatusView
+
+
+class VoiceInlet(Protocol):
+    """Where one speaker's sound goes, and what becomes of it."""
+
+    @property
+    def news(self) -> asyncio.Queue[RelayEvent]:
+        """On the air, ended: in order."""
+
+    def take(self, block: bytes) -> None:
+        """Sound as it was spoken: int16 little-endian, mono at 48 kHz."""
+
+    def hang_up(self, reason: str) -> None:
+        """It is over; a second time it changes nothing."""
 
 
 class Console(Protocol):
@@ -41,6 +57,9 @@ class Console(Protocol):
 
     async def airings(self, question: AiringQuestion) -> list[AiringRow]:
         """Stored records; raises DatabaseError."""
+
+    def inlet(self, stream: str) -> VoiceInlet:
+        """Where the sound of a voice that has just begun goes; raises RequestError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,15 @@ async def _raising(request: web.Request, _action: Action) -> Question:
     return Question(action=action, areas=(fields.get("area", ""),))
 
 
+async def _speaking(request: web.Request, _action: Action) -> Question:
+    """A voice of the class emergency is an emergency, real unless it says that it is a drill."""
+    fields = await fields_of(request)
+    action = Action.SPEAK
+    if fields.get("broadcast_class") == "emergency":
+        action = Action.RAISE_DRILL if fields.get("reality") == "drill" else Action.RAISE_EMERGENCY
+    return Question(action=action, areas=(fields.get("area", ""),))
+
+
 async def _of_emergency(request: web.Request, action: Action) -> Question:
     known = {each.id: each.area for each in request.app[CONSOLE].status().emergencies}
     return _of(action, known.get(request.match_info["id"]))
@@ -162,6 +171,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/relays"): _program(Action.SEE),
     ("POST", f"{API}/relays"): _program(Action.RELAY, _area_asked),
     ("DELETE", f"{API}/relays/{{stream}}"): _program(Action.RELAY, _of_relay),
+    ("GET", f"{API}/voice"): _program(Action.SPEAK, _speaking),
     ("GET", f"{API}/silences"): _program(Action.SEE),
     ("POST", f"{API}/silences"): _program(Action.SILENCE, _silenced),
     ("POST", f"{API}/silences/release"): _program(Action.SILENCE, _silenced),

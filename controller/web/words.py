@@ -60,6 +60,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_correction": ("đính chính", "correction"),
     "deed_relay_start": ("bắt đầu tiếp âm", "relay started"),
     "deed_relay_stop": ("dừng tiếp âm", "relay stopped"),
+    "deed_voice": ("nói trực tiếp", "spoke live"),
+    "deed_voice_end": ("thôi nói", "live voice ended"),
     "deed_silence": ("lệnh im lặng", "silence ordered"),
     "deed_silence_release": ("bỏ lệnh im lặng", "silence released"),
     "deed_clone": ("thẻ nhớ bị sao chép", "card was cloned"),

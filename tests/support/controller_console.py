@@ -10,13 +10,16 @@ from pathlib import Path
 
 from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.people.passwords import PasswordCost, Passwords
+from controller.adapters.relay.voice_worker import VoiceWorker
 from controller.audit import Act, Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk
 from controller.effects import Answer
+from controller.events import RelayNews
 from controller.people import SessionLimits
 from controller.ports import AiringQuestion, AiringRow
 from controller.records import StoredReport
+from controller.relay import RelayEvent
 from controller.requests import Request
 from controller.rights import Grant, Principal, Role
 from controller.views import StatusView
@@ -25,9 +28,10 @@ from controller.web.listeners import open_listener
 from controller.web.parts import ConsoleSettings
 from controller.web.people_parts import PeopleParts, clock, people_parts
 from controller.web.quiet_connections import QuietLimits
+from protocol.adapters.system_clock import read_now
 from protocol.messages import AiringRecord
 from simulator.demo.broker import free_port
-from tests.support.controller_desk import DeskWorld
+from tests.support.controller_desk import DeskWorld, closed, voiced
 
 TOKEN = "a-token-for-tests-only"
 CHEAP = PasswordCost(memory_kib=8, passes=1, lanes=1)
@@ -45,6 +49,8 @@ class WorldConsole:
 
     def __init__(self, world: DeskWorld, database: SqlDatabase | None = None) -> None:
         self.world = world
+        self.published: list[tuple[str, bytes]] = []
+        self.workers: dict[str, VoiceWorker] = {}
         self._database = database
 
     @property
@@ -56,6 +62,25 @@ class WorldConsole:
 
     async def ask(self, request: Request, *, by: Actor) -> Answer:
         return self.world.ask(request, by=by)
+
+    def inlet(self, stream: str) -> VoiceWorker:
+        """A real worker for a voice that the desk has begun; what it publishes is kept."""
+        [voice] = [each for each in voiced(self.world.effects) if each.stream == stream]
+        worker = VoiceWorker(
+            config=self.world.config.voice,
+            voice=voice,
+            publish=lambda at, payload: self.published.append((at, payload)),
+            read_now=read_now,
+            on_event=lambda news: self._told(stream, news),
+        )
+        worker.start()
+        self.workers[stream] = worker
+        return worker
+
+    def _told(self, stream: str, news: RelayEvent) -> None:
+        for ended in closed(self.world.post(RelayNews(stream=stream, news=news))):
+            if ended in self.workers:
+                self.workers[ended].hang_up("stopped")
 
     async def airings(self, question: AiringQuestion) -> list[AiringRow]:
         if self._database is not None:

@@ -18,7 +18,7 @@ from controller.audit import Act, Actor
 from controller.config import Config
 from controller.config_parsing import parse_config
 from controller.dispatch import Authority, Desk
-from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, Publish
+from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, OpenVoice, Publish
 from controller.errors import RequestError
 from controller.events import (
     BrokerConnected,
@@ -363,6 +363,11 @@ def document(publication: Publish, kind: type[DocumentT]) -> DocumentT:
 def opened(effects: Sequence[Effect]) -> list[RelayRecord]:
     """The relays whose workers were begun."""
     return [each.relay for each in effects if isinstance(each, OpenRelay)]
+
+
+def voiced(effects: Sequence[Effect]) -> list[RelayRecord]:
+    """The voices whose workers were begun."""
+    return [each.voice for each in effects if isinstance(each, OpenVoice)]
 
 
 def closed(effects: Sequence[Effect]) -> list[str]:

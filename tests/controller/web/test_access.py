@@ -170,6 +170,35 @@ async def test_tokens_have_rights_and_an_end(place: Place, session: aiohttp.Clie
         assert (await call(wrong, "GET", "/nodes"))[0] == 401
 
 
+@pytest.mark.parametrize(
+    ("area", "question", "status"),
+    [
+        ("dong", {}, 101),
+        ("dong", {"broadcast_class": "priority"}, 101),
+        ("dong", {"broadcast_class": "emergency"}, 403),
+        ("dong", {"broadcast_class": "emergency", "reality": "drill"}, 101),
+        ("xa", {}, 403),
+        ("doai", {}, 403),
+        ("tay", {}, 403),
+        ("dong", {"area": "doai"}, 403),
+    ],
+)
+async def test_a_voice_needs_the_right_of_its_class_in_its_area(
+    place: Place, session: aiohttp.ClientSession, area: str, question: dict[str, str], status: int
+) -> None:
+    local = [Grant(role=Role.OPERATOR, area="dong")]
+    token = await place.people.office.add_token("mic", local, days=1, acts_alone=False, person="", by=SYSTEM)
+    asked = [("area", area), ("title", "x"), *question.items()]
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with session.ws_connect(f"{place.address}/api/v1/voice", params=asked, headers=headers) as socket:
+            assert (await socket.receive_json())["state"] == "waiting"
+            found = 101
+    except aiohttp.WSServerHandshakeError as refused:
+        found = refused.status
+    assert found == status
+
+
 async def test_a_cookie_opens_no_api_and_a_token_no_page(hand: Hand, place: Place) -> None:
     await added(place, "lan", Grant(role=Role.OPERATOR))
     await hand.log_in("lan")

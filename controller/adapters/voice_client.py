@@ -1,0 +1,161 @@
+"""Speaks to the controller that runs here: sound from a file or standard input, in real time, for the command `speak`.
+
+Takes WAV or raw samples: int16, mono, 48 kHz. A file is paced as it would be spoken; what comes over standard input
+sets its own pace (`arecord`), and is held back only where it comes much faster than time passes. Every failure is an
+ApiError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import aiohttp
+
+from controller.adapters.api_client import ApiClient
+from controller.errors import ApiError
+from protocol.units import SAMPLE_RATE_HZ
+
+BLOCK_FRAMES: Final = SAMPLE_RATE_HZ // 50
+"""20 ms: one Opus frame."""
+BLOCK_BYTES: Final = BLOCK_FRAMES * 2
+AHEAD_S_MAX: Final = 0.2
+"""A pipe gives what it holds at once; more than this is not sent before its time."""
+GOODBYE_S_MAX: Final = 10.0
+"""How long the last words and the controller's last word may take."""
+_RIFF: Final = b"RIFF"
+_FORMAT: Final = "int16, mono, 48000 Hz; make it so: ffmpeg -i IN -ar 48000 -ac 1 -c:a pcm_s16le OUT.wav"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What came of it: why it ended, and whether anything was on the air."""
+
+    reason: str
+    was_on_air: bool
+
+
+class Sound:
+    """Blocks of 20 ms from a file or a pipe."""
+
+    def __init__(self, source: BinaryIO, name: str, *, is_live: bool) -> None:
+        """Raises ApiError for what is not the sound that is taken."""
+        self.is_live: Final = is_live
+        self._wave: wave.Wave_read | None = None
+        head = source.read(len(_RIFF))
+        joined = io.BufferedReader(_Joined(head, source), BLOCK_BYTES)
+        self._raw = joined
+        if head == _RIFF:
+            try:
+                self._wave = wave.open(joined, "rb")  # noqa: SIM115 - lives as long as this
+            except (wave.Error, EOFError) as error:
+                raise ApiError(f"{name}: no WAV file that can be read ({error}); needed: {_FORMAT}") from error
+            shape = (self._wave.getsampwidth(), self._wave.getnchannels(), self._wave.getframerate())
+            if shape != (2, 1, SAMPLE_RATE_HZ):
+                what = f"{name}: {shape[0] * 8} bits, {shape[1]} channels, {shape[2]} Hz"
+                raise ApiError(f"{what}; needed: {_FORMAT}")
+
+    def read(self) -> bytes:
+        """The next 20 ms, less at the end, nothing after it."""
+        data = self._raw.read(BLOCK_BYTES) if self._wave is None else self._wave.readframes(BLOCK_FRAMES)
+        return data[: len(data) // 2 * 2]
+
+
+class _Joined(io.RawIOBase):
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever holds bytes
+        """As much as there is room for, or until the end."""
+        found = self._head[: len(buffer)] or self._rest.read(len(buffer)) or b""
+        self._head = self._head[len(found) :]
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def open_sound(path: str, standard_input: BinaryIO) -> Sound:
+    """The sound of a path; "-" is standard input. Raises ApiError."""
+    if path == "-":
+        return Sound(standard_input, "standard input", is_live=True)
+    try:
+        return Sound(Path(path).open("rb"), path, is_live=False)
+    except OSError as error:
+        raise ApiError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, say: Callable[[str], None]) -> Spoken:
+    """Send a sound until it ends or the controller ends it; raises ApiError where it was refused or broke off."""
+    address, headers, tls = client.socket_address("/api/v1/voice", question)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        try:
+            socket = await session.ws_connect(address, headers=headers, ssl=tls or True, max_msg_size=64 * 1024)
+        except aiohttp.WSServerHandshakeError:
+            client.call("GET", client.path_of("/api/v1/voice", question))  # the same question gives the reason
+            raise ApiError("the controller refused to listen, and said not why; try again") from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ApiError(f"no controller answers at {address.split('?', 1)[0]}: {error}") from error
+        may_send = asyncio.Event()
+        listening = asyncio.create_task(_listen(socket, say, may_send))
+        sending = asyncio.create_task(_send(socket, sound, may_send))
+        done, _ = await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+        if sending in done and not socket.closed:
+            with contextlib.suppress(ConnectionError):
+                await socket.send_json({"do": "hang_up"})
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        try:
+            return await asyncio.wait_for(listening, GOODBYE_S_MAX)
+        except TimeoutError as error:
+            raise ApiError("the controller did not say how it ended; look at: show CONFIG relays") from error
+        finally:
+            await socket.close()
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, sound: Sound, may_send: asyncio.Event) -> None:
+    await may_send.wait()
+    loop = asyncio.get_running_loop()
+    begun_s: float | None = None
+    sent_s = 0.0
+    while block := await asyncio.to_thread(sound.read):
+        begun_s = loop.time() if begun_s is None else begun_s
+        ahead_s = sent_s - (loop.time() - begun_s) - (AHEAD_S_MAX if sound.is_live else 0.0)
+        if ahead_s > 0:
+            await asyncio.sleep(ahead_s)
+        await socket.send_bytes(block.ljust(BLOCK_BYTES, b"\0"))
+        sent_s += BLOCK_FRAMES / SAMPLE_RATE_HZ
+
+
+async def _listen(
+    socket: aiohttp.ClientWebSocketResponse, say: Callable[[str], None], may_send: asyncio.Event
+) -> Spoken:
+    was_on_air, reason = False, "the connection was lost"
+    async for message in socket:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            continue
+        told: dict[str, Any] = message.json()
+        match told.get("state"):
+            case "refused":
+                raise ApiError(str(told.get("message")))
+            case "waiting":
+                may_send.set()
+                say(f"đang chờ tiếng nói / the loudspeakers listen; stream {told.get('stream')}")
+            case "on_air":
+                was_on_air = True
+                say("ĐANG PHÁT / ON AIR")
+            case "ended":
+                reason = str(told.get("reason"))
+    return Spoken(reason=reason, was_on_air=was_on_air)
