@@ -8,7 +8,8 @@ for what a shortest round trip is shows late.
 
 Rules kept: the truth lies within half the round trip of every burst, so the stated error is a bound, which only the
 drift's uncertainty makes grow; a measurement that does not fit is left out whichever way it errs; several in a row that
-fit each other are a clock that was set, and are taken, unless added delay could explain them; the drift is bounded.
+fit each other are a clock that was set, and are taken; a longer way is given so much noise that it cannot look like a
+clock that was set, and that a hundred say no more than a few; the drift is bounded.
 Kept elsewhere: when to ask (`edge.time_exchange`), how the node's clock follows (`edge.shared_clock`).
 """
 
@@ -53,10 +54,8 @@ class Verdict(StrEnum):
 
     FIRST = "first"
     TAKEN = "taken"
-    DELAYED = "delayed"
-    """It does not fit, and its longer way explains that: it says nothing new."""
     OUTLIER = "outlier"
-    """It does not fit, and nothing explains it but a clock that was set: others must confirm that."""
+    """It does not fit, and no longer way explains it: either the clock was set, and others will say so, or nothing."""
     STEPPED = "stepped"
     CONTRADICTORY = "contradictory"
     """Its samples cannot all be true, or it is older than the last."""
@@ -190,19 +189,16 @@ class ClockFilter:
             return Verdict.FIRST
         prior = track.moved_to(measured.at_ns)
         differs_ns = abs(prior.differs_by_ns(measured))
-        noise_ns = _Noise([*self._window, measured]).of(measured)
+        noise_ns = _Noise([*self._window, measured], prior).of(measured)
         if differs_ns <= OUTLIER_SIGMAS * math.hypot(math.sqrt(prior.variance), noise_ns):
             self._suspects.clear()
             self._take(measured)
             return Verdict.TAKEN
-        explained_ns = measured.round_trip_ns / 2 - prior.bound_ns
-        if differs_ns <= explained_ns + OUTLIER_SIGMAS * (math.sqrt(prior.variance) + NOISE_NS_MIN):
-            return Verdict.DELAYED
         return self._suspect(measured, prior)
 
     def _suspect(self, measured: Measurement, prior: Track) -> Verdict:
         """Leave it out, until several in a row fit each other."""
-        noise = _Noise([*self._window, *self._suspects, measured])
+        noise = _Noise([*self._window, *self._suspects, measured], prior)
         agreeing = [each for each in self._suspects if _agree(each, measured, prior, noise)]
         self._suspects = [*agreeing, measured]
         if len(self._suspects) < STEP_BURSTS:
@@ -236,14 +232,14 @@ class ClockFilter:
             return
         self._window.append(measured)
         if len(self._window) > WINDOW_BURSTS:
-            noise = _Noise(self._window)
+            noise = _Noise(self._window, before)
             oldest = self._window.pop(0)
             before = self._before = before.moved_to(oldest.at_ns).corrected(oldest, noise.of(oldest))
         self.track = self._judged(before)
 
     def _judged(self, before: Track) -> Track:
         """All of the window, by what is known now of the shortest round trip."""
-        track, noise = before, _Noise(self._window)
+        track, noise = before, _Noise(self._window, before)
         for measured in self._window:
             track = track.moved_to(measured.at_ns).corrected(measured, noise.of(measured))
         return track
@@ -252,17 +248,25 @@ class ClockFilter:
 class _Noise:
     """How noisy each measurement of a window is."""
 
-    def __init__(self, window: Sequence[Measurement]) -> None:
+    def __init__(self, window: Sequence[Measurement], known: Track) -> None:
+        """`known` was known before: whoever delays all answers shall not make it forgotten how short the way was."""
         ways_ns = sorted(each.round_trip_ns for each in window)
         middle = len(window) // 2
-        # The shortest way is not quite in the window yet: the more bursts, the nearer they come to it.
-        self._floor_ns = ways_ns[0] - (ways_ns[middle] - ways_ns[0]) / (2 * math.sqrt(len(window)))
         self._spread_ns = sorted(each.spread_ns for each in window)[middle]
+        usual_ns = min(ways_ns[middle] - ways_ns[0], self._spread_ns)
+        # The shortest way is not quite in the window yet: the more bursts, the nearer they come to it.
+        nearest_ns = ways_ns[0] - usual_ns / (2 * math.sqrt(len(window)))
+        self._floor_ns = min(nearest_ns, 2 * known.bound_ns)
 
     def of(self, measured: Measurement) -> float:
-        """One standard deviation: chance shares a burst's excess out between its two ways."""
+        """One standard deviation: chance shares a burst's excess out between its two ways.
+
+        What is more than chance does to bursts here is of one kind in all of them, and many are no better than one.
+        """
         excess_ns = measured.round_trip_ns - self._floor_ns
-        return NOISE_NS_MIN + EXCESS_SHARE * excess_ns + SPREAD_SHARE * self._spread_ns
+        by_chance_ns = NOISE_NS_MIN + EXCESS_SHARE * excess_ns + SPREAD_SHARE * self._spread_ns
+        not_by_chance_ns = EXCESS_SHARE * max(excess_ns - self._spread_ns, 0.0)
+        return math.hypot(by_chance_ns, math.sqrt(WINDOW_BURSTS) * not_by_chance_ns)
 
 
 def measurement_of(burst: Sequence[TimeSample], drift_ppb: float) -> Measurement:
