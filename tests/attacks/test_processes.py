@@ -22,7 +22,7 @@ from simulator.demo.disturbance import heard_at
 from simulator.demo.evidence import gaps_undisturbed
 from tests.support import attacks_in_silence
 from tests.support import forgery as forged
-from tests.support.attacks import OTHERS, UNCOUNTED, Attack, AttackTable, Row
+from tests.support.attacks import OTHERS, Attack, AttackTable, Row
 from tests.support.attacks_in_silence import IN_SILENCE
 from tests.support.attacks_on_air import ON_AIR, stream_of
 from tests.support.besieged import NEIGHBOUR, NODE, OTHER, OTHER_VILLAGE, RUNNING, VILLAGE, Besieged
@@ -85,7 +85,7 @@ def test_in_silence(ground: Besieged, table: AttackTable, silence: dict[str, Any
     silence["since_ns"] = silence["since_ns"] or began_ns
     attack.does(ground)
     ground.until_counted(before, dict(attack.counted))
-    row = table.add(attack.name, attack.counted or UNCOUNTED, ground.sounding_samples(began_ns))
+    row = table.add(attack.name, attack.counted, ground.sounding_samples(began_ns))
     silence["rows"].append((began_ns, row))
     assert row.samples == 0
 

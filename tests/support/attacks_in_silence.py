@@ -151,11 +151,11 @@ def stream_without_key(ground: Besieged) -> None:
     ground.intruder.say_at_once(forged.packets(forged.STREAM, key=forged.STREAM))
 
 
-def time_replies(ground: Besieged) -> None:
-    """A node that has asked nobody listens to nobody: hours away, or a little each time."""
-    name = topic(TopicName.TIME_REPLY, node=NODE)
-    for shift_ms in (-6 * 3_600_000, 6 * 3_600_000, 20, 40, 60):
-        said = {"type": "time-reply", "node": NODE, "nonce": 1, "sent_ns": 1}
+def time_replies(ground: Besieged, node: str = NODE) -> None:
+    """A node that has asked nobody believes nobody: hours away, or a little each time."""
+    name = topic(TopicName.TIME_REPLY, node=node)
+    for shift_ms in forged.TIME_SHIFTS_MS:
+        said = {"type": "time-reply", "node": node, "nonce": 1, "sent_ns": 1}
         stamp_ns = (ground.now_ms + shift_ms) * 1_000_000
         reply = cbor_encode({**said, "received_ns": stamp_ns, "transmitted_ns": stamp_ns})
         protected, empty, _, signature = forged.parts(forged.order(ground))
@@ -198,5 +198,5 @@ IN_SILENCE = (
         does=stream_without_key,
         counted={"bad_signature": 1, "wrong_scope": 1, "unknown_key": 1},
     ),
-    Attack(name="forged time replies", does=time_replies, counted={}),
+    Attack(name="forged time replies", does=time_replies, counted={"unasked": len(forged.TIME_SHIFTS_MS)}),
 )

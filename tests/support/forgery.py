@@ -29,6 +29,8 @@ PACKET_MS = 20 * FRAMES
 AHEAD_MS = 600
 """How long before it plays a packet of a relay leaves."""
 STREAM = "f0" * 8
+TIME_SHIFTS_MS = (-6 * 3_600_000, 6 * 3_600_000, 20, 40, 60)
+"""How wrong each of the forged answers about the time is."""
 
 
 def emergency_topic(area: str = VILLAGE) -> str:
