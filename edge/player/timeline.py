@@ -20,13 +20,13 @@ CORRECTION_PPM_MAX: Final = 500.0
 """Nobody hears a change of pitch of 0.9 cents."""
 SLEW_PPM_PER_S: Final = 500.0
 """A rate that moves a tenth of a cent in a tenth of a second is heard neither as a step nor as a wobble."""
-LOOP_PER_S: Final = 0.5
-"""Natural frequency of the critically damped loop: a difference is halved in two seconds, and the noise of a clock
-that is corrected every few seconds moves the rate by some tens of ppm only."""
+LOOP_PER_S: Final = 1.0
+"""Natural frequency of the critically damped loop: a difference is gone in four seconds. What the card says is smooth by
+then (`card_clock`): twice as fast follows its noise, half as fast leaves 0.1 ms more after a cold start."""
 LEARNING_S: Final = 8.0
 """How long the rate is averaged in silence; less while less was heard of the card."""
-BELIEF_S: Final = 1.0
-"""A rate that was observed for this long is half believed: crystals differ by less than first observations say."""
+BELIEF_S: Final = 6.0
+"""A rate that was observed for this long is half believed: first observations err by more than crystals do."""
 REANCHOR_NS: Final = 30 * NS_PER_MS
 """Beyond 30 ms working off takes a minute in which neighbours echo."""
 STEP_NS: Final = 5 * NS_PER_MS
