@@ -79,7 +79,8 @@ def listen(folder: Path, players: Sequence[tuple[str, int, Path]]) -> None:
             ears[descriptor] = _Ear(channels=channels, samples=samples, arrivals=arrivals)
             poll.register(descriptor, select.POLLIN)
         (folder / "ready").touch()
-        while not stopping:
+        came: list[tuple[int, int]] = []
+        while came or not stopping:  # what was written before the end is still read
             before_ns = time.monotonic_ns()
             came = poll.poll(WAIT_MS)
             now_ns = time.monotonic_ns()
