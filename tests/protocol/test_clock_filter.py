@@ -110,8 +110,7 @@ def test_one_burst_that_does_not_fit_moves_nothing_whichever_way_it_errs(sign: i
     track = known.track
     node.shift_ns = sign * away_ms * NS_PER_MS
     assert known.add(node.burst()) is Verdict.OUTLIER
-    assert known.track is track
-    assert known.has_suspicion
+    assert (known.track, known.has_suspicion) == (track, True)
     node.shift_ns = 0
     assert known.add(node.burst()) is Verdict.TAKEN
     assert not known.has_suspicion
