@@ -225,7 +225,7 @@ def _note(results: Sequence[Result]) -> str:
         for each in results
     )
     return (
-        f"Milliseconds between the two of a pair, by the earliest arrivals of each second. +50: the second one's clock "
+        f"Milliseconds between the two of a pair, second by second, by the earliest arrivals. +50: the second one's clock "
         f"runs 50 ppm fast. in step: from the first sound of both until within {ALIGNED_MS:g} ms for 3 s. ratio: p95 "
         f"to Snapcast's. mobile: 18 ms up, 12 ms down, gamma jitter of mean 12 and 6 ms, 2 % spikes of mean 120 ms. "
         f"Our nodes' time: {clocks}"

@@ -1,11 +1,12 @@
 """How far two neighbours were apart, second by second, from what the reader kept of them.
 
-Pure but for reading its files. In each second the arrivals of a player's pieces say when each of its samples sounds:
-a quantile over the second of arrival minus place. The median is moved by a machine that wakes every second piece late,
-which nobody hears of a card with a clock of its own; the earliest fifth is not, for a piece comes late, never early.
-Then the two seconds of sound are laid over each other: the place of the greatest correlation, between samples by a
-parabola, is the difference. It names a sample as surely as a counter in it would, and outlives any codec, for the
-programme is noise in which no stretch is like another.
+Pure but for reading its files. Arrival minus place says of each piece of sound when the player's sample 0 would have
+sounded by it. A piece may come late, when its player is woken late, and never early; a sound card of its own crystal
+would not have waited for the player. So the earliest within SPREAD_NS around a second counts, with the crystal's drift
+taken out; the median of the second, which a busy machine moves, can be had beside it. Then the two seconds of sound are
+laid over each other: the place of the greatest correlation, between samples by a parabola, is the difference. It names
+a sample as surely as a counter in it would, and outlives any codec, for the programme is noise in which no stretch is
+like another.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ SILENT_PEAK: Final = 33
 """-60 dBFS."""
 BURST_NS: Final = 3 * NS_PER_MS
 """Pieces that come so soon after another were written with it: the first of them has the time."""
-EARLIEST: Final = 0.2
-"""The share of arrivals that are believed to be in time."""
-MEDIAN: Final = 0.5
+SPREAD_NS: Final = NS_PER_S // 2
+"""Arrivals so long before and after a stretch tell its time too."""
+DRIFT_OVER_S: Final = 20
+"""Seconds between the arrivals by which a player's drift is told: a tenth of a millisecond in them is 5 ppm."""
 PIECES_S_MIN: Final = 12
 """A player writes 25 or 50 pieces a second; with fewer than half of them a median says nothing."""
 _NS_PER_SAMPLE: Final = NS_PER_S / SAMPLE_RATE_HZ
@@ -46,11 +48,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """One player: samples, and (arrival, samples before) of each piece."""
+    """One player: samples, and (arrival, samples before) of each piece; by how much its second lasts longer."""
 
     samples: NDArray[np.int16]
     stamps_ns: NDArray[np.int64]
     firsts: NDArray[np.int64]
+    drift: float = 0.0
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Heard:
@@ -59,7 +62,8 @@ class Heard:
         keep = np.ones(len(pairs), np.bool_)
         keep[1:] = np.diff(pairs[:, 0]) > BURST_NS
         samples = np.fromfile(folder / f"{name}.pcm", np.int16)
-        return cls(samples=samples, stamps_ns=pairs[keep, 0], firsts=pairs[keep, 1])
+        stamps_ns, firsts = pairs[keep, 0], pairs[keep, 1]
+        return cls(samples=samples, stamps_ns=stamps_ns, firsts=firsts, drift=_drift(stamps_ns, firsts))
 
     def first_sound_ns(self) -> int | None:
         """When the first sample above the floor came."""
@@ -69,16 +73,14 @@ class Heard:
         piece = int(np.searchsorted(self.firsts, loud[0], side="right")) - 1
         return int(self.stamps_ns[piece] + (loud[0] - self.firsts[piece]) * _NS_PER_SAMPLE)
 
-    def window(self, begin_ns: int, length_ns: int, *, share: float, reach: int = 0) -> Window | None:
+    def window(self, begin_ns: int, length_ns: int, *, reach: int = 0, by_median: bool = False) -> Window | None:
         """The sound of an interval, and `reach` more samples on both sides; None where the player was not heard.
 
-        Silence stands for what lies before its first sample and behind its last one. `share` of the arrivals came
-        earlier than those by which its time is told: 0.5 is the median.
+        Silence stands for what lies before its first sample and behind its last one.
         """
-        first, last = np.searchsorted(self.stamps_ns, (begin_ns, begin_ns + length_ns))
-        if last - first < PIECES_S_MIN * length_ns / NS_PER_S:
+        zero_ns = self._zero_ns(begin_ns, length_ns, 0 if by_median else SPREAD_NS, 0.5 if by_median else 0.0)
+        if zero_ns is None:
             return None
-        zero_ns = float(np.quantile(self.stamps_ns[first:last] - self.firsts[first:last] * _NS_PER_SAMPLE, share))
         at = round((begin_ns - zero_ns) / _NS_PER_SAMPLE)
         end = at + round(length_ns / _NS_PER_SAMPLE)
         if at < 0 or end > len(self.samples):
@@ -87,11 +89,33 @@ class Heard:
         before, behind = max(0, reach - at), max(0, end + reach - len(self.samples))
         return Window(samples=np.pad(sound, (before, behind)), starts_ns=zero_ns + (at - reach) * _NS_PER_SAMPLE)
 
+    def _zero_ns(self, begin_ns: int, length_ns: int, spread_ns: int, share: float) -> float | None:
+        """When sample 0 would have sounded, by a quantile of the arrivals in and around an interval."""
+        inside = np.searchsorted(self.stamps_ns, (begin_ns, begin_ns + length_ns))
+        if inside[1] - inside[0] < PIECES_S_MIN * length_ns / NS_PER_S:
+            return None
+        first, last = np.searchsorted(self.stamps_ns, (begin_ns - spread_ns, begin_ns + length_ns + spread_ns))
+        stamps_ns = self.stamps_ns[first:last]
+        zeros_ns = stamps_ns - self.firsts[first:last] * _NS_PER_SAMPLE
+        drifted_ns = self.drift * (stamps_ns - (begin_ns + length_ns / 2))
+        return float(np.quantile(zeros_ns - drifted_ns, share))
 
-def difference_ms(one: Heard, other: Heard, begin_ns: int, length_ns: int, *, share: float = EARLIEST) -> float | None:
+
+def _drift(stamps_ns: NDArray[np.int64], firsts: NDArray[np.int64]) -> float:
+    """How much longer than a second a player's second lasts: the median over the earliest arrivals of its seconds."""
+    zeros_ns = stamps_ns - firsts * _NS_PER_SAMPLE
+    seconds = (stamps_ns - stamps_ns[0]) // NS_PER_S if len(stamps_ns) else stamps_ns
+    starts = np.flatnonzero(np.diff(seconds, prepend=-1))
+    earliest = np.minimum.reduceat(zeros_ns, starts) if len(starts) else zeros_ns
+    if len(earliest) <= DRIFT_OVER_S:
+        return 0.0
+    return float(np.median(earliest[DRIFT_OVER_S:] - earliest[:-DRIFT_OVER_S])) / (DRIFT_OVER_S * NS_PER_S)
+
+
+def difference_ms(one: Heard, other: Heard, begin_ns: int, length_ns: int, *, by_median: bool = False) -> float | None:
     """How much later the other sounded what the first sounded in an interval; None if they cannot be compared."""
-    pattern = one.window(begin_ns, length_ns, share=share)
-    sound = other.window(begin_ns, length_ns, share=share, reach=REACH_SAMPLES)
+    pattern = one.window(begin_ns, length_ns, by_median=by_median)
+    sound = other.window(begin_ns, length_ns, by_median=by_median, reach=REACH_SAMPLES)
     if pattern is None or sound is None or np.abs(pattern.samples).max() < SILENT_PEAK:
         return None
     found = best_place(sound.samples, pattern.samples)

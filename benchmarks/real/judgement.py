@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.commune import BenchmarkError
 from benchmarks.measure import quantile
-from benchmarks.real.difference import MEDIAN, Heard, difference_ms
+from benchmarks.real.difference import Heard, difference_ms
 from protocol.units import NS_PER_S
 
 WINDOW_NS: Final = NS_PER_S
@@ -70,7 +70,7 @@ def judge(folder: Path, names: tuple[str, str]) -> Judgement:
             unheard += 1
         else:
             found.append(difference)
-            medians.append(difference_ms(one, other, at_ns, WINDOW_NS, share=MEDIAN) or 0.0)
+            medians.append(difference_ms(one, other, at_ns, WINDOW_NS, by_median=True) or 0.0)
     if not found:
         message = f"no second of {names[0]} and {names[1]} could be compared ({rejected} rejected, {unheard} unheard)"
         raise BenchmarkError(message)

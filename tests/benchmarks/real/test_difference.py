@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.commune import BenchmarkError
-from benchmarks.real.difference import MEDIAN, Heard, difference_ms
+from benchmarks.real.difference import Heard, difference_ms
 from benchmarks.real.judgement import SETTLE_S, judge
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
@@ -18,10 +18,17 @@ BEGIN_NS = 1_000 * NS_PER_S
 NOISE = np.random.default_rng(3).normal(0, 3000, (LENGTH_S + 1) * SAMPLE_RATE_HZ).clip(-32000, 32000).astype(np.int16)
 
 
-def _heard(*, later_ms: float = 0.0, piece: int = 2880, samples: NDArray[np.int16] = NOISE, late: float = 0.0) -> Heard:
+def _heard(
+    *,
+    later_ms: float = 0.0,
+    piece: int = 2880,
+    samples: NDArray[np.int16] = NOISE,
+    late: bool = False,
+    ppm: float = 0.0,
+) -> Heard:
     """A player that begins `later_ms` late, and of whose pieces two in three come 6 ms late if it is woken late."""
     firsts = np.arange(0, len(samples) - piece, piece, dtype=np.int64)
-    stamps = BEGIN_NS + later_ms * NS_PER_MS + firsts * (NS_PER_S / SAMPLE_RATE_HZ)
+    stamps = BEGIN_NS + later_ms * NS_PER_MS + firsts * (NS_PER_S / SAMPLE_RATE_HZ) * (1 + ppm / 1e6)
     stamps += (late and np.arange(len(firsts)) % 3 != 0) * 6.0 * NS_PER_MS
     return Heard(samples=samples, stamps_ns=stamps.astype(np.int64), firsts=firsts)
 
@@ -35,7 +42,7 @@ def test_a_difference_is_found_to_a_fraction_of_a_sample(later_ms: float) -> Non
 def test_pieces_that_come_late_move_the_median_and_not_the_earliest() -> None:
     arguments = _heard(), _heard(later_ms=2.0, late=True), BEGIN_NS + 5 * NS_PER_S, NS_PER_S
     assert difference_ms(*arguments) == pytest.approx(2.0, abs=0.003)
-    assert (difference_ms(*arguments, share=MEDIAN) or 0.0) > 5.0
+    assert (difference_ms(*arguments, by_median=True) or 0.0) > 5.0
 
 
 def test_silence_other_sound_and_absence_are_not_compared() -> None:
@@ -62,6 +69,16 @@ def test_a_pair_is_judged_without_the_seconds_in_which_the_reader_was_held_up(tm
     assert judged.measured >= 6
     assert (judged.p50_ms, judged.p95_ms, judged.first_ms) == pytest.approx((0.4, 0.4, 0.4), abs=0.01)
     assert judged.aligned_after_s == 0.0
+
+
+def test_a_card_that_drifts_is_measured_where_it_is_however_late_it_is_woken(tmp_path: Path) -> None:
+    long = np.tile(NOISE, 3)
+    _keep(tmp_path, "one", _heard(samples=long))
+    _keep(tmp_path, "other", _heard(samples=long, ppm=100.0, late=True))
+    one, other = Heard.load(tmp_path, "one"), Heard.load(tmp_path, "other")
+    assert other.drift * 1e6 == pytest.approx(100.0, abs=1.0)
+    at_ns = BEGIN_NS + 40 * NS_PER_S
+    assert difference_ms(one, other, at_ns, NS_PER_S) == pytest.approx(40.5 * 0.1, abs=0.06)
 
 
 def test_a_player_that_was_never_heard_is_an_error_and_no_figure(tmp_path: Path) -> None:
