@@ -4,7 +4,8 @@ Pure but for reading its files. Arrival minus place says of each piece of sound 
 sounded by it. A piece may come late, when its player is woken late, and never early; a sound card of its own crystal
 would not have waited for the player. So the earliest within SPREAD_NS around a second counts, with the crystal's drift
 taken out; the median of the second, which a busy machine moves, can be had beside it. Then the two seconds of sound are
-laid over each other: the place of the greatest correlation, between samples by a parabola, is the difference. It names
+laid over each other, tenth by tenth: the place of the greatest correlation, between samples by a parabola, is the
+difference. It names
 a sample as surely as a counter in it would, and outlives any codec, for the programme is noise in which no stretch is
 like another.
 """
@@ -24,7 +25,13 @@ from simulator.demo.evidence import best_place
 REACH_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Neighbours may be this far apart (500 ms) and still be measured."""
 ALIKE_MIN: Final = 0.5
-"""Below it the two did not sound the same programme."""
+"""Below it two pieces are not the same sound."""
+ROUGHLY_ALIKE_MIN: Final = 0.1
+"""A second that is stretched by 500 ppm against another is half a millisecond longer and little like it as a whole;
+other sound gives a fiftieth."""
+PIECE_SAMPLES: Final = SAMPLE_RATE_HZ // 10
+NEAR_SAMPLES: Final = SAMPLE_RATE_HZ // 100
+"""A piece is looked for 10 ms about where the whole lies."""
 SILENT_PEAK: Final = 33
 """-60 dBFS."""
 BURST_NS: Final = 3 * NS_PER_MS
@@ -118,7 +125,21 @@ def difference_ms(one: Heard, other: Heard, begin_ns: int, length_ns: int, *, by
     sound = other.window(begin_ns, length_ns, by_median=by_median, reach=REACH_SAMPLES)
     if pattern is None or sound is None or np.abs(pattern.samples).max() < SILENT_PEAK:
         return None
-    found = best_place(sound.samples, pattern.samples)
-    if found is None or found.likeness < ALIKE_MIN:
+    lag = _lag(sound.samples, pattern.samples)
+    return None if lag is None else (sound.starts_ns + lag * _NS_PER_SAMPLE - pattern.starts_ns) / NS_PER_MS
+
+
+def _lag(sound: NDArray[np.int16], pattern: NDArray[np.int16]) -> float | None:
+    """Where a pattern lies in a sound that may run faster or slower: the median over short pieces of it."""
+    roughly = best_place(sound, pattern)
+    if roughly is None or roughly.likeness < ROUGHLY_ALIKE_MIN:
         return None
-    return (sound.starts_ns + found.place * _NS_PER_SAMPLE - pattern.starts_ns) / NS_PER_MS
+    about, found = round(roughly.place), []
+    for first in range(0, len(pattern) - PIECE_SAMPLES + 1, PIECE_SAMPLES):
+        begin = about + first - NEAR_SAMPLES
+        place = best_place(
+            sound[max(0, begin) : begin + PIECE_SAMPLES + 2 * NEAR_SAMPLES], pattern[first : first + PIECE_SAMPLES]
+        )
+        if place is not None and place.likeness >= ALIKE_MIN:
+            found.append(place.place + max(0, begin) - first)
+    return float(np.median(found)) if len(found) * 2 * PIECE_SAMPLES >= len(pattern) else None

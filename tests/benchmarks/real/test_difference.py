@@ -53,6 +53,16 @@ def test_silence_other_sound_and_absence_are_not_compared() -> None:
     assert difference_ms(_heard(), _heard(), BEGIN_NS + 100 * NS_PER_S, NS_PER_S) is None
 
 
+def test_sound_that_runs_faster_is_still_the_same_sound() -> None:
+    places = np.arange(len(NOISE) - 100) * (1 - 500e-6)
+    smooth = np.convolve(NOISE, np.hanning(48) / 24, "same")  # so that it can be read between samples
+    faster = np.interp(places, np.arange(len(NOISE)), smooth).astype(np.int16)
+    found = difference_ms(
+        _heard(samples=smooth.astype(np.int16)), _heard(samples=faster), BEGIN_NS + 5 * NS_PER_S, NS_PER_S
+    )
+    assert found == pytest.approx(5.5 * 0.5, abs=0.06)
+
+
 def _keep(folder: Path, name: str, heard: Heard) -> None:
     np.stack([heard.stamps_ns, heard.firsts], axis=1).tofile(folder / f"{name}.arrivals")
     heard.samples.tofile(folder / f"{name}.pcm")
