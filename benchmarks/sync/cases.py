@@ -151,10 +151,10 @@ def neighbours(
 
 
 def _stalls() -> tuple[Disturbance, ...]:
-    """0.7 s without a packet, which the delay covers, each half minute in turn; once 3 s, which it does not."""
+    """0.5 s without a packet, which the delay covers, each half minute in turn; once 3 s, which it does not."""
     sides = (Side.LEFT, Side.RIGHT)
     short = (
-        Disturbance(kind=Kind.STALL, at_s=20.0 + 30.0 * index, lasts_s=0.7, side=sides[index % 2])
+        Disturbance(kind=Kind.STALL, at_s=20.0 + 30.0 * index, lasts_s=0.5, side=sides[index % 2])
         for index in range(18)
     )
     return (*short, Disturbance(kind=Kind.STALL, at_s=305.0, lasts_s=3.0, side=Side.LEFT))

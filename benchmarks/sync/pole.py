@@ -15,11 +15,14 @@ from benchmarks.sync.machine import Machine
 from benchmarks.sync.ruler import place_of, wrapped
 from benchmarks.sync.station import STREAM, Station
 from benchmarks.sync.track import Track
+from edge.adapters.sound_card import CardSettings
+from edge.config import SoundConfig
 from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.ports import OpusDecoder
 from edge.player.stream_source import StreamSource
 from edge.shared_clock import REFRESH_S, ClockReading, SharedClock, SourceChoice
+from edge.studio import CARD_LEAD_MS
 from edge.time_exchange import (
     ActivityChanged,
     AskTime,
@@ -34,13 +37,15 @@ from edge.time_exchange import (
 from protocol.clock_filter import ClockFilter
 from protocol.clock_sync import NONCE_MAX
 from protocol.stream import AudioPacket
-from protocol.units import NS_PER_S, SAMPLE_RATE_HZ, Now, SharedNs, sample_of_shared_ns
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, Now, SharedNs, sample_of_shared_ns
 from simulator.sound_card import Heard, SimulatedCard, SimulatedCardSettings
 from simulator.world import Timer
 
+CARD: Final = CardSettings(latency_ms=SoundConfig().latency_ms, ahead_ms=SoundConfig().ahead_ms)
+"""As a node opens its card when nothing else is configured."""
 NODES: Final = {Side.LEFT.value: "N001", Side.RIGHT.value: "N002"}
-CARD_BEGINS_NS: Final = 2 * NS_PER_S
-"""The amplifier's lead: the card runs this long before the first sample."""
+CARD_BEGINS_NS: Final = CARD_LEAD_MS * NS_PER_MS
+"""The card runs this long before the first sample."""
 LISTEN_NS: Final = NS_PER_S
 RECONNECTED_NS: Final = NS_PER_S // 2
 """How soon after a cut the connections stand again, and how late a break is noticed."""
@@ -102,7 +107,10 @@ class Pole:
             world,
             self._clock,  # type: ignore[arg-type]  # it asks a clock for these two readings only
             SimulatedCardSettings(
-                drift_ppb=round(machine.model.card_ppm * 1_000), jitter_ns=machine.model.card.jitter_ns
+                drift_ppb=round(machine.model.card_ppm * 1_000),
+                jitter_ns=machine.model.card.jitter_ns,
+                block_frames=CARD.block_frames,
+                ahead_frames=max(CARD.ahead_ms * SAMPLES_PER_MS, 2 * CARD.block_frames),
             ),
             render=self.playout.render,
             on_event=lambda _event: None,

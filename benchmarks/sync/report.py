@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.measure import quantile
 from benchmarks.sync.cases import Case
 from benchmarks.sync.run import Figures
 
@@ -30,6 +31,30 @@ def rows_of(compared: Sequence[Compared]) -> list[dict[str, str]]:
         rows.append(_row(each.case.name, "LoaXa", each.ours, f"{each.p95_ratio:.3f}"))
         rows.append(_row("", "Snapcast", each.peers, ""))
     return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """How far apart one system's neighbours were at the first sound, over many beginnings of one case."""
+
+    case: Case
+    system: str
+    first_ms: Sequence[float]
+
+
+def start_rows_of(starts: Sequence[Starts]) -> list[dict[str, str]]:
+    """One row for each case and system."""
+    return [
+        {
+            "case": each.case.name,
+            "system": each.system,
+            "beginnings": str(len(each.first_ms)),
+            "p50": _ms(quantile(each.first_ms, 0.5)),
+            "p95": _ms(quantile(each.first_ms, 0.95)),
+            "largest": _ms(max(each.first_ms)),
+        }
+        for each in starts
+    ]
 
 
 def _row(case: str, system: str, figures: Figures, ratio: str) -> dict[str, str]:
