@@ -17,10 +17,14 @@ RECORD_BYTES_MAX: Final = 4 * 1024
 
 
 class ClockRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One state of the clock. `system_is_behind_ms`: shared time minus the machine's clock. None is: not known."""
+    """One state of the clock. `system_is_behind_ms`: shared time minus the machine's clock. None is: not known.
+
+    At `monotonic_ns` of CLOCK_MONOTONIC shared time was `shared_ns`.
+    """
 
     node: str
-    at_ms: int
+    monotonic_ns: int
+    shared_ns: int
     source: str
     error_ms: float | None
     system_error_ms: float | None

@@ -127,7 +127,8 @@ class NodeClock:
         answered_at_ns = None if link is None else link.answered_at_ns
         return ClockRecord(
             node=self._node,
-            at_ms=now.shared_ms,
+            monotonic_ns=now.monotonic_ns,
+            shared_ns=now.shared_ns,
             source=status.source.value,
             error_ms=now.error_ns / NS_PER_MS if now.is_time_known else None,
             system_error_ms=reading.system.error_ns / NS_PER_MS if reading.system.is_time_known else None,
