@@ -2,14 +2,15 @@
 
 Either the simulated card is listened to block by block (`gather`), or, where nothing is rendered, the agent is asked
 now and then what it would sound (`probe`). Both read the source and the place in it from the samples themselves, so
-what is known here never comes from what the agent says of itself.
+what is known here never comes from what the agent says of itself. What was heard lately and goes on far below another
+is heard too, as a sound of its own (`is_bed`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +36,16 @@ _CROSSING: Final = 3
 PROBE_FRAMES: Final = _COVERED + pattern.READ_SAMPLES
 """What is asked for at one time; the last four milliseconds are read."""
 UNKNOWN: Final = "?"
+_BED_SHARES: Final = (0.1, 0.5)
+"""Of the speech above it: 12 to 18 dB less; fades take it farther."""
+_BED_NS_MIN: Final = 300 * NS_PER_MS
+"""Shorter than this it is the end of what was replaced, under its fade."""
+_BED_MISSES_MAX: Final = 3
+"""Blocks without it, and there is none: what was heard lately has ended."""
+_BED_REACH: Final = 8
+"""Samples by which a bed may be from where it was: two clocks have gone on meanwhile."""
+_LATELY: Final = 3
+"""Sources heard lately that may go on as a bed: what spoke over it, and what took over both, lie between."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +63,7 @@ class Sound:
     is_powered: bool
     origin_ns: int | None
     origin_last_ns: int | None
+    is_bed: bool = False
 
 
 class Ear:
@@ -65,6 +77,11 @@ class Ear:
         self._tags = tags
         self._relay = relay
         self._current: Sound | None = None
+        self._lately: deque[Sound] = deque(maxlen=_LATELY)
+        self._bed: Sound | None = None
+        self._bed_ahead: int | None = None
+        """How many samples the bed's place lies ahead of the current source's, once it was found."""
+        self._bed_misses = 0
         self._fraction = 0.0
 
     @property
@@ -92,13 +109,34 @@ class Ear:
         reading = pattern.read(samples)
         source, origin_ns = self._understood(reading, at_true_ns)
         self._note(source, now_ns, now_ns, amplitude, self._relay.is_heard_at(now_ns), origin_ns, is_sparse=True)
+        self._listen_below(reading, samples, at_true_ns, now_ns, is_sparse=True)
         return self._current
 
     def cease(self) -> None:
         """Nothing sounds any more."""
+        self._end_bed()
+        self._end()
+
+    def _end(self) -> None:
         current, self._current = self._current, None
+        self._bed_misses = 0
         if current is None:
             return
+        self._tell(current)
+        if current.source != UNKNOWN:
+            others = [each for each in self._lately if each.source != current.source]
+            self._lately = deque((*others, current), maxlen=_LATELY)
+
+    def _end_bed(self) -> None:
+        bed, self._bed, self._bed_ahead = self._bed, None, None
+        if bed is None:
+            return
+        if bed.ends_ns - bed.begins_ns >= _BED_NS_MIN or bed.begins_ns == bed.ends_ns:
+            self._tell(bed)
+        else:
+            self.sounds.remove(bed)
+
+    def _tell(self, current: Sound) -> None:
         self._world.record(
             self._name,
             "heard",
@@ -108,6 +146,7 @@ class Ear:
             origin_ns=current.origin_ns,
             amplitude=current.amplitude,
             is_powered=current.is_powered,
+            **({"is_bed": True} if current.is_bed else {}),
         )
         for tell in self.watch:
             tell(current)
@@ -127,11 +166,7 @@ class Ear:
         begins_ns, ends_ns = at_ns + _duration_ns(first), at_ns + _duration_ns(last + 1)
         if first:
             self.cease()
-        reading = None
-        for start in (first, first + COVER_SAMPLES, (first + last) // 2, last - 3 * pattern.CELL_SAMPLES):
-            reading = pattern.read(samples, max(0, start), near=self._fraction)
-            if reading is not None:
-                break
+        reading = self._read(samples, first, last)
         source, origin_ns = self._understood(reading, at_ns)
         amplitude = _amplitude(samples)
         is_powered = self._relay.is_heard_at(begins_ns)
@@ -141,8 +176,71 @@ class Ear:
             self._note(source, begins_ns, change_ns, amplitude, is_powered, origin_ns)
             begins_ns, is_powered = change_ns, level and self._relay.is_heard_at(change_ns)
         self._note(source, begins_ns, ends_ns, amplitude, is_powered, origin_ns)
+        self._listen_below(reading, samples, at_ns, ends_ns)
         if last + 1 < len(samples):
             self.cease()
+
+    def _listen_below(
+        self,
+        reading: pattern.Reading | None,
+        samples: NDArray[np.int16],
+        at_ns: int,
+        ends_ns: int,
+        *,
+        is_sparse: bool = False,
+    ) -> None:
+        """Whether something goes on below what was read; while one fades beside another nothing is known."""
+        current = self._current
+        if reading is None or current is None or self._bed_misses >= _BED_MISSES_MAX:
+            return
+        share, sound, ahead = self._find_below(reading, samples, at_ns)
+        if share <= _BED_SHARES[0]:
+            self._bed_misses += _BED_MISSES_MAX if is_sparse else 1
+            if self._bed_misses >= _BED_MISSES_MAX:
+                self._end_bed()
+        elif share < _BED_SHARES[1] and sound is not None:  # else it is on its way down, or up again
+            self._bed_misses = 0
+            if self._bed is None:
+                self._bed_ahead = ahead
+                self._bed = replace(
+                    sound,
+                    begins_ns=max(current.begins_ns, sound.ends_ns),
+                    amplitude=round(share * current.amplitude),
+                    is_powered=current.is_powered,
+                    origin_ns=sound.origin_last_ns,
+                    is_bed=True,
+                )
+                self.sounds.append(self._bed)
+            self._bed.ends_ns = ends_ns
+
+    def _find_below(
+        self, reading: pattern.Reading, samples: NDArray[np.int16], at_ns: int
+    ) -> tuple[float, Sound | None, int]:
+        """The largest share that any source heard lately has, and how far ahead of what was read it is."""
+        moved, first = pattern.aligned(samples, reading)
+        upper = reading.tag, first
+        if self._bed is not None and self._bed_ahead is not None:
+            place = first + self._bed_ahead
+            share, _ = pattern.below(moved, upper, (self._tags.tag(self._bed.source), place), 1)
+            return share, self._bed, self._bed_ahead
+        found: tuple[float, Sound | None, int] = (0.0, None, 0)
+        for sound in self._lately:
+            tag = self._tags.tag(sound.source)
+            if sound.origin_last_ns is None or tag == reading.tag:
+                continue
+            place = (at_ns - sound.origin_last_ns) * SAMPLE_RATE_HZ // NS_PER_S + first - reading.first
+            share, shift = pattern.below(moved, upper, (tag, place), _BED_REACH)
+            if share > found[0]:
+                found = (share, sound, place + shift - first)
+        return found
+
+    def _read(self, samples: NDArray[np.int16], first: int, last: int) -> pattern.Reading | None:
+        """What the samples from `first` to `last` say, where they say it the clearest."""
+        for start in (first, first + COVER_SAMPLES, (first + last) // 2, last - 3 * pattern.CELL_SAMPLES):
+            reading = pattern.read(samples, max(0, start), near=self._fraction)
+            if reading is not None:
+                return reading
+        return None
 
     def _understood(self, reading: pattern.Reading | None, at_ns: int) -> tuple[str, int | None]:
         if reading is None:
@@ -174,7 +272,8 @@ class Ear:
             current.amplitude = max(current.amplitude, amplitude)
             current.origin_last_ns = origin_ns
             return
-        self.cease()
+        self._end_bed()
+        self._end()
         self._current = Sound(
             source=source,
             begins_ns=begins_ns,

@@ -6,6 +6,7 @@ The witness hands over each document when the controller has made it durable; wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from protocol.messages import (
     AllClear,
@@ -52,6 +53,7 @@ class Notary:
                         begins_ns=document.starts_at_ms * NS_PER_MS,
                         ends_ns=document.ends_at_ms * NS_PER_MS,
                         issued_ns=self._now_ns,
+                        over=document.over,
                     )
                 )
             case StreamEnd() | AllClear():
@@ -99,6 +101,7 @@ class Notary:
                 sha256=occurrence.media.sha256,
                 duration_ns=_sounds_ms(occurrence) * NS_PER_MS,
                 turns=occurrence.turns,
+                over=occurrence.over,
             )
             named.add((permit.key, permit.source, permit.begins_ns))
             self._allow(permit)
@@ -161,16 +164,12 @@ class Notary:
             time_zone=assignment.time_zone,
             since_ns=self._now_ns,
             turn=assignment.turn,
+            aiming_delay_us=assignment.aiming_delay_us,
+            emergency_aiming_delay_us=assignment.emergency_aiming_delay_us,
         )
         if known:
             last = known[-1]
-            is_same = (last.areas, last.quiet_hours, last.time_zone, last.turn) == (
-                posting.areas,
-                posting.quiet_hours,
-                posting.time_zone,
-                posting.turn,
-            )
-            if is_same:
+            if replace(posting, since_ns=last.since_ns) == last:
                 return
             last.until_ns = posting.since_ns
         known.append(posting)

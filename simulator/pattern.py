@@ -3,7 +3,9 @@
 A cell of two milliseconds is a sync of double size and 47 bits, signs that are 16 bits of the source's tag and 31 bits
 of the cell's number in the source; each takes two samples, so that little of it lies where a resampler lets nothing
 through. Signs survive gain, fades and the limiter, so what came out of a horn can be read without knowing how loud it
-was made; sound between the samples is moved back onto them first. Two sources at once, or silence, give no reading.
+was made; sound between the samples is moved back onto them first. Two sources of like size at once, or silence, give no
+reading; of a source and a bed far below it the source is read, and `below` says whether a bed that one thinks of is
+there.
 """
 
 from __future__ import annotations
@@ -32,14 +34,17 @@ _PAGES_MAX: Final = 128
 """25 MB; a commune hears a handful of sources at one time, all poles at the same place in them."""
 _SYNC_MIN: Final = 2
 """Smaller than this in int16 there is nothing to be read."""
-_CELL_SPREAD: Final = 0.25
-"""How far the samples of a cell may be from half the sync: more is a mixture."""
+_CELL_SPREAD: Final = 0.36
+"""How far the samples of a cell may be from half the sync: a bed 15 dB below takes a third; more is a mixture."""
 _REACH: Final = 16
 """Samples on either side from which one between two of them is computed."""
 _FRACTIONS: Final = 32
 """Places between two samples that are tried, 0.65 us apart."""
-_SHIFTED_SPREAD: Final = 0.4
+_SHIFTED_SPREAD: Final = 0.55
 """The same as `_CELL_SPREAD` for sound that was moved: its highest tones were lost on the way."""
+
+_LIKE_MAX: Final = 0.8
+"""Squared likeness of two sources from which on a fit of both says nothing."""
 
 _pages: OrderedDict[tuple[int, int], Samples] = OrderedDict()
 
@@ -103,6 +108,37 @@ def read(frames: NDArray[np.int16], start: int = 0, *, near: float = 0.0) -> Rea
     if len(around) < READ_SAMPLES + 2 * _REACH:
         return None
     return _read_between(around, start, near)
+
+
+def aligned(frames: NDArray[np.int16], reading: Reading) -> tuple[NDArray[np.float32], int]:
+    """Sound moved back onto the samples, float32[n or a little less], and which sample of the source is its first."""
+    sound = frames.astype(np.float32)
+    if not reading.fraction or len(frames) <= 2 * _REACH:
+        return sound, reading.first
+    return np.correlate(sound, _SHIFTS[round((reading.fraction + 0.5) * _FRACTIONS)]), reading.first + _REACH
+
+
+def below(sound: NDArray[np.float32], upper: tuple[int, int], lower: tuple[int, int], reach: int) -> tuple[float, int]:
+    """How large a bed is in aligned sound, as a part of the source above it, and how far from where it was looked for.
+
+    Source and bed are each a tag and its first sample. Both are fitted at once (least squares), so that it is known to
+    some hundredths, for each place up to `reach` samples away; the largest counts.
+    """
+    above = np.empty(len(sound), np.float32)
+    fill(*upper, above)
+    around = np.empty(len(sound) + 2 * reach, np.float32)
+    fill(lower[0], lower[1] - reach, around)
+    power, whole = float(above @ above), float(above @ sound)
+    best = (0.0, 0)
+    for shift in range(2 * reach + 1):
+        bed = around[shift : shift + len(sound)]
+        own, shared, found = float(bed @ bed), float(bed @ above), float(bed @ sound)
+        if shared * shared > _LIKE_MAX * own * power:
+            return 0.0, 0  # two streams at one place differ in a few bits of their tags: a fit would find anything
+        size = whole * own - found * shared
+        part = (found * power - whole * shared) / size if size > 0 else 0.0
+        best = max(best, (part, shift - reach))
+    return best
 
 
 def _read_between(around: NDArray[np.float32], start: int, near: float) -> Reading | None:

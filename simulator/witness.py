@@ -216,6 +216,7 @@ class Witness:
                 amplitude=sound.amplitude,
                 origin_ns=sound.origin_ns,
                 origin_last_ns=sound.origin_last_ns,
+                is_bed=sound.is_bed,
             )
         )
 

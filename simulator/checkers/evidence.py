@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from protocol.messages import AiringRecord, BroadcastClass, QuietHours, Reality, SourceKind
+from protocol.messages import AiringRecord, BroadcastClass, Over, QuietHours, Reality, SourceKind
 from protocol.turns import Turns, shift_ms
 from protocol.units import NS_PER_MS
 from simulator.microphone import Place
 
 S_NS: Final = 1_000_000_000
+NS_PER_US: Final = 1_000
 EVERYBODY: Final = ""
 """The pole of a trouble that everybody has."""
 UNREADABLE: Final = "?"
@@ -52,7 +53,7 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """One source without interruption from one pole's horns; see `simulator.ear.Sound`."""
+    """One source without interruption from one pole's horns, or far below another; see `simulator.ear.Sound`."""
 
     pole: str
     source: str
@@ -62,6 +63,7 @@ class Heard:
     amplitude: int = 0
     origin_ns: int | None = None
     origin_last_ns: int | None = None
+    is_bed: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class Permit:
     duration_ns: int | None = None
     sha256: str | None = None
     turns: Turns | None = None
+    over: Over = Over.REPLACE
 
     def of_turn(self, turn: int) -> Permit:
         """The same for poles of one turn: a planned item has the air in its own turn only."""
@@ -117,6 +120,13 @@ class Posting:
     since_ns: int
     until_ns: int | None = None
     turn: int = 0
+    aiming_delay_us: int = 0
+    emergency_aiming_delay_us: int = 0
+
+    def aim_ns(self, broadcast_class: BroadcastClass) -> int:
+        """By how much later than others it sounds a class."""
+        is_emergency = broadcast_class is BroadcastClass.EMERGENCY
+        return NS_PER_US * (self.emergency_aiming_delay_us if is_emergency else self.aiming_delay_us)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 The time is cut where documents begin and end; within each piece everything that a pole surely could have sounded is
 ranked by `protocol.priority`. A pole that sounds something lower, or nothing, has failed. Pieces in which the pole was
 in trouble are left out; what it perhaps could not have yet (a file on its way, a stream that stutters) may sound
-but need not.
+but need not. Below speech that ducks, what sounded before it and would sound without it goes on, and nothing else ever
+goes on below anything.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from protocol.messages import SourceKind
+from protocol.messages import BroadcastClass, Over, SourceKind
 from protocol.priority import Rank, rank
 from protocol.quiet import is_quiet
 from protocol.units import NS_PER_MS, SharedMs
@@ -86,7 +87,8 @@ class Priority:
         length_ns = ends_ns - begins_ns
         heard_ns: dict[str, int] = {}
         for heard in facts.heard:
-            if (within_ns := _within_ns(heard, begins_ns, ends_ns)) is not None:
+            within_ns = None if heard.is_bed else _within_ns(heard, begins_ns, ends_ns)
+            if within_ns is not None:
                 heard_ns[heard.source] = heard_ns.get(heard.source, 0) + within_ns
         ranks = {each.permit.source: each.rank for each in due}
         better = {source for source, known in ranks.items() if known <= best.rank}
@@ -99,11 +101,34 @@ class Priority:
         near = {
             heard.source
             for heard in facts.heard
-            if heard.begins_ns <= ends_ns + facts.edge_ns and heard.ends_ns >= begins_ns - facts.edge_ns
+            if heard.begins_ns <= ends_ns + facts.edge_ns
+            and heard.ends_ns >= begins_ns - facts.edge_ns
+            and not heard.is_bed
         }
         if self._is_silence(facts, best.permit, silent_ns, length_ns, is_heard=bool(better & near)):
             what = f"{seconds(silent_ns)} without {best.permit.source} ({best.permit.id}), which was due"
             yield Violation(checker=self.name, at_ns=begins_ns, pole=facts.name, evidence=what)
+        for what in self._below(facts, due, best, begins_ns, ends_ns):
+            yield Violation(checker=self.name, at_ns=begins_ns, pole=facts.name, evidence=what)
+
+    def _below(self, facts: PoleFacts, due: list[_Due], best: _Due, begins_ns: int, ends_ns: int) -> Iterator[str]:
+        """What went on below the one that was due and should not have, or should have and did not."""
+        beds_ns: dict[str, int] = {}
+        for heard in facts.heard:
+            within_ns = _within_ns(heard, begins_ns, ends_ns) if heard.is_bed else None
+            if within_ns is not None:
+                beds_ns[heard.source] = beds_ns.get(heard.source, 0) + within_ns
+        others = [each for each in due if not _speaks(each.permit)] if _speaks(best.permit) else []
+        expected = min((each for each in others if each.is_sure), key=lambda each: each.rank, default=None)
+        allowed = {each.permit.source for each in others if expected is None or each.rank <= expected.rank}
+        length_ns = ends_ns - begins_ns
+        for source, sounded_ns in beds_ns.items():
+            if source not in allowed and sounded_ns * 100 > length_ns * self.wrong_percent_max:
+                yield f"{source} goes on below {best.permit.source} ({best.permit.id})"
+        if expected is None or facts.edge_ns or not _gave_way(facts, expected.permit, best.permit):
+            return
+        if (length_ns - beds_ns.get(expected.permit.source, 0)) * 100 > length_ns * self.wrong_percent_max:
+            yield f"{expected.permit.source} fell silent below {best.permit.source} ({best.permit.id})"
 
     def _is_silence(self, facts: PoleFacts, permit: Permit, silent_ns: int, length_ns: int, *, is_heard: bool) -> bool:
         if facts.edge_ns >= S_NS:
@@ -140,6 +165,18 @@ class Priority:
             return True
         calm_ns = max(evidence.calm_since(facts.name, permit.issued_ns), permit.issued_ns) + self.fetch_ns
         return begins_ns >= calm_ns and evidence.is_calm(facts.name, begins_ns - self.fetch_ns, ends_ns)
+
+
+def _speaks(permit: Permit) -> bool:
+    return permit.over is Over.DUCK and permit.broadcast_class is not BroadcastClass.EMERGENCY
+
+
+def _gave_way(facts: PoleFacts, bed: Permit, speech: Permit) -> bool:
+    """Whether one was heard until the other began, so that an ear knows what to listen for below it."""
+    return any(
+        heard.source == bed.source and abs(heard.ends_ns - speech.begins_ns) <= S_NS and not heard.is_bed
+        for heard in facts.heard
+    )
 
 
 def _within_ns(heard: Heard, begins_ns: int, ends_ns: int) -> int | None:

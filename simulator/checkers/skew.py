@@ -1,18 +1,28 @@
 """Poles that sound the same sound it together: what neighbours hear of two of them is no echo.
 
 Compared are the instants at which the source's first sample was or would have been heard, so the comparison needs no
-common begin. Poles in trouble are left out, and those whose clock is known to be wrong.
+common begin; less the delay by which its assignment aims a pole at that time. Poles in trouble are left out, and those
+whose clock is known to be wrong.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from simulator.checkers.evidence import UNREADABLE, Evidence, Heard, Violation, blind_poles, first_ones, overlap_ns
+from simulator.checkers.evidence import (
+    UNREADABLE,
+    Evidence,
+    Heard,
+    PoleFacts,
+    Violation,
+    blind_poles,
+    first_ones,
+    overlap_ns,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +56,23 @@ class Skew:
                     and is_right
                     and evidence.is_calm(facts.name, heard.begins_ns, heard.ends_ns)
                 ):
-                    sounds[heard.source].append(heard)
+                    aimed = _aimed(evidence, facts, heard)
+                    if aimed is not None:
+                        sounds[heard.source].append(aimed)
         return sounds
+
+
+def _aimed(evidence: Evidence, facts: PoleFacts, heard: Heard) -> Heard | None:
+    """The same without the delay by which the pole is aimed; None where that changed meanwhile."""
+    postings = evidence.postings_at(facts.node, heard.begins_ns, heard.ends_ns, pole=facts.name)
+    classes = {permit.broadcast_class for permit in evidence.permits_of(heard)}
+    delays_ns = {posting.aim_ns(each) for posting in postings for each in classes}
+    if not delays_ns or delays_ns == {0}:
+        return heard
+    if len(delays_ns) > 1 or heard.origin_ns is None or heard.origin_last_ns is None:
+        return None
+    [delay_ns] = delays_ns
+    return replace(heard, origin_ns=heard.origin_ns - delay_ns, origin_last_ns=heard.origin_last_ns - delay_ns)
 
 
 def _together(sounds: list[Heard], least_ns: int) -> Iterator[tuple[Heard, Heard]]:

@@ -10,6 +10,7 @@ from edge.agent import Agent
 from edge.effects import Effect, PowerAmplifier, StoreReport
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
+from protocol.messages import Over
 from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedNs
 from simulator import pattern
 
@@ -188,4 +189,32 @@ class Impatient(Agent):
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
         self._guard.place = replace(self._guard.place, turn=0)
+        return super().handle(event, now)
+
+
+class Abrupt(Agent):
+    """Knows no bed: what speaks always replaces."""
+
+    over = Over.REPLACE
+    depth_max = 9
+
+    def _play(self, now: Now) -> list[Effect]:
+        found = self._repertoire.candidates(now, self._studio.horizon_ms)
+        said = [replace(each, over=self.over) if each.depth <= self.depth_max else each for each in found]
+        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+
+
+class Babel(Abrupt):
+    """Lets programmes go on below what the top of the tree replaces them with."""
+
+    over = Over.DUCK
+    depth_max = 0
+
+
+class Unaimed(Agent):
+    """Sounds when all others do, wherever it is aimed."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self._guard.place = replace(self._guard.place, aiming_delay_us=0, emergency_aiming_delay_us=0)
+        self._is_stale = True
         return super().handle(event, now)
