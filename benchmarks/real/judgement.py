@@ -50,15 +50,15 @@ class Judgement:
         return self.rejected / max(1, self.rejected + self.measured + self.unheard)
 
 
-def judge(folder: Path, names: tuple[str, str]) -> Judgement:
-    """Judge two players by the reader's files; raises BenchmarkError when nothing can be said."""
+def judge(folder: Path, names: tuple[str, str], *, since_ns: int = 0) -> Judgement:
+    """Judge two players by the reader's files from an instant on; raises BenchmarkError when nothing can be said."""
     one, other = (Heard.load(folder, name) for name in names)
     disturbed = np.fromfile(folder / "disturbed", np.int64).reshape(-1, 2)
     begins = [heard.first_sound_ns() for heard in (one, other)]
     if None in begins:
         message = f"{names[begins.index(None)]} was never heard"
         raise BenchmarkError(message)
-    begin_ns = max(begin for begin in begins if begin is not None)
+    begin_ns = max(since_ns, *(begin for begin in begins if begin is not None))
     end_ns = min(int(heard.stamps_ns[-1]) for heard in (one, other)) - NS_PER_S
     found, medians, rejected, unheard = [], [], 0, 0
     for at_ns in range(begin_ns + SETTLE_S * NS_PER_S, end_ns - WINDOW_NS, WINDOW_NS):
