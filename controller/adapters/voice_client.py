@@ -42,14 +42,28 @@ class Spoken:
 
 
 class Sound:
-    """Blocks of 20 ms from a file or a pipe."""
+    """Blocks of 20 ms from a file, or from a pipe, which is not read before it is asked for."""
 
     def __init__(self, source: BinaryIO, name: str, *, is_live: bool) -> None:
-        """Raises ApiError for what is not the sound that is taken."""
+        """Raises ApiError for a file that is not the sound that is taken; a pipe is looked at by its first `read`."""
         self.is_live: Final = is_live
+        self._source = source
+        self._name = name
         self._wave: wave.Wave_read | None = None
+        self._raw: io.BufferedReader[Any] | None = None
+        if not is_live:
+            self._begin()
+
+    def read(self) -> bytes:
+        """The next 20 ms, less at the end, nothing after it; raises ApiError for what is not sound that is taken."""
+        raw = self._begin() if self._raw is None else self._raw
+        data = raw.read(BLOCK_BYTES) if self._wave is None else self._wave.readframes(BLOCK_FRAMES)
+        return data[: len(data) // 2 * 2]
+
+    def _begin(self) -> io.BufferedReader[Any]:
+        source, name = self._source, self._name
         head = source.read(len(_RIFF))
-        joined = io.BufferedReader(_Joined(head, source), BLOCK_BYTES)
+        joined: io.BufferedReader[Any] = io.BufferedReader(_Joined(head, source), BLOCK_BYTES)
         self._raw = joined
         if head == _RIFF:
             try:
@@ -60,11 +74,7 @@ class Sound:
             if shape != (2, 1, SAMPLE_RATE_HZ):
                 what = f"{name}: {shape[0] * 8} bits, {shape[1]} channels, {shape[2]} Hz"
                 raise ApiError(f"{what}; needed: {_FORMAT}")
-
-    def read(self) -> bytes:
-        """The next 20 ms, less at the end, nothing after it."""
-        data = self._raw.read(BLOCK_BYTES) if self._wave is None else self._wave.readframes(BLOCK_FRAMES)
-        return data[: len(data) // 2 * 2]
+        return joined
 
 
 class _Joined(io.RawIOBase):
@@ -116,13 +126,16 @@ async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, sa
             with contextlib.suppress(ConnectionError):
                 await socket.send_json({"do": "hang_up"})
         sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        [broken] = await asyncio.gather(sending, return_exceptions=True)
         try:
-            return await asyncio.wait_for(listening, GOODBYE_S_MAX)
+            spoken = await asyncio.wait_for(listening, GOODBYE_S_MAX)
         except TimeoutError as error:
             raise ApiError("the controller did not say how it ended; look at: show CONFIG relays") from error
         finally:
             await socket.close()
+        if isinstance(broken, ApiError):
+            raise broken
+        return spoken
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, sound: Sound, may_send: asyncio.Event) -> None:
