@@ -21,8 +21,8 @@ CORRECTION_PPM_MAX: Final = 500.0
 SLEW_PPM_PER_S: Final = 500.0
 """A rate that moves a tenth of a cent in a tenth of a second is heard neither as a step nor as a wobble."""
 LOOP_PER_S: Final = 1.0
-"""Natural frequency of the critically damped loop: a difference is gone in four seconds. What the card says is smooth by
-then (`card_clock`): twice as fast follows its noise, half as fast leaves 0.1 ms more after a cold start."""
+"""Natural frequency of the critically damped loop: a difference is gone in four seconds. What the card says is smooth
+by then (`card_clock`): twice as fast follows its noise, half as fast leaves 0.1 ms more after a cold start."""
 LEARNING_S: Final = 8.0
 """How long the rate is averaged in silence; less while less was heard of the card."""
 BELIEF_S: Final = 6.0
