@@ -180,7 +180,7 @@ class Pole:
         if clock.is_time_known:
             self.track.clock_times_ns.append(now_ns)
             self.track.clock_errors_ms.append(error_ns / 1e6)
-        if now_ns < ends_ns:
+        if now_ns < ends_ns + 2 * LISTEN_NS:
             self._world.after(LISTEN_NS, self._listen)
         self.track.underruns = self.card.statistics.underruns
         self.track.restarts = self.playout.reanchors

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -17,15 +18,17 @@ from benchmarks.sync.document import markdown_of, put_table
 from benchmarks.sync.machine import Machine
 from benchmarks.sync.pole import Pole
 from benchmarks.sync.report import Compared, rows_of
-from benchmarks.sync.ruler import PatternDecoder
+from benchmarks.sync.ruler import PatternDecoder, pattern
 from benchmarks.sync.run import Figures, our_pole, peer_pole, run_case
 from benchmarks.sync.station import Station
+from edge.adapters.decoder import LibopusDecoder
 from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.timeline import CORRECTION_PPM_MAX, Timeline
 from protocol.clock_filter import ClockFilter, Verdict
 from protocol.clock_sync import TimeSample
-from protocol.units import SharedNs
+from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, SharedNs
+from tests.support.opus import opuslib
 
 BY_NAME = {case.name: case for case in CASES}
 WIRED = "wired, ±50 ppm"
@@ -85,6 +88,24 @@ def test_they_differ_by_a_tenth_of_what_the_peers_method_gives() -> None:
     assert 9.0 <= compared.peers.quantiles_ms[1] <= 11.0  # 0.1 ms for each of 100 ppm, as was measured of it
     ours, peers = rows_of([compared])
     assert (ours["case"], ours["system"], peers["system"]) == (WIRED, "LoaXa", "Snapcast")
+
+
+def test_real_opus_gives_the_same_figures() -> None:
+    periods = 130  # longer than the run: where the frames begin again a codec would be heard
+    sound = np.tile(np.rint(pattern() * 32_767).astype(np.int16), periods).reshape(-1, FRAME_SAMPLES)
+    encoder = opuslib.Encoder(SAMPLE_RATE_HZ, 1, "audio")
+    encoder.bitrate = 64_000
+    frames = tuple(encoder.encode(part.tobytes(), FRAME_SAMPLES) for part in sound)
+
+    def pole(machine: Machine, station: Station, lasts_ns: int) -> Pole:
+        return Pole(machine, station, make_decoder=LibopusDecoder, lasts_ns=lasts_ns)
+
+    coded = run_case(BY_NAME[WIRED], make=pole, lasts_s=20.0, frames=frames)
+    plain = run_case(BY_NAME[WIRED], make=our_pole, lasts_s=20.0)
+    assert coded.lost_ms == 0.0
+    both = np.isfinite(coded.difference_ms) & np.isfinite(plain.difference_ms)
+    assert np.count_nonzero(both) > 190
+    assert np.max(np.abs(coded.difference_ms - plain.difference_ms)[both]) < 0.01
 
 
 def test_a_filter_without_a_drift_term_is_seen() -> None:
