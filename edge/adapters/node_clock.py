@@ -97,6 +97,7 @@ class NodeClock:
         log.info("the time comes from: %s", _source_words(self._shared.status, self()))
         if self._link is not None:
             self._link.start()
+        surroundings.show(self.record)
         self._watch()
 
     def stop(self) -> None:

@@ -90,6 +90,17 @@ def test_what_was_refused_for_want_of_a_key_comes_again_with_the_keyset() -> Non
     assert pole.airings() == [("a", "started", "on time")]
 
 
+def test_what_was_refused_of_the_time_is_counted_with_all_else() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)), key="operations-2")
+    pole.run_for(61_000)
+    before = pole.telemetry()["refused"]["unknown_key"]
+    pole.time_refused |= {"unknown_key": 3, "unasked": 1}
+    pole.run_for(61_000)
+    assert pole.telemetry()["refused"] == {"unknown_key": before + 3, "unasked": 1}
+
+
 def test_a_status_comes_at_its_interval_and_at_once_when_something_changes() -> None:
     pole = Pole()
     pole.provide(NEWS)

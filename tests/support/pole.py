@@ -65,6 +65,7 @@ class Pole:
         self.retained: dict[str, bytes] = {}
         self.published: list[tuple[str, bytes]] = []
         self.decisions: list[LogDecision] = []
+        self.time_refused: dict[str, int] = {}
         self.heard_blocks: list[tuple[int, NDArray[np.int16]]] = []
         self.is_connected = False
         self.is_running = False
@@ -115,7 +116,15 @@ class Pole:
             render=self.agent.render,
             on_event=post,
         )
-        ports = Ports(link=self, store=self.store, media=self.media, card=self.card, pin=self.pin, log=self)
+        ports = Ports(
+            link=self,
+            store=self.store,
+            media=self.media,
+            card=self.card,
+            pin=self.pin,
+            log=self,
+            time_refused=lambda: dict(self.time_refused),
+        )
         executor = Executor(ports, post=post)
         self.is_running = True
         self._driver: Driver[Event, Effect] = Driver(

@@ -47,6 +47,22 @@ async def test_a_deadline_is_kept() -> None:
     assert 0.05 <= rang[0] - started < 0.5
 
 
+async def test_what_another_thread_asks_for_is_done_after_what_it_posted() -> None:
+    done: list[str] = []
+    driver: LoopDriver[str, str] = LoopDriver(node=Alarm(0), execute=done.append, wake_event="wake")
+
+    def from_elsewhere() -> None:
+        driver.post_from_thread("set")
+        driver.call_from_thread(lambda: done.append("called"))
+
+    thread = threading.Thread(target=from_elsewhere)
+    thread.start()
+    thread.join()
+    await until(lambda: len(done) == 2)
+    driver.close()
+    assert done == ["called", "rang"]
+
+
 async def test_a_closed_driver_takes_no_events_and_rings_no_more() -> None:
     done: list[str] = []
     driver: LoopDriver[str, str] = LoopDriver(node=Alarm(1), execute=done.append, wake_event="wake")

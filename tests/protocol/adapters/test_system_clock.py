@@ -16,6 +16,8 @@ from protocol.adapters.system_clock import (
     explain_clock,
     read_discipline,
     read_now,
+    read_raw_lead_ns,
+    read_raw_ns,
 )
 
 
@@ -25,6 +27,14 @@ def test_both_clocks_are_read_at_one_instant() -> None:
     after = time.monotonic_ns(), time.time_ns()
     assert before[0] <= now.monotonic_ns <= after[0]
     assert before[1] <= now.shared_ns <= after[1]
+
+
+def test_the_raw_clock_is_read_beside_the_other_one() -> None:
+    """They drift apart by 500 ppm at most, and both stand still while nothing is read."""
+    before_ns, raw_ns, after_ns = time.monotonic_ns(), read_raw_ns(), time.monotonic_ns()
+    assert before_ns - 1_000 <= raw_ns - read_raw_lead_ns() <= after_ns + 1_000
+    leads = [read_raw_lead_ns() for _ in range(200)]
+    assert max(leads) - min(leads) < 1_000_000
 
 
 def test_two_readings_agree_on_how_the_clocks_stand_to_each_other() -> None:
