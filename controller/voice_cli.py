@@ -59,8 +59,8 @@ def _speak(options: argparse.Namespace) -> int:
         "chime": "true" if options.chime else "false",
         "over": "duck" if options.duck else "replace",
     }
-    sound = open_sound(options.file, sys.stdin.buffer)
-    spoken = asyncio.run(speak(client, question, sound, say=lambda text: print(text, flush=True)))
+    with open_sound(options.file, sys.stdin.buffer) as sound:
+        spoken = asyncio.run(speak(client, question, sound, say=lambda text: print(text, flush=True)))
     if not spoken.was_on_air:
         print(f"không phát gì / nothing was heard: {spoken.reason}", file=sys.stderr)
         return FAILED

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import io
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -96,14 +96,18 @@ class _Joined(io.RawIOBase):
         return len(found)
 
 
-def open_sound(path: str, standard_input: BinaryIO) -> Sound:
+@contextlib.contextmanager
+def open_sound(path: str, standard_input: BinaryIO) -> Iterator[Sound]:
     """The sound of a path; "-" is standard input. Raises ApiError."""
     if path == "-":
-        return Sound(standard_input, "standard input", is_live=True)
+        yield Sound(standard_input, "standard input", is_live=True)
+        return
     try:
-        return Sound(Path(path).open("rb"), path, is_live=False)
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below; only opening it may fail here
     except OSError as error:
         raise ApiError(f"{path} cannot be read: {error.strerror or error}") from error
+    with file:
+        yield Sound(file, path, is_live=False)
 
 
 async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, say: Callable[[str], None]) -> Spoken:
@@ -114,7 +118,7 @@ async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, sa
         try:
             socket = await session.ws_connect(address, headers=headers, ssl=tls or True, max_msg_size=64 * 1024)
         except aiohttp.WSServerHandshakeError:
-            client.call("GET", client.path_of("/api/v1/voice", question))  # the same question gives the reason
+            await asyncio.to_thread(client.call, "GET", client.path_of("/api/v1/voice", question))  # tells the reason
             raise ApiError("the controller refused to listen, and said not why; try again") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ApiError(f"no controller answers at {address.split('?', 1)[0]}: {error}") from error
