@@ -97,3 +97,50 @@ def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 def differs_by(one: NDArray[np.int16], other: NDArray[np.int16]) -> int:
     """The largest difference of two pieces of sound, in steps of int16."""
     return int(np.abs(one.astype(np.int32) - other.astype(np.int32)).max(initial=0))
+
+
+TONE_WINDOW_MS = 5
+"""Tones of whole multiples of 200 Hz fill it with whole periods, so each is measured beside the others."""
+
+
+class ToneReader(WaveReader):
+    """A clip that is a sine of its own pitch: smooth, so that every click shows, and told from others by it."""
+
+    def __init__(self, hz: int, samples: int) -> None:
+        super().__init__("0" * 64, samples)
+        self._hz = hz
+
+    def read(self, first: int, into: Samples) -> None:
+        if self.is_closed:
+            raise ClipError("closed")
+        into[:] = tone_of(self._hz, np.arange(first, first + len(into)))
+
+
+class ToneWorkshop(WaveWorkshop):
+    """Clips by their hash as tones; `tones` says of which pitch."""
+
+    def __init__(self, tones: dict[str, int]) -> None:
+        super().__init__()
+        self.tones = tones
+
+    def open_clip(self, sha256: str) -> ToneReader:
+        if sha256 not in self.clips:
+            raise ClipError(f"{sha256} is no sound")
+        return ToneReader(self.tones[sha256], self.clips[sha256])
+
+
+TONE_LEVEL = 0.25
+
+
+def tone_of(hz: int, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    """A sine of TONE_LEVEL."""
+    return np.asarray(TONE_LEVEL * np.sin(2 * np.pi * hz * (index % 240) / 48_000), np.float32)
+
+
+def levels_of(hz: int, samples: NDArray[np.int16]) -> list[float]:
+    """How loud one tone is in each TONE_WINDOW_MS, in decibels beside its own level; -60 at the least."""
+    size = TONE_WINDOW_MS * SAMPLES_PER_MS
+    windows = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64) / 32767
+    turn = np.exp(-2j * np.pi * hz * np.arange(size) / 48_000)
+    found = 2 * np.abs(windows @ turn) / size / TONE_LEVEL
+    return [round(float(level), 1) for level in 20 * np.log10(np.maximum(found, 1e-3))]

@@ -15,10 +15,12 @@ from edge.player.arbiter import (
     SessionEvent,
     SessionState,
     Slot,
+    order,
     slots_of,
 )
 from edge.player.program import Candidate
-from protocol.messages import BroadcastClass, Reality, SourceKind
+from edge.player.switching import can_be_bed, is_over_a_bed
+from protocol.messages import BroadcastClass, Over, Reality, SourceKind
 from protocol.units import SharedMs
 
 T0 = 1_800_000_000_000
@@ -26,7 +28,7 @@ CLASSES = list(BroadcastClass)
 
 
 def candidate(
-    key: str, start: int, end: int, *, kind: str = "routine", depth: int = 1, drill: bool = False
+    key: str, start: int, end: int, *, kind: str = "routine", depth: int = 1, drill: bool = False, ducks: bool = False
 ) -> Candidate:
     return Candidate(
         key=key,
@@ -38,6 +40,7 @@ def candidate(
         depth=depth,
         starts_at_ms=SharedMs(T0 + start),
         ends_at_ms=SharedMs(T0 + end),
+        over=Over.DUCK if ducks else Over.REPLACE,
     )
 
 
@@ -72,6 +75,82 @@ def test_a_drill_stands_behind_the_real_one_and_before_everything_else() -> None
         ("drill", 80, 100),
     ]
     assert owners([drill, candidate("news", 0, 100, kind="priority")])[0][0] == "drill"
+
+
+def on_air(candidates: list[Candidate], *, horizon: int = 1_000) -> list[tuple[str, int, int, list[tuple[int, int]]]]:
+    slots = slots_of(candidates, blocked=never, now_ms=SharedMs(T0), horizon_ms=horizon)
+    return [
+        (each.candidate.key, each.from_ms - T0, each.until_ms - T0, [(one - T0, two - T0) for one, two in each.bed])
+        for each in slots
+    ]
+
+
+def test_a_programme_goes_on_below_speech_in_one_piece_of_air() -> None:
+    music, speech = candidate("m", 0, 900), candidate("s", 300, 500, kind="priority", ducks=True)
+    assert on_air([music, speech]) == [("m", 0, 900, [(300, 500)]), ("s", 300, 500, [])]
+
+
+def test_two_that_speak_one_after_the_other_are_one_span_of_the_bed() -> None:
+    speech = [candidate("s", 300, 500, kind="priority", ducks=True), candidate("t", 500, 600, depth=0, ducks=True)]
+    assert on_air([candidate("m", 0, 900), *speech])[0] == ("m", 0, 900, [(300, 600)])
+
+
+def test_of_two_announcements_one_speaks_and_the_bed_is_what_would_sound_without_both() -> None:
+    found = on_air(
+        [
+            candidate("music", 0, 900, depth=2),
+            candidate("news", 200, 900),
+            candidate("s", 300, 500, kind="priority", ducks=True),
+            candidate("t", 300, 500, kind="priority", depth=0, ducks=True),
+        ]
+    )
+    assert found == [("music", 0, 200, []), ("news", 200, 900, [(300, 500)]), ("t", 300, 500, [])]
+
+
+def test_an_emergency_neither_ducks_nor_is_a_bed_whatever_it_says_of_itself() -> None:
+    music = candidate("m", 0, 900)
+    flood = candidate("e", 300, 500, kind="emergency", ducks=True)
+    assert on_air([music, flood]) == [("m", 0, 300, []), ("e", 300, 500, []), ("m", 500, 900, [])]
+    drill = candidate("d", 0, 900, kind="emergency", drill=True)
+    assert on_air([drill, flood]) == [("d", 0, 300, []), ("e", 300, 500, []), ("d", 500, 900, [])]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(st.integers(-50, 200), st.integers(1, 200), st.integers(0, 2)),
+            *(st.integers(0, 2), st.booleans(), st.booleans(), st.booleans()),
+        ),
+        max_size=8,
+    )
+)
+def test_at_each_instant_there_is_one_owner_and_at_most_one_bed_below_what_ducks(
+    drawn: list[tuple[int, int, int, int, bool, bool, bool]],
+) -> None:
+    candidates, silent = [], set()
+    for index, (start, length, kind, depth, drill, ducks, is_blocked) in enumerate(drawn):
+        key = f"c{index}"
+        candidates.append(
+            candidate(key, start, start + length, kind=CLASSES[kind].value, depth=depth, drill=drill, ducks=ducks)
+        )
+        silent |= {key} if is_blocked else set()
+    slots = slots_of(
+        candidates,
+        blocked=lambda each, _: Reason.SILENCED if each.key in silent else None,
+        now_ms=SharedMs(T0),
+        horizon_ms=150,
+    )
+    for offset in range(0, 150, 3):
+        at_ms = T0 + offset
+        here = [slot for slot in slots if slot.from_ms <= at_ms < slot.until_ms]
+        beds = [slot for slot in here if any(one <= at_ms < other for one, other in slot.bed)]
+        owners = [slot.candidate for slot in here if slot not in beds]
+        due = [each for each in candidates if each.starts_at_ms <= at_ms < each.ends_at_ms and each.key not in silent]
+        assert owners == ([min(due, key=order)] if due else [])
+        others = [each for each in due if not is_over_a_bed(each)]
+        wanted = [min(others, key=order)] if owners and is_over_a_bed(owners[0]) and others else []
+        assert [slot.candidate for slot in beds] == [each for each in wanted if can_be_bed(each)]
+        assert all(each.broadcast_class is not BroadcastClass.EMERGENCY for each in wanted)
 
 
 def test_what_becomes_blocked_ends_there() -> None:
