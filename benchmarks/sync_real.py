@@ -40,7 +40,8 @@ POLES: Final = ("N001", "N002")
 PEERS: Final = ("snap1", "snap2")
 FAKETIME: Final = "/usr/lib/{machine}/faketime/libfaketimeMT.so.1"
 MACHINES: Final = ("x86_64-linux-gnu", "aarch64-linux-gnu")
-HEARD_S_MAX: Final = 60.0
+MINUTES_MIN: Final = 0.4
+"""Ten seconds are let pass at the beginning; of fewer than ten more a quantile says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +88,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--acquainted", type=float, default=60.0, help="seconds that all run before our relay begins (default: 60)"
     )
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="which (default: %(default)s)")
     parser.add_argument(
-        "--time", choices=("exchange", "system"), default="exchange", help="where our nodes take the time from"
+        "--case", action="append", choices=sorted(CASES), help=f"which (default: {', '.join(DEFAULT_CASES)})"
+    )
+    parser.add_argument(
+        "--time",
+        choices=("exchange", "system"),
+        default="exchange",
+        help="where our nodes take the time from (default: exchange)",
     )
     parser.add_argument("--json", type=Path, help="write all figures, second by second, into this file")
     parser.add_argument("--keep", type=Path, help="keep what was heard, and the nodes' logs, in this new folder")
     options = parser.parse_args(arguments)
+    if options.minutes < MINUTES_MIN or options.acquainted < 0:
+        parser.error(f"--minutes takes {MINUTES_MIN} or more, --acquainted no negative number")
+    if options.keep is not None and options.keep.exists():
+        parser.error(f"{options.keep} is there already; name a new folder")
     results = []
     for name in options.case or DEFAULT_CASES:
         try:
