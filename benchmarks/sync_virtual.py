@@ -10,16 +10,19 @@ sound on counts. The figures in docs/player.md are written by
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.sync.cases import CASES, Case
 from benchmarks.sync.document import markdown_of, put_table
+from benchmarks.sync.plot import draw
 from benchmarks.sync.report import Compared, Starts, rows_of, start_rows_of
 from benchmarks.sync.run import our_pole, peer_pole, run_case
 
 MINUTES: Final = 10.0
+MINUTES_MIN: Final = 0.2
 PLOTTED: Final = ("wired, ±50 ppm", "4G, ±50 ppm")
 STARTED: Final = (*PLOTTED, "Wi-Fi, ±50 ppm", "4G, ±50 ppm, just booted")
 START_S: Final = 3.0
@@ -63,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of every chance (1)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--starts", type=int, default=0, help="also compare the first sound of so many seeds (0)")
-    parser.add_argument("--plot", type=Path, help="write a picture of two cases (PNG; needs matplotlib)")
+    parser.add_argument("--plot", type=Path, help="write a picture (PNG; needs matplotlib)")
     parser.add_argument("--document", type=Path, help="put the table between its marks in this document")
     return parser
 
@@ -76,6 +79,12 @@ def main() -> None:
         parser().error(
             f"no case has {options.only!r} in its name; there are: " + "; ".join(case.name for case in CASES)
         )
+    if options.minutes < MINUTES_MIN:
+        parser().error(f"--minutes {options.minutes:g}: at least {MINUTES_MIN:g}, or nothing can be said")
+    if options.document is not None and options.only:
+        parser().error("--document wants every case: leave --only away")
+    if options.plot is not None and importlib.util.find_spec("matplotlib") is None:
+        parser().error("--plot needs matplotlib: pip install matplotlib, or leave it away")
     compared = run(cases, minutes=options.minutes, seed=options.seed)
     rows = rows_of(compared)
     print(f"Two neighbours, {options.minutes:g} virtual minutes, seed {options.seed}\n\n{markdown_of(rows)}\n{NOTE}")
@@ -87,9 +96,7 @@ def main() -> None:
         if options.document is not None:
             put_table(options.document, "sync_starts", start_rows)
     if options.plot is not None:
-        from benchmarks.sync.plot import draw  # noqa: PLC0415 - only who wants a picture needs matplotlib
-
-        draw([each for each in compared if each.case.name in PLOTTED], options.plot)
+        draw([each for each in compared if each.case.name in PLOTTED] or compared, options.plot)
 
 
 if __name__ == "__main__":

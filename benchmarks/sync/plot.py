@@ -1,26 +1,31 @@
-"""Draws how far apart neighbours are over time, for both systems (needs matplotlib: no part of the product)."""
+"""Draws how far apart neighbours are over time, for both systems.
+
+It needs matplotlib, which nothing else here does: it is loaded when a picture is wanted.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-import matplotlib as mpl
+from typing import Any, Final
 
 from benchmarks.sync.report import Compared
-
-mpl.use("Agg")  # the picture goes to a file: chosen before anything is drawn
-from matplotlib import pyplot as plt
 
 OURS: Final = "#0b6e4f"
 PEERS: Final = "#c1440e"
 DPI: Final = 100
+PANEL_INCHES: Final = (9.0, 3.2)
 
 
 def draw(compared: Sequence[Compared], path: Path) -> None:
-    """One panel a case, both systems in it."""
-    figure, panels = plt.subplots(len(compared), 1, figsize=(9.0, 3.2 * len(compared)), sharex=True, squeeze=False)
+    """One panel a case, both systems in it. Raises ModuleNotFoundError without matplotlib."""
+    importlib.import_module("matplotlib").use("Agg")  # the picture goes to a file
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    width, height = PANEL_INCHES
+    figure, panels = pyplot.subplots(
+        len(compared), 1, figsize=(width, height * len(compared)), sharex=True, squeeze=False
+    )
     for panel, each in zip(panels[:, 0], compared, strict=True):
         for name, figures, colour in (("Snapcast's method", each.peers, PEERS), ("LoaXa", each.ours, OURS)):
             panel.plot(
@@ -40,4 +45,4 @@ def draw(compared: Sequence[Compared], path: Path) -> None:
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    pyplot.close(figure)
