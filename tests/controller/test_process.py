@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import signal
 import subprocess
@@ -18,7 +19,8 @@ import yaml
 from protocol.adapters.mqtt_link import MqttLink
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
-from protocol.messages import AllClear, AnyDocument, Assignment, Emergency, Plan
+from protocol.messages import AllClear, AnyDocument, Assignment, Emergency, Plan, StreamEnd, StreamStart
+from protocol.stream import unpack_audio
 from protocol.topics import TopicName, topic
 from simulator.demo.broker import free_port
 from tests.support import waiting
@@ -133,8 +135,8 @@ def station(tmp_path: Path, pki: DevelopmentKeys, broker: RealBroker) -> Iterato
     made.end(signal.SIGKILL)
 
 
-def heard(pki: DevelopmentKeys, port: int) -> tuple[MqttLink, list[tuple[str, bytes]]]:
-    """A node's link that listens to everything it may read."""
+def heard(pki: DevelopmentKeys, port: int, *more: tuple[str, int]) -> tuple[MqttLink, list[tuple[str, bytes]]]:
+    """A node's link that listens to everything it may read, and to `more`."""
     messages: list[tuple[str, bytes]] = []
     link = MqttLink(
         pki.mqtt_settings("N001", port),
@@ -143,13 +145,18 @@ def heard(pki: DevelopmentKeys, port: int) -> tuple[MqttLink, list[tuple[str, by
         on_message=lambda at, payload: messages.append((at, payload)),
     )
     wanted = [topic(TopicName.EMERGENCY, area="xa"), topic(TopicName.PLAN, area="xa")]
-    link.subscribe([(each, 1) for each in [*wanted, topic(TopicName.ASSIGNMENT, node="N001")]])
+    link.subscribe([*((each, 1) for each in [*wanted, topic(TopicName.ASSIGNMENT, node="N001")]), *more])
     return link, messages
 
 
 def documents(messages: list[tuple[str, bytes]], kind: type[Any]) -> list[Any]:
     opened = [cbor_decode(open_sealed(data, topic=at).payload, AnyDocument) for at, data in messages if data]
     return [each for each in opened if isinstance(each, kind)]
+
+
+def streams(messages: list[tuple[str, bytes]], kind: type[Any]) -> list[Any]:
+    """Documents of streams, among packets that are none."""
+    return documents([each for each in messages if not each[0].endswith("/opus")], kind)
 
 
 async def settled(is_so: Callable[[], bool], what: str, station: Station) -> None:
@@ -160,7 +167,7 @@ async def test_an_emergency_goes_on_after_kill_9_and_ends_at_the_all_clear(
     station: Station, pki: DevelopmentKeys, broker: RealBroker
 ) -> None:
     station.start()
-    link, messages = heard(pki, broker.services_port)
+    link, messages = heard(pki, broker.port)
     link.start()
     try:
         await settled(lambda: bool(documents(messages, Plan)), "a plan", station)
@@ -183,6 +190,45 @@ async def test_an_emergency_goes_on_after_kill_9_and_ends_at_the_all_clear(
         await settled(lambda: bool(documents(messages, AllClear)), "the all-clear", station)
     finally:
         link.stop()
+    assert station.end() == 0
+    assert "Traceback" not in station.log
+
+
+async def test_somebody_speaks_by_command_and_signed_packets_pass_the_broker(
+    station: Station, pki: DevelopmentKeys, broker: RealBroker
+) -> None:
+    plain = station.read()
+    station.write({**plain, "voice": {"lead_in_ms": 0}})
+    sound = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000 * 2) / 48_000)
+    soundfile.write(station.folder / "talk.wav", sound, 48_000, subtype="PCM_16")
+    station.start()
+    link, messages = heard(pki, broker.port, (topic(TopicName.STREAM, area="dong", stream="+"), 1))
+    link.start()
+    try:
+        await settled(lambda: bool(documents(messages, Assignment)), "a connection", station)
+        words = ("speak", str(station.config), "--area", "dong", "--title", "Thông báo")
+        speaking = asyncio.create_task(
+            asyncio.to_thread(station.command, *words, "--file", str(station.folder / "talk.wav"))
+        )
+        await settled(lambda: bool(streams(messages, StreamStart)), "the start", station)
+        [start] = streams(messages, StreamStart)
+        at = topic(TopicName.AUDIO, stream=start.stream)
+        link.subscribe([(at, 0)])
+        spoken = await speaking
+        assert (spoken.returncode, "ĐANG PHÁT / ON AIR" in spoken.stdout) == (0, True), spoken.stderr
+        await settled(lambda: bool(streams(messages, StreamEnd)), "the end", station)
+    finally:
+        link.stop()
+    opened = [
+        unpack_audio(data, public_key=start.public_key, topic=at, stream=start.stream)
+        for name, data in messages
+        if name == at
+    ]
+    assert 50 <= len(opened) <= 101
+    assert all(packet.frames for packet in opened)
+    assert streams(messages, StreamEnd)[0].reason == "hung up"
+    wrong = await asyncio.to_thread(station.command, *words, "--file", str(station.folder / "none.wav"))
+    assert (wrong.returncode, "none.wav cannot be read" in wrong.stderr) == (1, True)
     assert station.end() == 0
     assert "Traceback" not in station.log
 
@@ -247,6 +293,7 @@ def test_check_and_commands_say_what_is_wrong(station: Station) -> None:
         ("emergency", "clear", "--help"),
         ("relay", "start", "--help"),
         ("relay", "stop", "--help"),
+        ("speak", "--help"),
         ("development-pki", "--help"),
     ],
 )
