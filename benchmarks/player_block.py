@@ -96,12 +96,14 @@ def _frames(opuslib: Any) -> list[bytes]:  # noqa: ANN401 - opuslib publishes no
     return [encoder.encode(part.tobytes(), FRAME_SAMPLES) for part in parts]
 
 
-def _player(frames: list[bytes], decoder: OpusDecoder) -> Callable[[int], object]:
-    """One 20 ms block of a stream that is in time; a packet every fifth block."""
+def _player(
+    frames: list[bytes], decoder: OpusDecoder, *, ppm: float = 0.0, gain_db: float = 0.0
+) -> Callable[[int], object]:
+    """One 20 ms block of a stream that is in time; a packet every fifth block; a card whose second is `ppm` longer."""
     mixer, begins = Mixer(), SAMPLE_RATE_HZ
     playout = Playout(mixer)
     source = StreamSource(stream=STREAM, decoder=decoder, starts_at=SharedSample(begins))
-    mixer.start("stream", source, from_sample=SharedSample(begins))
+    mixer.start("stream", source, from_sample=SharedSample(begins), gain_db=gain_db)
     place = 0
 
     def step(_index: int) -> object:
@@ -116,7 +118,8 @@ def _player(frames: list[bytes], decoder: OpusDecoder) -> Callable[[int], object
                 frames=tuple(frames[:FRAMES_A_PACKET]),
             )
             source.push(packet, arrived_at_ns=shared_ns_of_sample(SharedSample(place)))
-        rendered = playout.render(FRAME_SAMPLES, shared_ns_of_sample(SharedSample(begins + place)))
+        at_ns = shared_ns_of_sample(SharedSample(begins + place + round(place * ppm * 1e-6)))
+        rendered = playout.render(FRAME_SAMPLES, at_ns)
         place += FRAME_SAMPLES
         return rendered
 
@@ -152,7 +155,10 @@ def main() -> None:
         _measure("function table, float into numpy", lambda i: direct.decode(frames[i % 100], into)),
         _measure("function table, concealment", lambda _: direct.conceal(into)),
         _measure("whole player", _player(frames, LibopusDecoder())),
+        _measure("whole player, card 50 ppm off", _player(frames, LibopusDecoder(), ppm=50.0)),
+        _measure("the same, sound 18 dB above the ceiling", _player(frames, LibopusDecoder(), ppm=50.0, gain_db=30.0)),
         _measure("whole player without libopus", _player(frames, NoDecoder())),
+        _measure("the same, card 50 ppm off", _player(frames, NoDecoder(), ppm=50.0)),
         _measure("the card's callback, with the ring", _callback()),
     ]
     print_table("20 ms of sound", rows)

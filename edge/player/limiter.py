@@ -13,6 +13,7 @@ before.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -34,14 +35,14 @@ _UNITS_PER_DB: Final = 1 << 16
 _RELEASE: Final = round(RELEASE_DB_PER_S * _UNITS_PER_DB / SAMPLE_RATE_HZ)
 _MEAN: Final = LOOK_AHEAD // 2 + 1
 """Two running means of this length, one after the other, reach back just as far as the look-ahead."""
+_EXPONENT: Final = -math.log(10.0) / 20.0 / (_UNITS_PER_DB * _MEAN * _MEAN)
+"""From twice summed units to the exponent of e."""
 _NUMBER_MAX: Final = 1e6
 """120 dB above full scale: no voice, but a fault."""
 _FIXED: Final = float(1 << 22)
 """Samples and taps are whole multiples of 1 / this while peaks are measured: sums of products are then exact in
 float64 in whatever order a library adds them, and so equal in pieces of any size."""
 _POINTS: Final = (-0.25, 0.25, 0.5)
-_HALF_POINT: Final = 3
-"""Where the half stands among the four, the sample itself being the second."""
 _TAPS: Final[NDArray[np.float64]] = np.rint(np.stack([taps_at(point) for point in _POINTS]) * _FIXED)
 _BETWEEN: Final = BlockFilter(_TAPS)
 _NEAR: Final = 0.92 * CEILING
@@ -99,8 +100,8 @@ class Limiter:
         held = np.concatenate((self._held, _released(_largest_ahead(wanted), int(self._held[-1]))))
         self._wanted, self._held = wanted[count:], held[count:]
         self._is_idle = not (self._held.any() or self._wanted.any())
-        mean_db = _running_sum(_running_sum(held)) * (1.0 / (_UNITS_PER_DB * _MEAN * _MEAN))
-        limited: Samples = samples[:count] * (10.0 ** (mean_db * (-1.0 / 20.0))).astype(np.float32)
+        exponent = (_running_sum(_running_sum(held)) * _EXPONENT).astype(np.float32)
+        limited: Samples = samples[:count] * np.exp(exponent)
         return limited
 
 
@@ -132,20 +133,19 @@ def _reductions(samples: Samples) -> _Units:
 
 def _reductions_at(sizes: NDArray[np.float64], count: int) -> _Units:
     """The same from the sizes at four points a sample: -1/4, 0, 1/4, 1/2; the last one belongs to the next as well."""
-    reductions = np.zeros(count + 2, np.int64)
+    reductions = np.zeros(count, np.int64)
     near = np.flatnonzero(sizes[1:-1] >= _NEAR) + 1
     if near.size:
         here, before, after = sizes[near], sizes[near - 1], sizes[near + 1]
         bend = 2.0 * here - before - after
         is_peak = (here >= before) & (here >= after) & (bend > 0.0)
-        peaks = here + np.where(is_peak, np.square(after - before) / (8.0 * np.where(is_peak, bend, 1.0)), 0.0)
-        is_over = peaks > CEILING
-        near, peaks = near[is_over], peaks[is_over]
-        units = np.ceil(20.0 * np.log10(peaks * (1.0 / CEILING)) * _UNITS_PER_DB).astype(np.int64)
-        places = near // 4
-        np.maximum.at(reductions, places, units)
-        np.maximum.at(reductions, np.minimum(places + (near % 4 == _HALF_POINT), count + 1), units)
-    return reductions[1:-1]
+        vertex = np.where(is_peak, np.square(after - before) / (8.0 * np.where(is_peak, bend, 1.0)), 0.0)
+        peaks = np.zeros((count + 2, len(_POINTS) + 1))
+        peaks.reshape(-1)[near] = here + vertex
+        largest = np.maximum(peaks[1:-1].max(axis=1), peaks[:-2, -1])
+        over = np.flatnonzero(largest > CEILING)
+        reductions[over] = np.ceil(20.0 * np.log10(largest[over] * (1.0 / CEILING)) * _UNITS_PER_DB)
+    return reductions
 
 
 def _largest_ahead(wanted: _Units) -> _Units:

@@ -60,8 +60,8 @@ def _programme(kind: str, level: float, seed: int) -> Samples:
         "low": lambda: np.sin(places * 2 * np.pi * 80 / 48_000),
         "between": lambda: np.sin(places * np.pi / 2 + np.pi / 4),
         "high": lambda: np.sin(places * 2 * np.pi * 18_900 / 48_000 + seed),
-        "bursts": lambda: np.where(chance.random(COUNT // 2_400).repeat(2_400) > 0.5, np.sin(places * 0.07), 0.0),
-        "clicks": lambda: np.where(chance.random(COUNT) > 0.999, chance.normal(0.0, 3.0, COUNT), 0.0),
+        "bursts": lambda: np.where((places // 2_400 + seed) % 2, np.sin(places * 0.07), 0.0),
+        "clicks": lambda: np.where(places % 1_900 == 1_500, chance.normal(0.0, 3.0, COUNT), 0.0),
     }[kind]()
     spectrum = np.fft.rfft(raw)
     spectrum[round(20_000 / 48_000 * COUNT) :] = 0.0
