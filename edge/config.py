@@ -176,6 +176,11 @@ def _problems(config: EdgeConfig) -> list[str]:
         )
     if not config.node and config.enrolment.file is None:
         problems.append("node: write the node's name, or enrolment.file: the unit then gets its name by enrolment")
+    if config.broker.time_port == config.broker.port:
+        problems.append(
+            f"broker.time_port: {config.broker.time_port} is broker.port; the time has a door of its own, where a "
+            "second connection does not end the first"
+        )
     if config.inputs.stop_pin == config.amplifier.relay_pin:
         problems.append(
             f"inputs.stop_pin: {config.inputs.stop_pin} is amplifier.relay_pin; the button needs a pin of its own"

@@ -221,6 +221,7 @@ def put_up_the_box(commune: Commune) -> Path:
     commune.children.start("box", [sys.executable, "-m", "edge.cli", "run", "edge.yaml"], told, box)
     commune.until(lambda: "ready" in commune.done("show", commune.config, "nodes"), "the box is ready")
     commune.until(lambda: "media fetched" in commune.log("box"), "it has the clip")
+    commune.until(lambda: "the time comes from: the controller" in commune.log("box"), "it is told the time")
     (identity,) = (box / "state" / "identity").glob("*")
     return identity
 

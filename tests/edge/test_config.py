@@ -43,6 +43,8 @@ def test_relative_paths_start_from_the_file_and_absolute_ones_stay() -> None:
         ("node: N1\namplifier: {warmup_ms: 3}", ["amplifier.warmup_ms", "did you mean warm_up_ms", "hold_ms"]),
         ("node: N1\nbroker: {port: eighty}", ["broker.port"]),
         ("node: N1\nbroker: {port: 70000}", ["broker.port", "65535"]),
+        ("node: N1\nbroker: {port: 8885}", ["broker.time_port", "8885 is broker.port"]),
+        ("node: N1\nclock: {source: gps}", ["clock.source", "gps"]),
         ("node: N-1", ["node"]),
         ("node: N1\namplifier: {relay_pin: 28}", ["amplifier.relay_pin", "27"]),
         ("node: N1\namplifier: {pin_factory: pigpio}", ["amplifier.pin_factory", "pigpio"]),

@@ -62,7 +62,7 @@ def write_node_files(folder: Path, pki: Path, *, port: int = 1, media_url: str =
         "sound": {"device": DEVICE, "paced": "clock"},
         "amplifier": {"pin_factory": "mock", "trace": "pins.jsonl"},
         "telemetry": {"idle_interval_s": 1, "on_air_interval_s": 1},
-        "clock": {"believes": "any"},
+        "clock": {"source": "system", "believes": "any"},
     }
     files.config.write_text(yaml.safe_dump({**settings, **changes}))
     (folder / "alsa.conf").write_text(
