@@ -46,6 +46,9 @@ CARD: Final = CardSettings(latency_ms=SoundConfig().latency_ms, ahead_ms=SoundCo
 NODES: Final = {Side.LEFT.value: "N001", Side.RIGHT.value: "N002"}
 CARD_BEGINS_NS: Final = CARD_LEAD_MS * NS_PER_MS
 """The card runs this long before the first sample."""
+SOUNDED_BEFORE_NS: Final = 1_800 * NS_PER_S
+SOUNDED_FOR_NS: Final = 60 * NS_PER_S
+"""A pole that has been up for this long has sounded before, silence here, and so has learned its card's crystal."""
 LISTEN_NS: Final = NS_PER_S
 RECONNECTED_NS: Final = NS_PER_S // 2
 """How soon after a cut the connections stand again, and how late a break is noticed."""
@@ -128,6 +131,9 @@ class Pole:
         for begins_ns, ends_ns in machine.cuts():
             world.at(begins_ns + RECONNECTED_NS, self._tell, Disconnected())
             world.at(ends_ns + RECONNECTED_NS, self._tell, Connected())
+        if station.starts_ns - world.now_ns > SOUNDED_BEFORE_NS:
+            world.at(station.starts_ns - SOUNDED_BEFORE_NS, self.card.start)
+            world.at(station.starts_ns - SOUNDED_BEFORE_NS + SOUNDED_FOR_NS, self.card.stop)
         world.at(max(world.now_ns, station.starts_ns - CARD_BEGINS_NS), self._play)
         world.after(0, self._refresh)
         world.at(station.starts_ns, self._listen)

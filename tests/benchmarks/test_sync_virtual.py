@@ -1,4 +1,4 @@
-"""Neighbours are in step, in virtual time: four minutes of the two cases that count, and proof that the gate can fail.
+"""Neighbours are in step, in virtual time: three beginnings of the two cases that count, and proof that the gate can fail.
 
 The long run is `python -m benchmarks.sync_virtual`; its figures stand in docs/player.md.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from benchmarks.sync.cases import CASES, Case
+from benchmarks.sync.cases import CASES, Case, Disturbance, Kind, Side
 from benchmarks.sync.document import markdown_of, put_table
 from benchmarks.sync.machine import Machine
 from benchmarks.sync.pole import Pole
@@ -33,7 +33,8 @@ from tests.support.opus import opuslib
 BY_NAME = {case.name: case for case in CASES}
 WIRED = "wired, ±50 ppm"
 MOBILE = "4G, ±50 ppm"
-LASTS_S = 240.0
+LASTS_S = 80.0
+SEEDS = (1, 2, 4)
 
 
 class DriftlessFilter(ClockFilter):
@@ -47,42 +48,47 @@ class DriftlessFilter(ClockFilter):
 
 
 class FixedRate(Timeline):
-    """The loop is switched off: frames are read as they come."""
+    """The loop is switched off: the grid is read at one rate, whatever the card says."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._fixed = rate
 
     def must_reanchor(self, at_ns: SharedNs, frames: int) -> bool:
         is_far = super().must_reanchor(at_ns, frames)
-        self._rate = 0.0
+        self._rate = self._fixed
         return is_far
 
 
 class FixedPlayout(Playout):
     """A playout whose timeline never corrects."""
 
-    def __init__(self, mixer: Mixer) -> None:
+    def __init__(self, mixer: Mixer, rate: float = 0.0) -> None:
         super().__init__(mixer)
-        self._timeline = FixedRate()
+        self._timeline = FixedRate(rate)
 
 
 @cache
-def figures(name: str) -> Figures:
-    return run_case(BY_NAME[name], make=our_pole, lasts_s=LASTS_S)
+def figures(name: str, seed: int) -> Figures:
+    return run_case(BY_NAME[name], make=our_pole, lasts_s=LASTS_S, seed=seed)
 
 
 @pytest.mark.parametrize(("name", "p95_ms", "first_ms"), [(WIRED, 0.1, 0.5), (MOBILE, 1.0, 2.0)])
 def test_neighbours_are_in_step_from_the_first_sound_on(name: str, p95_ms: float, first_ms: float) -> None:
-    ours = figures(name)
-    _, p95, p999 = ours.quantiles_ms
-    assert p95 <= p95_ms
-    assert p999 <= 15.0
-    assert ours.first_ms <= first_ms
-    assert ours.correction_ppm_max <= CORRECTION_PPM_MAX
-    assert (ours.lost_ms, ours.underruns, ours.restarts) == (0.0, 0, 0)
-    assert len(ours.difference_ms) == 10 * LASTS_S
+    runs = [figures(name, seed) for seed in SEEDS]
+    differences = np.abs(np.concatenate([run.difference_ms for run in runs]))
+    assert len(differences) == 10 * LASTS_S * len(SEEDS)
+    assert np.nanquantile(differences, 0.95) <= p95_ms
+    assert np.nanmax(differences) <= 15.0
+    for run in runs:
+        assert run.first_ms <= first_ms
+        assert run.correction_ppm_max <= CORRECTION_PPM_MAX
+        assert (run.lost_ms, run.underruns, run.restarts) == (0.0, 0, 0)
 
 
 def test_they_differ_by_a_tenth_of_what_the_peers_method_gives() -> None:
     compared = Compared(
-        case=BY_NAME[WIRED], ours=figures(WIRED), peers=run_case(BY_NAME[WIRED], make=peer_pole, lasts_s=LASTS_S)
+        case=BY_NAME[WIRED], ours=figures(WIRED, 1), peers=run_case(BY_NAME[WIRED], make=peer_pole, lasts_s=LASTS_S)
     )
     assert compared.p95_ratio <= 0.1
     assert 9.0 <= compared.peers.quantiles_ms[1] <= 11.0  # 0.1 ms for each of 100 ppm, as was measured of it
@@ -120,6 +126,31 @@ def test_a_loop_that_is_switched_off_is_seen() -> None:
         return Pole(machine, station, make_decoder=PatternDecoder, lasts_ns=lasts_ns, make_playout=FixedPlayout)
 
     assert run_case(BY_NAME[WIRED], make=pole, lasts_s=20.0).quantiles_ms[1] > 1.0
+
+
+def test_a_rate_that_can_be_heard_is_seen() -> None:
+    def pole(machine: Machine, station: Station, lasts_ns: int) -> Pole:
+        return Pole(
+            machine,
+            station,
+            make_decoder=PatternDecoder,
+            lasts_ns=lasts_ns,
+            make_playout=lambda mixer: FixedPlayout(mixer, 0.001),
+        )
+
+    assert run_case(BY_NAME[WIRED], make=pole, lasts_s=10.0).correction_ppm_max == pytest.approx(1_000, abs=5)
+
+
+def test_a_machine_that_stops_for_a_second_has_a_gap_and_is_in_step_after_it() -> None:
+    stops = Disturbance(kind=Kind.BUSY, at_s=20.0, lasts_s=1.0, side=Side.LEFT)
+    case = Case(name="stops", poles=BY_NAME[WIRED].poles, disturbances=(stops,), known_s=300.0)
+    ours = run_case(case, make=our_pole, lasts_s=40.0)
+    assert 800.0 <= ours.lost_ms <= 1_300.0
+    assert (ours.breaks, ours.restarts) == (1, 1)
+    assert ours.underruns >= 1
+    after = ours.difference_ms[ours.instants_s > 22.0]
+    assert np.nanmax(np.abs(after)) <= 0.3
+    assert np.count_nonzero(np.isnan(after)) <= 1  # the last instant has no block behind it
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
