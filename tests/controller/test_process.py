@@ -233,6 +233,28 @@ async def test_somebody_speaks_by_command_and_signed_packets_pass_the_broker(
     assert "Traceback" not in station.log
 
 
+def test_a_controller_that_ends_or_is_killed_while_somebody_speaks_puts_nobody_on_the_air_again(
+    station: Station,
+) -> None:
+    sound = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000 * 60) / 48_000)
+    soundfile.write(station.folder / "talk.wav", sound, 48_000, subtype="PCM_16")
+    speak = [sys.executable, "-m", "controller.cli", "speak", str(station.config), "--area", "dong", "--title", "Tin"]
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
+        station.start()
+        command_line = [*speak, "--file", str(station.folder / "talk.wav")]
+        with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as speaking:
+            assert speaking.stdout is not None
+            assert "listen" in speaking.stdout.readline()
+            assert "ON AIR" in speaking.stdout.readline()
+            assert station.end(number) == code
+            assert speaking.wait(COMMAND_S_MAX) == 1
+    station.start()
+    shown = station.command("show", str(station.config), "relays").stdout
+    assert shown.count("ended") == 2
+    assert shown.count("the controller was started again") >= 1
+    assert "Traceback" not in station.log
+
+
 def test_the_broker_may_be_away_or_false_and_page_and_api_go_on(
     station: Station, broker: RealBroker, tmp_path: Path
 ) -> None:
