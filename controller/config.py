@@ -211,7 +211,7 @@ class AnnouncementConfig(_Part, frozen=True, kw_only=True):
 class VoiceConfig(_Part, frozen=True, kw_only=True):
     """How a live voice is carried; see docs for each bound."""
 
-    delay_ms: Annotated[int, Meta(ge=80, le=2_000)] = 350
+    delay_ms: Annotated[int, Meta(ge=80, le=2_000)] = 400
     delay_ms_max: Annotated[int, Meta(ge=80, le=5_000)] = 1_500
     lead_in_ms: Annotated[int, Meta(ge=0, le=5_000)] = 1_500
     frames_per_packet: Annotated[int, Meta(ge=1, le=3)] = 1

@@ -54,7 +54,7 @@ def test_poles_hear_of_it_before_the_worker_listens(world: DeskWorld) -> None:
     assert start.ends_at_ms - start.starts_at_ms == 600_000
     assert start.stall_ms_max == 2_000
     assert voiced(world.effects) == [voice]
-    assert (voice.speaker, voice.delay_ms) == ("lan", 350)
+    assert (voice.speaker, voice.delay_ms) == ("lan", 400)
 
 
 def test_a_voice_is_on_the_air_from_its_first_word_and_ends_with_its_last(world: DeskWorld) -> None:
