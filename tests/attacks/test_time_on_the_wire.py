@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -35,6 +36,7 @@ from tests.support.waiting import until
 OURS: Final = topic(TopicName.TIME_REPLY, node=NODE)
 ASTRAY_NS_MAX: Final = 2 * NS_PER_MS
 """Between two looks a crystal of 500 ppm goes astray by as much in four seconds."""
+CREEPS_TO_MS: Final = 40
 REFUSALS_MIN: Final = 1
 
 
@@ -238,5 +240,31 @@ async def test_genuine_answers_held_back_on_one_way_move_nothing_beyond_what_was
                 )
                 assert abs(ahead_ns(clock) - before_ns) <= error_ns + ASTRAY_NS_MAX
                 assert abs(ahead_ns(clock) - 3 * HOUR_NS) <= clock().error_ns
+    finally:
+        await way.close()
+
+
+def has_asked_since(clock: NodeClock, asked: int) -> bool:
+    return clock.record.asked > asked
+
+
+async def test_a_delay_that_grows_slowly_leads_no_farther_astray_than_is_stated(
+    broker: RealBroker, pki: DevelopmentKeys
+) -> None:
+    """A millisecond more each time, so that no answer stands out: half of the delay at most, and the node says so."""
+    way = SlowWay(broker.time_port)
+    await way.open()
+    clock = clock_of(config_of(pki, way.port))
+    try:
+        async with going(clock, pki.keyring):
+            with telling_time(pki, broker.services_port, shift_ns=3 * HOUR_NS):
+                await steady(clock)
+                for held_ms in range(1, CREEPS_TO_MS + 1):
+                    way.held_s = held_ms / 1_000
+                    asked = clock.record.asked
+                    await until(partial(has_asked_since, clock, asked), seconds=20, what="it asks again")
+                    astray_ns, now = abs(ahead_ns(clock) - 3 * HOUR_NS), clock()
+                    assert astray_ns <= now.error_ns + NS_PER_MS
+                    assert astray_ns <= held_ms * NS_PER_MS // 2 + ASTRAY_NS_MAX
     finally:
         await way.close()
