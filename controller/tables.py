@@ -115,6 +115,7 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
     "relays": (
         ("stream", _plain("stream")),
         ("title", _plain("title")),
+        ("speaker", _plain("speaker")),
         ("area", _plain("area")),
         ("state", _plain("state")),
         ("from", _time("starts_at_ms")),
