@@ -38,8 +38,10 @@ NOISE_NS_MIN: Final = 10_000.0
 """Stamps are taken in Python: 10 µs at best, however quiet the network."""
 EXCESS_SHARE: Final = 0.2
 """How much of a measurement's excess over the shortest round trip counts as its noise."""
-SPREAD_SHARE: Final = 0.04
+SPREAD_SHARE: Final = 0.025
 """And how much of the spread within bursts; both fitted to gamma jitter of shapes 1 to 4: `noise_ns` is right."""
+CONFIRMED_BY: Final = 4
+"""So many bursts of the window must have had a way nearly as short as the shortest."""
 WINDOW_BURSTS: Final = 64
 """So many are kept and judged together: eleven minutes of sound, five hours of silence."""
 FULL_BURST: Final = 4
@@ -257,6 +259,8 @@ class _Noise:
         # The shortest way is not quite in the window yet: the more bursts, the nearer they come to it.
         nearest_ns = ways_ns[0] - usual_ns / (2 * math.sqrt(len(window)))
         self._floor_ns = min(nearest_ns, 2 * known.bound_ns)
+        # A shortest way that no other burst confirms may be far from short, and a queue is not seen within bursts.
+        self._doubt_ns = ways_ns[min(CONFIRMED_BY, len(ways_ns) - 1)] - ways_ns[0]
 
     def of(self, measured: Measurement) -> float:
         """One standard deviation: chance shares a burst's excess out between its two ways.
@@ -264,7 +268,7 @@ class _Noise:
         What is more than chance does to bursts here is of one kind in all of them, and many are no better than one.
         """
         excess_ns = measured.round_trip_ns - self._floor_ns
-        by_chance_ns = NOISE_NS_MIN + EXCESS_SHARE * excess_ns + SPREAD_SHARE * self._spread_ns
+        by_chance_ns = NOISE_NS_MIN + EXCESS_SHARE * (excess_ns + self._doubt_ns) + SPREAD_SHARE * self._spread_ns
         not_by_chance_ns = EXCESS_SHARE * max(excess_ns - self._spread_ns, 0.0)
         return math.hypot(by_chance_ns, math.sqrt(WINDOW_BURSTS) * not_by_chance_ns)
 

@@ -67,6 +67,8 @@ class NodeProcess:
         self._world = world = pole.world
         config, session_epoch = pole.config, pole.clock.read_now().shared_ns // NS_PER_MS
         self.time: Final = self._make_time()
+        self.read_now: Final[Callable[[], Now]] = pole.clock.read_now if self.time is None else self.time.read_now
+        """Both clocks, as the program knows them."""
         machine = pole.machine
         self._is_alive = True
         self._timer: ClockTimer | None = None
@@ -127,10 +129,6 @@ class NodeProcess:
         self.link.start()
         if self.time is not None:
             self.time.start()
-
-    def read_now(self) -> Now:
-        """Both clocks, as the program knows them."""
-        return self._pole.clock.read_now() if self.time is None else self.time.read_now()
 
     def post(self, event: Event) -> None:
         """Something happened to the node; a dead process takes no notice."""
