@@ -34,8 +34,10 @@ _PAGES_MAX: Final = 128
 """25 MB; a commune hears a handful of sources at one time, all poles at the same place in them."""
 _SYNC_MIN: Final = 2
 """Smaller than this in int16 there is nothing to be read."""
-_CELL_SPREAD: Final = 0.36
-"""How far the samples of a cell may be from half the sync: a bed 15 dB below takes a third; more is a mixture."""
+_CELL_SPREAD: Final = 0.25
+"""How far the samples of a cell may be from half the sync where a source is alone."""
+_MIXED_SPREAD: Final = 0.65
+"""The same above a bed 15 dB below, whose own sync may fall on a bit; of two sources of like size it is 1 and more."""
 _REACH: Final = 16
 """Samples on either side from which one between two of them is computed."""
 _FRACTIONS: Final = 32
@@ -103,10 +105,11 @@ def read(frames: NDArray[np.int16], start: int = 0, *, near: float = 0.0) -> Rea
     reading = None if near else _cell(piece, _CELL_SPREAD)
     if reading is not None:
         return _moved(reading, start, 0.0)
-    start = max(start, _REACH)
+    begin, start = start, max(start, _REACH)
     around = frames[start - _REACH : start + READ_SAMPLES + _REACH].astype(np.float32)
     if len(around) < READ_SAMPLES + 2 * _REACH:
-        return None
+        reading = _cell(piece, _MIXED_SPREAD)
+        return None if reading is None else _moved(reading, begin, 0.0)
     return _read_between(around, start, near)
 
 

@@ -40,8 +40,14 @@ class Ducking:
         self._target = 1.0
 
     def use(self, spans: Sequence[Span]) -> None:
-        """Somebody speaks in these spans, which are in order and apart."""
-        self._spans = tuple(spans)
+        """Somebody speaks in these spans, which are in order and apart.
+
+        Whoever tells them knows only what is to come: a span that began in one told before began there.
+        """
+        known = self._spans
+        self._spans = tuple(
+            (next((one for one, other in known if one <= begins <= other), begins), ends) for begins, ends in spans
+        )
 
     def is_down(self, at: int) -> bool:
         """Whether somebody speaks over it at a sample."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,11 +55,20 @@ def test_it_counts_what_was_spoken_over() -> None:
     assert sum(counted) == 1_600
 
 
+def test_what_goes_on_and_is_told_again_from_now_on_began_when_it_began() -> None:
+    ducking = Ducking()
+    ducking.use([span(0, 50_000)])
+    gains(ducking, 0, 20_000)
+    ducking.use([span(30_000, 50_000)])
+    assert np.all(gains(ducking, 20_000, 31_000) == pytest.approx(DUCKED))
+
+
 spans = st.lists(st.integers(0, LENGTH), min_size=0, max_size=8, unique=True).map(
     lambda edges: [span(one, other) for one, other in zip(sorted(edges)[::2], sorted(edges)[1::2], strict=False)]
 )
 
 
+@settings(deadline=None)
 @given(spans=spans, blocks=st.tuples(st.integers(100, 5_000), st.integers(100, 5_000)))
 def test_the_pieces_in_which_it_is_asked_for_change_nothing(spans: list[Span], blocks: tuple[int, int]) -> None:
     found = []
@@ -70,6 +79,7 @@ def test_the_pieces_in_which_it_is_asked_for_change_nothing(spans: list[Span], b
     assert np.abs(found[0] - found[1]).max() < 1e-9
 
 
+@settings(deadline=None)
 @given(told=st.lists(st.tuples(st.integers(0, 3_000), spans), max_size=12))
 def test_whatever_is_told_whenever_it_never_jumps_and_stays_between_low_and_full(
     told: list[tuple[int, list[Span]]],

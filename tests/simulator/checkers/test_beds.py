@@ -53,6 +53,13 @@ def test_nothing_is_found_where_the_music_goes_on_below_and_the_delay_is_wanted(
     assert [(each.source, round((each.ends_ns - each.begins_ns) / 1e9)) for each in beds] == [("media:music", 20)]
 
 
+def test_where_samples_are_asked_for_now_and_then_speech_is_read_above_its_bed() -> None:
+    silent = parse_scenario(TEXT.replace("sound: full", "sound: silent"), name="beds.yaml")
+    performance = perform("beds", silent, seed=3)
+    assert performance.verdict.violations == ()
+    assert "media:notice" in {each.source for each in performance.evidence.poles["N0001"].heard}
+
+
 @pytest.mark.parametrize(
     ("agent", "checker", "words"),
     [
