@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, MonotonicNs
+from protocol.units import NS_PER_S, SAMPLE_RATE_HZ, MonotonicNs
 
 _NS_PER_FRAME: Final = NS_PER_S / SAMPLE_RATE_HZ
 _PPM: Final = 1e-6
@@ -31,14 +31,20 @@ JITTER_NS_FIRST: Final = 300.0 * _NS_PER_US
 JITTER_NS_MIN: Final = 20.0 * _NS_PER_US
 JITTER_NS_MAX: Final = 1_000.0 * _NS_PER_US
 JITTER_GAIN: Final = 0.02
-"""The jitter is an average over the last 50 words, two seconds."""
-STRANGE_SPREADS: Final = 5.0
-"""A word this many standard deviations off the line is not believed at once."""
-STRANGE_NS_MIN: Final = 400 * _NS_PER_US
+"""The jitter is an average over the last 50 words, two seconds; strange ones count as if they were just believable."""
+EARLY_SPREADS_MAX: Final = 5.0
+"""A word this many standard deviations before the line is not believed at once."""
+LATE_SPREADS_MAX: Final = 3.0
+"""The same after the line: that is where words go that waited for a busy machine or the interpreter (measured on a
+loaded one: 20 us of jitter, and one word in twenty up to 5 ms late)."""
+STRANGE_NS_MIN: Final = 100 * _NS_PER_US
+JUMP_NS: Final = 5_000 * _NS_PER_US
 JUMP_WORDS: Final = 3
-"""This many strange words in a row that agree are the card's new line."""
-AGREE_NS: Final = 2 * NS_PER_MS
-"""How far strange words may lie apart and still agree."""
+"""This many strange words in a row that agree are the card's new line, if they are JUMP_NS off the old one."""
+SHIFT_WORDS: Final = 8
+"""The same if they are not: three words in a row were late by the same 0.7 ms within a minute on a busy machine."""
+AGREE_SPREADS: Final = 5.0
+"""How far, in standard deviations, strange words may lie apart and still agree."""
 LEAN_GAIN: Final = 1.0 / 16.0
 LEAN_MAX: Final = 1.0
 """The average of the last 16 words, in standard deviations, is off by 0.2 by chance; off by this much, the rate has
@@ -91,8 +97,10 @@ class CardClock:
         self._advance(frame)
         difference = heard_at_ns - self._at_ns
         spread = math.sqrt(self._offset_variance + self._jitter_variance)
-        if abs(difference) > max(STRANGE_NS_MIN, STRANGE_SPREADS * spread):
-            self._doubt(frame, heard_at_ns, difference)
+        furthest = max(STRANGE_NS_MIN, (LATE_SPREADS_MAX if difference > 0 else EARLY_SPREADS_MAX) * spread)
+        self._judge_jitter(min(abs(difference), furthest), spread)
+        if abs(difference) > furthest:
+            self._doubt(difference, max(STRANGE_NS_MIN, AGREE_SPREADS * spread))
             return
         self._strange.clear()
         self._lean += LEAN_GAIN * (difference / spread - self._lean)
@@ -111,14 +119,18 @@ class CardClock:
         self._offset_variance, self._covariance = self._jitter_variance, 0.0
         self._strange.clear()
 
-    def _doubt(self, frame: int, heard_at_ns: MonotonicNs, difference: float) -> None:
-        """A word far off the line; the line stays unless enough of them agree."""
-        if self._strange and abs(difference - self._strange[-1]) > AGREE_NS:
+    def _doubt(self, difference: float, agreeing: float) -> None:
+        """A word far off the line; the line stays unless enough of them agree, and then goes by the least late."""
+        if self._strange and abs(difference - self._strange[-1]) > agreeing:
             self._strange.clear()
         self._strange.append(difference)
-        if len(self._strange) >= JUMP_WORDS:
+        if len(self._strange) >= (JUMP_WORDS if min(map(abs, self._strange)) >= JUMP_NS else SHIFT_WORDS):
             self.jumps += 1
-            self._begin(frame, heard_at_ns)
+            self._begin(self._frame, MonotonicNs(round(self._at_ns + min(self._strange))))
+
+    def _judge_jitter(self, difference: float, spread: float) -> None:
+        self._jitter_variance += JITTER_GAIN * (difference * difference - spread * spread)
+        self._jitter_variance = max(JITTER_NS_MIN**2, min(JITTER_NS_MAX**2, self._jitter_variance))
 
     def _advance(self, frame: int) -> None:
         """Prediction: the line as far as `frame`, and how much less is known of it there."""
@@ -140,6 +152,4 @@ class CardClock:
         self._rate_error = max(-RATE_ERROR_MAX, min(RATE_ERROR_MAX, rate_error))
         self._rate_variance -= rate_gain * self._covariance
         self._covariance *= 1.0 - offset_gain
-        self._jitter_variance += JITTER_GAIN * (difference * difference - variance)
-        self._jitter_variance = max(JITTER_NS_MIN**2, min(JITTER_NS_MAX**2, self._jitter_variance))
         self._offset_variance *= 1.0 - offset_gain

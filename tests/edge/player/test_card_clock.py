@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.player.card_clock import JUMP_WORDS, CardClock
+from edge.player.card_clock import JUMP_WORDS, SHIFT_WORDS, CardClock
 from protocol.units import NS_PER_S, MonotonicNs
 
 BLOCK = 1_920
@@ -60,11 +60,16 @@ def _go_on(clock: CardClock, first_block: int, blocks: int, ppm: float, later_ns
         clock.observe(block * BLOCK, MonotonicNs(_truth_ns(block * BLOCK, ppm) + later_ns))
 
 
-@pytest.mark.parametrize("jump_ns", [3_000_000, -3_000_000, 400_000_000])
-def test_a_jump_that_the_card_repeats_begins_the_line_anew_and_keeps_the_rate(jump_ns: int) -> None:
+@pytest.mark.parametrize(
+    ("jump_ns", "words"),
+    [(3_000_000, SHIFT_WORDS), (-3_000_000, SHIFT_WORDS), (6_000_000, JUMP_WORDS), (-400_000_000, JUMP_WORDS)],
+)
+def test_a_jump_that_the_card_repeats_begins_the_line_anew_and_keeps_the_rate(jump_ns: int, words: int) -> None:
     clock = CardClock()
     _run(clock, 60.0, 1_000, 0)
-    _go_on(clock, 1_000, JUMP_WORDS, 60.0, jump_ns)
+    _go_on(clock, 1_000, words - 1, 60.0, jump_ns)
+    assert clock.jumps == 0
+    _go_on(clock, 1_000 + words - 1, 1, 60.0, jump_ns)
     assert clock.jumps == 1
     frame = 1_200 * BLOCK
     assert clock.heard_at(frame) == pytest.approx(_truth_ns(frame, 60.0) + jump_ns, abs=20_000)
@@ -75,12 +80,27 @@ def test_words_that_come_late_now_and_then_move_nothing(late_ns: int) -> None:
     clock = CardClock()
     _run(clock, 60.0, 1_000, 50_000)
     before = clock.drift_ppm
-    for block in range(1_000, 1_100, 3):
+    for block in range(1_000, 1_100, 10):
         _go_on(clock, block, JUMP_WORDS - 1, 60.0, late_ns)
-        _go_on(clock, block + JUMP_WORDS - 1, 1, 60.0, 0)
+        _go_on(clock, block + JUMP_WORDS - 1, 11 - JUMP_WORDS, 60.0, 0)
     assert clock.jumps == 0
     assert clock.heard_at(1_100 * BLOCK) == pytest.approx(_truth_ns(1_100 * BLOCK, 60.0), abs=20_000)
     assert clock.drift_ppm == pytest.approx(before, abs=3.0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_busy_machine_whose_callbacks_wait_is_no_worse_than_an_idle_one(seed: int) -> None:
+    """As measured of PulseAudio on a loaded machine: 20 us of jitter, one word in fourteen up to 5 ms late."""
+    clock, chance, errors = CardClock(), random.Random(seed), []  # noqa: S311 - jitter, not a secret
+    for block in range(1_500):
+        late_ns = min(5_000_000.0, chance.expovariate(1 / 1_200_000)) if chance.random() < 0.07 else 0.0
+        said_ns = _truth_ns(block * BLOCK, 50.0) + chance.gauss(0.0, 20_000) + late_ns
+        clock.observe(block * BLOCK, MonotonicNs(round(said_ns)))
+        ahead = block * BLOCK + 9_600
+        errors.append(abs(clock.heard_at(ahead) - _truth_ns(ahead, 50.0)))
+    assert sorted(errors[25:])[-15] < 100_000
+    assert sorted(errors[250:])[-15] < 40_000
+    assert clock.jumps == 0
 
 
 def test_a_card_that_was_opened_anew_begins_a_new_line_at_the_rate_it_had() -> None:
