@@ -34,6 +34,11 @@ KEEP_ALIVE_S_MAX: Final = 120
 """A client that asks for more could be dead for long before anybody notices; nodes ask for 30."""
 SESSION_EXPIRY: Final = "1h"
 """Sessions of clients that never said when theirs ends (MQTT 3.1.1) end too; nodes say 300 s."""
+ASKED_KBYTES_PER_S: Final = 16
+"""What one connection may say at the door of the time: a hundred questions a second. A node asks two a second at most,
+and each takes 150 bytes."""
+ASKED_BURST_KBYTES: Final = 32
+"""A handshake with its certificate takes 3."""
 MADE_BY: Final = "# Made by `loaxa-controller broker write`; do not edit: the next run writes it again."
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -114,22 +119,35 @@ def broker_configuration(facts: BrokerFacts) -> str:
 
 
 def connection_limit(server: BrokerServerConfig) -> str:
-    """An nftables table that bounds new connections on the nodes' doors, for Mosquitto has no such limit.
+    """An nftables table that bounds new connections on the nodes' doors, and what one may say at that of the time.
 
-    A dropped SYN comes again after a second, so a node waits and is not refused; what is beyond the rate cannot
-    hold up a live stream by its handshakes. Each door has the whole rate: nobody who wants to hear an emergency waits
-    behind those who ask for the time.
+    Mosquitto has no such limits. A dropped SYN comes again after a second, so a node waits and is not refused; what is
+    beyond the rate cannot hold up a live stream by its handshakes. Each door has the whole rate: nobody who wants to
+    hear an emergency waits behind those who ask for the time. A connection for the time may say ASKED_KBYTES_PER_S, a
+    hundred times what a node does, or one unit in a thief's hand could keep the answers from all.
     """
-    rate = f"limit rate over {server.connections_per_s}/second burst {server.connections_per_s} packets"
+    new = (
+        f"ct state new limit rate over {server.connections_per_s}/second burst {server.connections_per_s} packets drop"
+    )
+    askers = {"four": ("ipv4_addr", "ip"), "six": ("ipv6_addr", "ip6")}
+    said = f"limit rate over {ASKED_KBYTES_PER_S} kbytes/second burst {ASKED_BURST_KBYTES} kbytes"
     return "\n".join(
         [
             MADE_BY,
             "table inet loaxa_broker",
             "delete table inet loaxa_broker",
             "table inet loaxa_broker {",
+            *(
+                f"  set askers_{name} {{ type {kind} . inet_service; size 65535; flags dynamic; timeout 1m; }}"
+                for name, (kind, _) in askers.items()
+            ),
             "  chain input {",
             "    type filter hook input priority filter; policy accept;",
-            *(f"    tcp dport {door.port} ct state new {rate} drop" for door in (server.nodes, server.time)),
+            *(f"    tcp dport {door.port} {new}" for door in (server.nodes, server.time)),
+            *(
+                f"    tcp dport {server.time.port} update @askers_{name} {{ {family} saddr . tcp sport {said} }} drop"
+                for name, (_, family) in askers.items()
+            ),
             "  }",
             "}",
             "",
