@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from controller.errors import RequestError
 from controller.records import EmergencyRecord
-from protocol.messages import FaultRecord
+from protocol.messages import AiringState, FaultRecord, SourceKind
 from protocol.units import NS_PER_MS
 from simulator.checkers.airings import airings_of
 from simulator.checkers.evidence import EVERYBODY, Evidence, PoleFacts, Violation
@@ -16,6 +16,7 @@ from simulator.checkers.heard import own_arrivals
 from simulator.commune import Province
 from simulator.scenario import Scenario
 from simulator.scenario_steps import (
+    Broken,
     Claims,
     Denied,
     Echoes,
@@ -205,7 +206,26 @@ def _named(run: Run, expected: Named) -> Iterator[Violation]:
         yield _violation(run, EVERYBODY, what, at_ns=at_ns)
 
 
+def _broken(run: Run, expected: Broken) -> Iterator[Violation]:
+    from_ms, until_ms = (
+        run.province.instant(clock, day=expected.day) // NS_PER_MS for clock in (expected.at, expected.until)
+    )
+    for facts in _poles(run, expected):
+        ended = [
+            stored.record
+            for stored in run.evidence.records
+            if stored.node == facts.node
+            and (stored.record.state, stored.record.source) == (AiringState.FINISHED, SourceKind.STREAM)
+            and from_ms <= stored.record.at_ms < until_ms
+        ]
+        broken_ms = sum(record.concealed_ms + record.silent_ms for record in ended)
+        if not ended or not expected.least_ms <= broken_ms <= expected.most_ms:
+            what = f"{broken_ms} ms guessed or missing in {len(ended)} airings ended {expected.at} to {expected.until}"
+            yield _violation(run, facts.name, f"{what}; expected {expected.least_ms} to {expected.most_ms} ms")
+
+
 _JUDGES: Final[dict[type, Callable[[Run, Any], Iterator[Violation]]]] = {
+    Broken: _broken,
     Hears: _hears,
     Silent: _silent,
     Refused: _refused,

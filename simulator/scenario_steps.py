@@ -269,4 +269,16 @@ class Named(_Expectation, frozen=True, kw_only=True, tag="named"):
     day: int = 0
 
 
-Expectation = Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named
+class Broken(_Expectation, frozen=True, kw_only=True, tag="broken"):
+    """Each of these poles ended airings of streams between two instants, with so much of them guessed or missing."""
+
+    at: TimeOfDay
+    until: TimeOfDay
+    least_ms: Count = 0
+    most_ms: Count = 0
+    day: int = 0
+
+
+Expectation = (
+    Broken | Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named
+)

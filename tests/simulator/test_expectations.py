@@ -64,3 +64,31 @@ def test_what_is_not_so_is_told(pole: str, says: str) -> None:
 def test_a_pole_out_of_step_is_an_echo_in_its_neighbours_microphone() -> None:
     echoes = found(played(RIGHT, N0002=Echo))
     assert any(pole == "N0001" and "from N0002 comes -12" in what for pole, what in echoes)
+
+
+STREAMS = """
+title: T
+title_vi: T
+start: 2026-03-04 09:00
+minutes: 3
+settle_s: 30
+sound: full
+network: wired
+commune: {poles: 1, villages: 1}
+steps:
+  - {do: relay, at: "09:00:10", area: xa-binh-minh, feed: vov1, minutes: 1}
+expect:
+"""
+
+
+def test_what_is_missing_of_a_stream_is_counted_and_an_airing_that_never_ended_is_not_met() -> None:
+    expected = """
+  - {that: broken, at: "09:00", until: "09:02"}
+  - {that: broken, at: "09:00", until: "09:02", least_ms: 5000, most_ms: 9000}
+  - {that: broken, at: "09:00", until: "09:00:30"}
+"""
+    told = [what for _, what in found(perform("e", parse_scenario(STREAMS + expected, name="e.yaml"), seed=2))]
+    assert told == [
+        "0 ms guessed or missing in 1 airings ended 09:00 to 09:02; expected 5000 to 9000 ms",
+        "0 ms guessed or missing in 0 airings ended 09:00 to 09:00:30; expected 0 to 0 ms",
+    ]
