@@ -81,6 +81,8 @@ def test_the_connection_limit_is_one_that_the_kernel_takes(tmp_path: Path) -> No
     text = connection_limit(facts(connections_per_s=70).server)
     for port in (8883, 8885):
         assert f"tcp dport {port} ct state new limit rate over 70/second burst 70 packets drop" in text
+    assert text.count("tcp dport 8885 update @askers_") == 2, "what one connection may say, by IPv4 and by IPv6"
+    assert "8883 update" not in text, "reports after an outage come all at once"
     path = tmp_path / "limit.nft"
     path.write_text(text)
     twice = ["unshare", "-rn", "sh", "-c", f"nft -f '{path}' && nft -f '{path}' && nft list ruleset"]
