@@ -45,7 +45,7 @@ class Seat(Office):
         for key_id in ("op-1", "op-2", "drill-1"):
             private(folder / f"{key_id}.phrase", phrase_of(key_id))
         (folder / "station").mkdir()
-        self.station = Station(folder / "station", pki, broker.port)
+        self.station = Station(folder / "station", pki, broker.services_port)
         plain = self.station.read()
         plain["trust"] |= {
             "keyset": str(folder / "in-force.cose"),
