@@ -1,4 +1,4 @@
-"""Neighbours are in step, in virtual time: three beginnings of the two cases that count, and proof that the gate can fail.
+"""Neighbours are in step, in virtual time: three beginnings of two cases, and proof that the gate can fail.
 
 The long run is `python -m benchmarks.sync_virtual`; its figures stand in docs/player.md.
 """
