@@ -51,6 +51,12 @@ def test_the_command_that_made_the_tables_can_be_given() -> None:
     assert f"]({Path(options.plot).relative_to('docs')})" in TEXT
 
 
+def test_the_benchmarks_that_are_named_exist() -> None:
+    named = set(re.findall(r"`\./scripts/bench (\w+)`", TEXT))
+    assert "sync_real" in named
+    assert not {name for name in named if not (ROOT / "benchmarks" / f"{name}.py").exists()}
+
+
 def test_every_case_has_its_two_rows() -> None:
     rows = table("sync_virtual")
     assert [row[0] for row in rows[::2]] == [case.name for case in CASES]
