@@ -34,14 +34,12 @@ NEAR_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 """A piece is looked for 10 ms about where the whole lies."""
 SILENT_PEAK: Final = 33
 """-60 dBFS."""
-BURST_NS: Final = 3 * NS_PER_MS
-"""Pieces that come so soon after another were written with it: the first of them has the time."""
 SPREAD_NS: Final = NS_PER_S // 2
 """Arrivals so long before and after a stretch tell its time too."""
 DRIFT_OVER_S: Final = 20
 """Seconds between the arrivals by which a player's drift is told: a tenth of a millisecond in them is 5 ppm."""
-PIECES_S_MIN: Final = 12
-"""A player writes 25 or 50 pieces a second; with fewer than half of them a median says nothing."""
+PIECES_S_MIN: Final = 4
+"""Of the 17 or 20 whole pieces that a player writes in a second; with fewer it was not heard in that second."""
 _NS_PER_SAMPLE: Final = NS_PER_S / SAMPLE_RATE_HZ
 
 
@@ -66,8 +64,9 @@ class Heard:
     def load(cls, folder: Path, name: str) -> Heard:
         """From the reader's files; a player that never wrote gives no samples."""
         pairs = np.fromfile(folder / f"{name}.arrivals", np.int64).reshape(-1, 2)
-        keep = np.ones(len(pairs), np.bool_)
-        keep[1:] = np.diff(pairs[:, 0]) > BURST_NS
+        sizes = np.diff(pairs[:, 1], prepend=0)
+        # a reader that comes in the middle of a write gets a part of a piece, and the rest when the player runs again
+        keep = sizes >= np.median(sizes) if len(sizes) else np.zeros(0, np.bool_)
         samples = np.fromfile(folder / f"{name}.pcm", np.int16)
         stamps_ns, firsts = pairs[keep, 0], pairs[keep, 1]
         return cls(samples=samples, stamps_ns=stamps_ns, firsts=firsts, drift=_drift(stamps_ns, firsts))

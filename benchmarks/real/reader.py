@@ -80,10 +80,10 @@ def listen(folder: Path, players: Sequence[tuple[str, int, Path]]) -> None:
             poll.register(descriptor, select.POLLIN)
         (folder / "ready").touch()
         came: list[tuple[int, int]] = []
+        now_ns = time.monotonic_ns()
         while came or not stopping:  # what was written before the end is still read
-            before_ns = time.monotonic_ns()
             came = poll.poll(WAIT_MS)
-            now_ns = time.monotonic_ns()
+            before_ns, now_ns = now_ns, time.monotonic_ns()
             if now_ns - before_ns > WAIT_MS * 1_000_000 + OVERSHOOT_NS:
                 disturbed.write(np.array([before_ns, now_ns], np.int64).tobytes())
             for descriptor, _ in came:

@@ -91,6 +91,19 @@ def test_a_card_that_drifts_is_measured_where_it_is_however_late_it_is_woken(tmp
     assert difference_ms(one, other, at_ns, NS_PER_S) == pytest.approx(40.5 * 0.1, abs=0.06)
 
 
+def test_the_rest_of_a_piece_that_was_read_in_parts_is_not_taken_for_an_early_one(tmp_path: Path) -> None:
+    whole = _heard()
+    after = len(whole.firsts) // 2
+    parts = Heard(
+        samples=whole.samples,
+        stamps_ns=np.insert(whole.stamps_ns, after, whole.stamps_ns[after - 1] + 5 * NS_PER_MS),
+        firsts=np.insert(whole.firsts, after, whole.firsts[after - 1] + 2048),
+    )
+    _keep(tmp_path, "parts", parts)
+    found = difference_ms(whole, Heard.load(tmp_path, "parts"), BEGIN_NS + 9 * NS_PER_S, 2 * NS_PER_S)
+    assert found == pytest.approx(0.0, abs=0.003)
+
+
 def test_a_player_that_was_never_heard_is_an_error_and_no_figure(tmp_path: Path) -> None:
     _keep(tmp_path, "one", _heard())
     _keep(tmp_path, "other", _heard(samples=np.zeros_like(NOISE)))
