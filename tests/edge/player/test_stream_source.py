@@ -148,6 +148,16 @@ def test_three_packets_in_a_row_that_agree_are_a_new_timeline() -> None:
     assert steps(out) <= SMOOTH
 
 
+def test_copies_of_one_packet_are_no_new_timeline() -> None:
+    source = _source()
+    _push(source, wave_packet(0))
+    for _ in range(5):
+        _push(source, wave_packet(1, origin=ORIGIN + 1_000))
+    _push(source, wave_packet(1))
+    assert source.faults[OFF_GRID] == 5
+    assert np.array_equal(_read(source, ORIGIN, 2 * PACKET_SAMPLES)[720:], wave(ORIGIN + 720, 2 * PACKET_SAMPLES - 720))
+
+
 def test_a_frame_that_cannot_be_decoded_is_concealed_and_counted() -> None:
     source = _source()
     packet = wave_packet(0)
