@@ -106,7 +106,7 @@ def read(frames: NDArray[np.int16], start: int = 0, *, near: float = 0.0) -> Rea
     if reading is not None:
         return _moved(reading, start, 0.0)
     begin, start = start, max(start, _REACH)
-    around = frames[start - _REACH : start + READ_SAMPLES + _REACH].astype(np.float32)
+    around = frames[start - _REACH : start + READ_SAMPLES + _REACH].astype(np.float64)
     if len(around) < READ_SAMPLES + 2 * _REACH:
         reading = _cell(piece, _MIXED_SPREAD)
         return None if reading is None else _moved(reading, begin, 0.0)
@@ -115,10 +115,10 @@ def read(frames: NDArray[np.int16], start: int = 0, *, near: float = 0.0) -> Rea
 
 def aligned(frames: NDArray[np.int16], reading: Reading) -> tuple[NDArray[np.float32], int]:
     """Sound moved back onto the samples, float32[n or a little less], and which sample of the source is its first."""
-    sound = frames.astype(np.float32)
     if not reading.fraction or len(frames) <= 2 * _REACH:
-        return sound, reading.first
-    return np.correlate(sound, _SHIFTS[round((reading.fraction + 0.5) * _FRACTIONS)]), reading.first + _REACH
+        return frames.astype(np.float32), reading.first
+    moved = np.correlate(frames.astype(np.float64), _SHIFTS[round((reading.fraction + 0.5) * _FRACTIONS)])
+    return moved.astype(np.float32), reading.first + _REACH
 
 
 def below(sound: NDArray[np.float32], upper: tuple[int, int], lower: tuple[int, int], reach: int) -> tuple[float, int]:
@@ -144,7 +144,7 @@ def below(sound: NDArray[np.float32], upper: tuple[int, int], lower: tuple[int, 
     return best
 
 
-def _read_between(around: NDArray[np.float32], start: int, near: float) -> Reading | None:
+def _read_between(around: NDArray[np.float64], start: int, near: float) -> Reading | None:
     """The same for sound that was resampled: at the fraction that it had before, else at the clearest one."""
     if near:
         row = round((near + 0.5) * _FRACTIONS)
@@ -162,12 +162,12 @@ def _moved(reading: Reading, start: int, fraction: float) -> Reading:
     return Reading(tag=reading.tag, first=reading.first - start, fraction=fraction)
 
 
-def _sync(piece: NDArray[np.float32]) -> int:
+def _sync(piece: NDArray[np.float32] | NDArray[np.float64]) -> int:
     """Where the largest pair of samples begins."""
     return int((piece[:CELL_SAMPLES] + piece[1 : CELL_SAMPLES + 1]).argmax())
 
 
-def _spread(piece: NDArray[np.float32]) -> float:
+def _spread(piece: NDArray[np.float32] | NDArray[np.float64]) -> float:
     """How far the bits of a cell are from half its sync, as a part of that; infinite without a sync."""
     sync = _sync(piece)
     cell = np.abs(piece[sync : sync + CELL_SAMPLES])
@@ -178,7 +178,7 @@ def _spread(piece: NDArray[np.float32]) -> float:
     return max(0.0, float(np.abs(cell[_BIT:] / usual - 1.0).max()) - rounding)
 
 
-def _cell(piece: NDArray[np.float32], spread_max: float) -> Reading | None:
+def _cell(piece: NDArray[np.float32] | NDArray[np.float64], spread_max: float) -> Reading | None:
     """Read READ_SAMPLES samples of sound that stand where they were made."""
     if _spread(piece) > spread_max:
         return None
@@ -190,11 +190,15 @@ def _cell(piece: NDArray[np.float32], spread_max: float) -> Reading | None:
     return Reading(tag=bits >> _PLACE_BITS, first=place * CELL_SAMPLES - sync)
 
 
-def _shifts() -> NDArray[np.float32]:
-    """float32[place, tap]: filters that move sound, which was read at a fraction of a sample, back onto the samples."""
+def _shifts() -> NDArray[np.float64]:
+    """float64[place, tap]: filters that move sound, which was read at a fraction of a sample, back onto the samples.
+
+    Whole parts of 65,536, so that their sums over int16 are exact and the same on every machine.
+    """
     places = np.arange(-_REACH, _REACH + 1)[None, :] + (np.arange(_FRACTIONS + 1) / _FRACTIONS - 0.5)[:, None]
     window = np.i0(8.0 * np.sqrt(np.maximum(0.0, 1.0 - np.square(places / (_REACH + 0.5))))) / np.i0(8.0)
-    return (np.sinc(places) * window).astype(np.float32)
+    shifts: NDArray[np.float64] = np.rint(np.sinc(places) * window * 65_536) / 65_536
+    return shifts
 
 
 _SHIFTS: Final = _shifts()

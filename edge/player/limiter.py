@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.player.interpolation import HALF, PADDING, BlockFilter, taps_at
+from edge.player.interpolation import FIXED, HALF, BlockFilter, fixed_of, taps_at
 from edge.player.ports import Samples
 from edge.player.resampler import GridRead
 from protocol.units import SAMPLE_RATE_HZ, SharedSample
@@ -39,15 +39,11 @@ _EXPONENT: Final = -math.log(10.0) / 20.0 / (_UNITS_PER_DB * _MEAN * _MEAN)
 """From twice summed units to the exponent of e."""
 _NUMBER_MAX: Final = 1e6
 """120 dB above full scale: no voice, but a fault."""
-_FIXED: Final = float(1 << 22)
-"""Samples and taps are whole multiples of 1 / this while peaks are measured: sums of products are then exact in
-float64 in whatever order a library adds them, and so equal in pieces of any size."""
 _POINTS: Final = (-0.25, 0.25, 0.5)
-_TAPS: Final[NDArray[np.float64]] = np.rint(np.stack([taps_at(point) for point in _POINTS]) * _FIXED)
-_BETWEEN: Final = BlockFilter(_TAPS)
+_BETWEEN: Final = BlockFilter(np.stack([taps_at(point) for point in _POINTS]))
 _NEAR: Final = 0.92 * CEILING
 """The highest point beside a peak at the ceiling is at most an eighth of a sample away: 0.95 of it at 20 kHz."""
-_SAFE: Final = float(_NEAR * _FIXED / np.abs(_TAPS).sum(axis=1).max())
+_SAFE: Final = float(_NEAR * FIXED / np.abs(_BETWEEN.taps).sum(axis=1).max())
 """While no sample is larger, no point between samples can come near the ceiling."""
 _NEEDED: Final = LOOK_AHEAD + HALF + 1
 """Samples of the source that are read beyond the last one that is given."""
@@ -100,8 +96,9 @@ class Limiter:
         held = np.concatenate((self._held, _released(_largest_ahead(wanted), int(self._held[-1]))))
         self._wanted, self._held = wanted[count:], held[count:]
         self._is_idle = not (self._held.any() or self._wanted.any())
-        exponent = (_running_sum(_running_sum(held)) * _EXPONENT).astype(np.float32)
-        limited: Samples = samples[:count] * np.exp(exponent)
+        # in float64, where processors differ in the last place only, which float32 does not see
+        gain = np.exp(_running_sum(_running_sum(held)) * _EXPONENT).astype(np.float32)
+        limited: Samples = samples[:count] * gain
         return limited
 
 
@@ -122,13 +119,11 @@ def _reductions(samples: Samples) -> _Units:
     count = len(samples) - 2 * (HALF + 1)
     if _largest(samples) <= _SAFE:
         return np.zeros(count, np.int64)
-    fixed = np.zeros(len(samples) + PADDING)
-    fixed[: len(samples)] = samples
-    np.rint(fixed * _FIXED, out=fixed)
+    fixed = fixed_of(samples)
     points = np.empty((count + 2, len(_POINTS) + 1))
-    points[:, (0, 2, 3)] = _BETWEEN.apply(fixed, count + 2)[:, : count + 2].T * (1.0 / _FIXED)
+    points[:, (0, 2, 3)] = _BETWEEN.apply(fixed, count + 2)[:, : count + 2].T * (1.0 / FIXED)
     points[:, 1] = fixed[HALF : HALF + count + 2]
-    return _reductions_at(np.abs(points).reshape(-1) * (1.0 / _FIXED), count)
+    return _reductions_at(np.abs(points).reshape(-1) * (1.0 / FIXED), count)
 
 
 def _reductions_at(sizes: NDArray[np.float64], count: int) -> _Units:

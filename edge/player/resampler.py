@@ -17,13 +17,13 @@ from typing import Final
 
 import numpy as np
 
-from edge.player.interpolation import COEFFICIENTS, DEGREE, HALF, PADDING, TAPS, BlockFilter
+from edge.player.interpolation import COEFFICIENTS, DEGREE, FIXED, HALF, BlockFilter, fixed_of
 from edge.player.ports import Samples
 from protocol.units import FRAME_SAMPLES, SharedSample
 
 GridRead = Callable[[SharedSample, int], Samples]
 """`read(first, count)`: the samples of the grid from `first` on (float32[count]), the reader's until the next call."""
-_INTERPOLATOR: Final = BlockFilter(COEFFICIENTS.astype(np.float32))
+_INTERPOLATOR: Final = BlockFilter(COEFFICIENTS)
 _ROOM_FIRST: Final = 2 * FRAME_SAMPLES
 
 
@@ -82,20 +82,23 @@ class Resampler:
 
     def _piece(self, offset: int, fraction: float, rate: float, frames: int) -> Samples:
         """Frames whose fractions stay within a half, the first around `offset` in the tape (Horner's rule)."""
-        powers = _INTERPOLATOR.apply(self._tape[offset - HALF :], frames)[:, :frames]
-        fractions = (fraction + rate * np.arange(frames)).astype(np.float32)
-        values: Samples = powers[DEGREE] * fractions
+        around = fixed_of(self._tape[offset - HALF : offset + frames + HALF])
+        powers = _INTERPOLATOR.apply(around, frames)[:, :frames]
+        fractions = fraction + rate * np.arange(frames)
+        values = powers[DEGREE] * fractions
         for power in range(DEGREE - 1, 0, -1):
             values += powers[power]
             values *= fractions
         values += powers[0]
-        return values
+        values *= 1.0 / (FIXED * FIXED)
+        rounded: Samples = values.astype(np.float32)
+        return rounded
 
     def _hold(self, first: int, end: int) -> None:
         """Have the samples `first` to `end` at the beginning of the tape; what is there already is not asked for."""
         kept = self._end - first if self._first <= first <= self._end else 0
         count = end - first
-        room = max(count, kept) + PADDING + TAPS
+        room = max(count, kept)
         tape = self._tape if len(self._tape) >= room else np.zeros(2 * room, np.float32)
         if kept:
             start = first - self._first
