@@ -41,7 +41,9 @@ def evening(pki: DevelopmentKeys) -> DeskWorld:
         world.birth(node)
     relay = world.ask(StartRelay(area="xa", feed="vov1")).result
     stream = relay.stream  # type: ignore[union-attr]
-    world.post(RelayNews(stream=stream, news=RelayStarted(url="http://station.example/", play_at_ms=1)))
+    world.post(
+        RelayNews(stream=stream, news=RelayStarted(url="http://station.example/", play_at_ms=world.now.shared_ms))
+    )
     world.post(RelayNews(stream=stream, news=RelayTimed(epoch=EPOCH, delay_ms=1_000)))
     for _ in range(3):
         tell(world, "N001", stream, network_ms=260.0)
@@ -116,7 +118,13 @@ async def test_every_figure_of_every_cluster_fits_the_screen(
         await page.screenshot(path=tmp_path / "measures.png", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         text = " ".join((await page.inner_text("main")).split())
-        for figures in ("-920, -830, -760, -740 ms", "±0.31 ms", "142 ms / 840 ms", "260 ms / 1840 ms", "đến muộn late 314"):
+        for figures in (
+            "-920, -830, -760, -740 ms",
+            "±0.31 ms",
+            "142 ms / 840 ms",
+            "260 ms / 1840 ms",
+            "đến muộn late 314",
+        ):
             assert figures in text
         for figures in ("-21.4 ppm / 0.012 ms", "1 / 2"):
             assert figures in text
