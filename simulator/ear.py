@@ -3,7 +3,7 @@
 Either the simulated card is listened to block by block (`gather`), or, where nothing is rendered, the agent is asked
 now and then what it would sound (`probe`). Both read the source and the place in it from the samples themselves, so
 what is known here never comes from what the agent says of itself. What was heard lately and goes on far below another
-is heard too, as a sound of its own (`is_bed`).
+is heard too, as a sound of its own (`is_bed`); an attention signal is told by its tones.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs, sample
 from simulator import pattern
 from simulator.box import Relay
 from simulator.pattern import Tags
+from simulator.signals import signal_in
 from simulator.sound_card import Heard
 from simulator.world import World
 
@@ -107,7 +108,7 @@ class Ear:
             self.cease()
             return None
         reading = pattern.read(samples)
-        source, origin_ns = self._understood(reading, at_true_ns)
+        source, origin_ns = self._understood(reading, at_true_ns, samples)
         self._note(source, now_ns, now_ns, amplitude, self._relay.is_heard_at(now_ns), origin_ns, is_sparse=True)
         self._listen_below(reading, samples, at_true_ns, now_ns, is_sparse=True)
         return self._current
@@ -123,7 +124,7 @@ class Ear:
         if current is None:
             return
         self._tell(current)
-        if current.source != UNKNOWN:
+        if current.origin_last_ns is not None:
             others = [each for each in self._lately if each.source != current.source]
             self._lately = deque((*others, current), maxlen=_LATELY)
 
@@ -167,7 +168,7 @@ class Ear:
         if first:
             self.cease()
         reading = self._read(samples, first, last)
-        source, origin_ns = self._understood(reading, at_ns)
+        source, origin_ns = self._understood(reading, at_ns, samples[first : last + 1])
         amplitude = _amplitude(samples)
         is_powered = self._relay.is_heard_at(begins_ns)
         for change_ns, level in self._relay.contact.changes(begins_ns + 1):
@@ -225,9 +226,9 @@ class Ear:
             return share, self._bed, self._bed_ahead
         found: tuple[float, Sound | None, int] = (0.0, None, 0)
         for sound in self._lately:
-            tag = self._tags.tag(sound.source)
-            if sound.origin_last_ns is None or tag == reading.tag:
+            if sound.origin_last_ns is None or sound.source == self._tags.name(reading.tag):
                 continue
+            tag = self._tags.tag(sound.source)
             place = (at_ns - sound.origin_last_ns) * SAMPLE_RATE_HZ // NS_PER_S + first - reading.first
             share, shift = pattern.below(moved, upper, (tag, place), _BED_REACH)
             if share > found[0]:
@@ -242,9 +243,11 @@ class Ear:
                 return reading
         return None
 
-    def _understood(self, reading: pattern.Reading | None, at_ns: int) -> tuple[str, int | None]:
+    def _understood(
+        self, reading: pattern.Reading | None, at_ns: int, samples: NDArray[np.int16]
+    ) -> tuple[str, int | None]:
         if reading is None:
-            return UNKNOWN, None
+            return signal_in(samples) or UNKNOWN, None
         self._fraction = reading.fraction
         between_ns = round(reading.fraction * NS_PER_S / SAMPLE_RATE_HZ)
         return self._tags.name(reading.tag), at_ns - _duration_ns(reading.first) - between_ns

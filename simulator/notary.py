@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from edge.player.chime import chime_of
 from protocol.messages import (
     AllClear,
     AnyDocument,
@@ -24,6 +25,7 @@ from protocol.messages import (
 )
 from protocol.units import NS_PER_MS
 from simulator.checkers.evidence import Evidence, Hush, Permit, Posting
+from simulator.signals import source_of
 
 
 class Notary:
@@ -54,7 +56,8 @@ class Notary:
                         ends_ns=document.ends_at_ms * NS_PER_MS,
                         issued_ns=self._now_ns,
                         over=document.over,
-                    )
+                    ),
+                    chime_ms=document.chime_ms,
                 )
             case StreamEnd() | AllClear():
                 self._withdraw(document.stream if isinstance(document, StreamEnd) else document.emergency)
@@ -69,10 +72,15 @@ class Notary:
             case Assignment():
                 self._posted(document)
 
-    def _allow(self, permit: Permit) -> None:
-        known = next((each for each in self._evidence.permits if _is_same(each, permit)), None)
-        if known is None:
-            self._evidence.permits.append(permit)
+    def _allow(self, permit: Permit, *, chime_ms: int) -> list[Permit]:
+        """Permit something and its attention signal; returns both."""
+        allowed = [replace(permit, lead_ns=chime_ms * NS_PER_MS)]
+        if chime_ms:
+            allowed.append(_signal_of(permit, chime_ms * NS_PER_MS))
+        for new in allowed:
+            if not any(_is_same(each, new) for each in self._evidence.permits):
+                self._evidence.permits.append(new)
+        return allowed
 
     def _withdraw(self, name: str) -> None:
         for permit in self._evidence.permits:
@@ -103,8 +111,8 @@ class Notary:
                 turns=occurrence.turns,
                 over=occurrence.over,
             )
-            named.add((permit.key, permit.source, permit.begins_ns))
-            self._allow(permit)
+            for each in self._allow(permit, chime_ms=occurrence.chime_ms):
+                named.add((each.key, each.source, each.begins_ns))
         for permit in self._evidence.permits:
             is_of_plan = permit.kind is SourceKind.MEDIA and permit.area == plan.area and permit.ends_ns > now_ns
             is_covered = permit.begins_ns < plan.covers_until_ms * NS_PER_MS
@@ -133,7 +141,8 @@ class Notary:
                 repeat_every_ns=document.repeat_every_ms * NS_PER_MS,
                 duration_ns=document.clip.duration_ms * NS_PER_MS,
                 turns=document.turns,
-            )
+            ),
+            chime_ms=document.chime_ms,
         )
 
     def _hushed(self, document: Silence) -> None:
@@ -173,6 +182,14 @@ class Notary:
                 return
             last.until_ns = posting.since_ns
         known.append(posting)
+
+
+def _signal_of(permit: Permit, lead_ns: int) -> Permit:
+    """Its attention signal: before it, or before each repetition of it."""
+    source = source_of(chime_of(permit.broadcast_class, permit.reality))
+    is_once = permit.repeat_every_ns is None
+    ends_ns = permit.begins_ns + lead_ns if is_once and permit.turns is None else permit.ends_ns
+    return replace(permit, source=source, ends_ns=ends_ns, duration_ns=lead_ns)
 
 
 def _sounds_ms(occurrence: Occurrence) -> int:

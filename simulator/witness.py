@@ -19,14 +19,11 @@ from edge.effects import LogDecision
 from edge.gpio.faults import Fault
 from edge.gpio.inputs import HOLD_MS
 from edge.outbox import REPORTS_MAX
+from edge.player.chime import chime_of
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.errors import Refusal
-from protocol.messages import (
-    AiringRecord,
-    AnyDocument,
-    FaultRecord,
-)
+from protocol.messages import AiringRecord, AnyDocument, BroadcastClass, FaultRecord
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.box import Line
 from simulator.checkers.evidence import (
@@ -47,6 +44,7 @@ from simulator.media_files import FOLDER
 from simulator.node import Pole
 from simulator.notary import Notary
 from simulator.pole_parts import SoundMode
+from simulator.signals import source_of
 from simulator.sound_card import SimulatedCard
 from simulator.storage import JOURNAL_BYTES_MAX
 
@@ -323,6 +321,7 @@ class Witness:
             missed=missed,
             shifts_ms=record.shifts_ms,
             round_ms=0 if record.turns is None else record.turns.round_ms,
+            signal=source_of(chime_of(BroadcastClass.EMERGENCY, record.reality)) if record.chime_ms else "",
         )
 
 

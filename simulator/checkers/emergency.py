@@ -52,7 +52,11 @@ class EmergencyReach:
                 if not poles:
                     found.append(missing(self.name, evidence, node, f"expected to sound {fact.id}, and not observed"))
                 for facts in poles:
-                    sounds = [heard for heard in facts.heard if heard.source == fact.source and heard.is_powered]
+                    sounds = [
+                        heard
+                        for heard in facts.heard
+                        if heard.source in {fact.source, fact.signal} and heard.is_powered
+                    ]
                     own = [each for each in sounds if _belongs(fact, each, facts.edge_ns)]
                     heard_at[node] = min((each.begins_ns for each in own), default=heard_at.get(node))
                     found += self._reach(evidence, fact, facts, own)

@@ -90,6 +90,8 @@ class Permit:
     sha256: str | None = None
     turns: Turns | None = None
     over: Over = Over.REPLACE
+    lead_ns: int = 0
+    """How long an attention signal before it is, which has a permit of its own."""
 
     def of_turn(self, turn: int) -> Permit:
         """The same for poles of one turn: a planned item has the air in its own turn only."""
@@ -241,6 +243,8 @@ class EmergencyFact:
     missed: tuple[str, ...]
     shifts_ms: Mapping[str, int] = field(default_factory=dict)
     round_ms: int = 0
+    signal: str = ""
+    """The source of its attention signal, where it has one."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -74,7 +74,7 @@ class InTurn:
         """One pole in one round: heard once, in its own turn."""
         if facts.edge_ns:
             return
-        due_ns = begins_ns + place * turns.length_ms * NS_PER_MS
+        due_ns = begins_ns + place * turns.length_ms * NS_PER_MS + permit.lead_ns
         if len(heard) != 1:
             what = f"{permit.id}: heard {len(heard)} times in a round"
             yield Violation(checker=self.name, at_ns=begins_ns, pole=facts.name, evidence=what)

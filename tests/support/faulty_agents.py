@@ -10,7 +10,7 @@ from edge.agent import Agent
 from edge.effects import Effect, PowerAmplifier, StoreReport
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
-from protocol.messages import Over
+from protocol.messages import Over, Reality
 from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedNs
 from simulator import pattern
 
@@ -218,3 +218,12 @@ class Unaimed(Agent):
         self._guard.place = replace(self._guard.place, aiming_delay_us=0, emergency_aiming_delay_us=0)
         self._is_stale = True
         return super().handle(event, now)
+
+
+class Siren(Agent):
+    """Announces drills as the real thing."""
+
+    def _play(self, now: Now) -> list[Effect]:
+        found = self._repertoire.candidates(now, self._studio.horizon_ms)
+        said = [replace(each, reality=Reality.REAL) for each in found]
+        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)

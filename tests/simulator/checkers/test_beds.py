@@ -71,3 +71,30 @@ def test_where_samples_are_asked_for_now_and_then_speech_is_read_above_its_bed()
 def test_the_planted_fault_is_found(agent: type[Agent], checker: str, words: str) -> None:
     found = [each for each in played(agent).verdict.violations if each.checker == checker]
     assert any(words in each.evidence and each.pole == "N0002" for each in found), found
+
+
+DRILL = """
+title: A drill
+title_vi: Diễn tập
+start: 2026-03-04 08:00
+minutes: 1
+sound: full
+network: wired
+controller:
+  areas: [{id: xa, title: Xã}]
+  nodes: [{id: N0001, title: Cụm loa 1, area: xa}, {id: N0002, title: Cụm loa 2, area: xa}]
+  emergency: {chime_ms: 3000}
+  clips: [{id: drill, title: Diễn tập, file: drill.wav, reality: drill}]
+media:
+  drill.wav: {seconds: 5}
+steps:
+  - {do: raise, at: "08:00:20", area: xa, clip: drill, reality: drill, minutes: 1}
+  - {do: clear, at: "08:00:40", reason: Xong}
+"""
+
+
+def test_a_pole_that_sounds_the_alarm_in_a_drill_is_found() -> None:
+    scenario = parse_scenario(DRILL, name="drill.yaml")
+    found = perform("drill", scenario, seed=3, agents={"N0002": faulty.Siren}).verdict.violations
+    assert {each.pole for each in found} == {"N0002"}
+    assert any("chime:emergency sounds and no document names it" in each.evidence for each in found), found

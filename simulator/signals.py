@@ -1,0 +1,57 @@
+"""Hears which attention signal a piece of sound is: by its tones, as a person does, at any loudness and anywhere in it.
+
+It knows the pitches that the product states (`edge.player.chime`) and fits them and their partials to the samples; what
+is left over tells whether it was that signal. Four milliseconds are enough.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.player.chime import ALARM_TONES, DRILL_TONES, NOTICE_TONES, PARTIALS, Chime
+from protocol.units import SAMPLE_RATE_HZ
+
+LIKENESS_MIN: Final = 0.9
+"""Part of the power that the tones must explain; fades of two tones into one another leave less."""
+SAMPLES_MIN: Final = 180
+"""Anything shorter is a piece of some sine."""
+_PITCHES: Final[dict[Chime, tuple[tuple[float, ...], ...]]] = {
+    Chime.NOTICE: (tuple(tone.hz for tone in NOTICE_TONES),),
+    Chime.EMERGENCY: tuple((tone.hz,) for tone in ALARM_TONES),
+    Chime.DRILL: ((DRILL_TONES[0].hz,),),
+}
+"""What sounds together: the strokes of a gong, each tone of the others by itself."""
+_PREFIX: Final = "chime:"
+
+
+def source_of(chime: Chime) -> str:
+    """How a signal is called as a source of sound."""
+    return _PREFIX + chime.value
+
+
+def signal_in(samples: NDArray[np.int16]) -> str | None:
+    """The source of the signal that int16[n] is a piece of; None for other sound."""
+    sound = samples.astype(np.float64)
+    power = float(sound @ sound)
+    if not power or len(samples) < SAMPLES_MIN:
+        return None
+    best = (LIKENESS_MIN, "")
+    for chime, chords in _PITCHES.items():
+        for chord in chords:
+            along = _basis(chord, len(sound)).T @ sound
+            best = max(best, (float(along @ along) / power, source_of(chime)))
+    return best[1] or None
+
+
+@lru_cache(maxsize=32)
+def _basis(chord: tuple[float, ...], count: int) -> NDArray[np.float64]:
+    """Orthonormal float64[count, tones]: every partial of every pitch, at any phase."""
+    seconds = np.arange(count) / SAMPLE_RATE_HZ
+    turns = [2 * np.pi * hz * multiple * seconds for hz in chord for multiple, _ in PARTIALS]
+    waves = np.stack([wave for turn in turns for wave in (np.sin(turn), np.cos(turn))], axis=1)
+    basis: NDArray[np.float64] = np.linalg.qr(waves)[0]
+    return basis
