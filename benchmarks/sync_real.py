@@ -42,6 +42,8 @@ FAKETIME: Final = "/usr/lib/{machine}/faketime/libfaketimeMT.so.1"
 MACHINES: Final = ("x86_64-linux-gnu", "aarch64-linux-gnu")
 MINUTES_MIN: Final = 0.4
 """Ten seconds are let pass at the beginning; of fewer than ten more a quantile says nothing."""
+REJECTED_SHARE_MAX: Final = 0.5
+"""What is left of a case is no picture of it when the machine spoilt more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         figures = [{"ratio_p95": result.ratio, **asdict(result)} for result in results]
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return 0
+    spoilt = [each.case.name for each in results if each.ours.rejected_share > REJECTED_SHARE_MAX]
+    if spoilt:
+        sys.stderr.write(
+            f"{', '.join(spoilt)}: the machine spoilt more than half of it; measure again when it is idle\n"
+        )
+    return 1 if spoilt else 0
 
 
 def _measure_named(name: str, options: argparse.Namespace) -> Result:
