@@ -16,7 +16,7 @@ from controller.adapters.relay.relay_worker import RelayWorker
 from controller.config import FeedConfig, RelayConfig
 from controller.feed_watch import AlarmKind
 from controller.levelling import gated_level_dbfs
-from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted
+from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
 from protocol.adapters.system_clock import read_now
 from protocol.errors import Refusal
 from protocol.stream import AudioPacket, unpack_audio
@@ -126,6 +126,15 @@ async def test_packets_leave_in_time_and_never_ahead(station: Station) -> None:
         assert lead_ms > 600 or held_up, "a packet is late of itself"
         in_time += lead_ms > 600
     assert in_time >= 0.8 * len(poles.packets), "this machine is too busy to show anything"
+
+
+async def test_a_delay_that_its_group_gets_before_the_first_sound_is_that_of_its_packets(station: Station) -> None:
+    async with relaying(station.urls["mp3"]) as (worker, poles):
+        worker.want_delay(2_500)
+        await until(lambda: poles.packets, seconds=10)
+        at_ns, packet = poles.packets[0]
+    assert [event.delay_ms for event in poles.told(RelayTimed) if isinstance(event, RelayTimed)] == [2_500]
+    assert 1_200 < (packet.play_at_ns - at_ns) / 1e6 <= 2_500 - 20 * len(packet.frames)
 
 
 async def test_a_packet_is_worth_nothing_elsewhere(station: Station) -> None:
