@@ -7,7 +7,7 @@ from functools import cache
 
 from protocol.clock_filter import ClockFilter, Verdict
 from protocol.clock_sync import TimeSample
-from protocol.units import NS_PER_MS, NS_PER_S
+from protocol.units import NS_PER_MS, NS_PER_S, TimeSource
 from simulator.commune import Province
 from simulator.runner import Performance, perform
 from simulator.scenario import Scenario, parse_scenario, province_of
@@ -75,3 +75,17 @@ def test_a_pole_without_any_clock_knows_no_time_before_the_controller_has_told_i
     assert told is not None
     assert (alone.read_now().is_time_known, told.read_now().is_time_known) == (False, True)
     assert province.poles["N0002"].clock_error_ns == 0
+
+
+def test_a_system_clock_that_somebody_sets_hours_away_moves_no_pole_that_has_heard_the_controller() -> None:
+    text = TEXT.replace("rtc: dead\nntp: false\ntime: exchange", "time: auto")
+    province = Province(province_of(parse_scenario(text, name="time.yaml"), seed=1), seed=1)
+    province.run_for(60)
+    pole = province.poles["N0001"]
+    pole.step_clock(2 * 3_600 * NS_PER_S)
+    province.run_for(60)
+    assert pole.process is not None
+    now = pole.process.read_now()
+    assert abs(now.shared_ns - province.world.now_ns) <= now.error_ns <= 50 * NS_PER_MS
+    assert pole.process.time is not None
+    assert pole.process.time.status.suspect is TimeSource.SYSTEM
