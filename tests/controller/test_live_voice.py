@@ -129,6 +129,13 @@ def test_short_silences_within_words_are_left_alone() -> None:
     assert speaker.voice.pacer.left_out == 0
 
 
+def test_of_a_pause_every_second_frame_is_left_out_so_that_it_stays_one() -> None:
+    speaker = Speaker()
+    speaker.say(LOUD, 50)
+    speaker.say(QUIET, 25)
+    assert speaker.voice.pacer.left_out == 10
+
+
 def test_a_stalled_line_delays_what_was_said_and_loses_none_of_it() -> None:
     speaker = Speaker(VoiceConfig(delay_ms=200, lead_in_ms=0))
     speaker.say(LOUD, 50)
