@@ -149,7 +149,8 @@ class RealBench:
     async def link(self, name: str, *, will: Will | None = None, session_expiry_s: int = 300) -> tuple[AnyLink, Heard]:
         path = self._paths.get(name)
         if path is None:
-            path = self._paths[name] = SeverablePath(self._broker.port)
+            door = self._broker.services_port if name == CONTROLLER else self._broker.port
+            path = self._paths[name] = SeverablePath(door)
             await path.open()
         heard = Heard()
         link = MqttLink(
