@@ -109,6 +109,7 @@ class LiveVoice:
         self._last_sound_at = now.monotonic_ns
         self._window: tuple[MonotonicNs, int] | None = None
         self._said_frames = 0
+        self._epoch = -1
         self._events: list[RelayEvent] = []
         self.state = VoiceState.WAITING
 
@@ -160,7 +161,6 @@ class LiveVoice:
         packets = [packet for each in kept for packet in self._say(each, now, is_silent=False)]
         if packets:
             play_at_ms = SharedMs(packets[0].play_at_ns // NS_PER_MS)
-            self._events.append(RelayTimed(epoch=packets[0].epoch, delay_ms=self._delay_ms))
             self._events.append(RelayStarted(url="", play_at_ms=play_at_ms))
         return packets
 
@@ -176,6 +176,9 @@ class LiveVoice:
         if slot is None:
             return []
         self._said_frames += 1
+        if self._pacer.epoch != self._epoch:
+            self._epoch = self._pacer.epoch
+            self._events.append(RelayTimed(epoch=self._epoch, delay_ms=self._delay_ms))
         return self._pacer.place(slot, self._encode(levelled))
 
     def _judge_rate(self, samples: int, now: Now) -> list[AudioPacket]:

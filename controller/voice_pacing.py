@@ -5,8 +5,9 @@ begins finds cold amplifiers, so its first frames get a long lead; a speaker's l
 said meanwhile waits, and the delay comes back to the usual one in the speaker's own pauses, of which one frame in two
 is left out. Leaves the sound, its level and its coding to others.
 Rules kept: time comes from the sample index, never from sums of rounded times; the index only rises; a frame that comes
-too late for its place moves on to the next that every pole can still have, which is a gap of whole frames; nobody is
-far ahead of the clock, for a voice that comes faster than it is spoken is no live voice.
+too late for its place moves on to the next that every pole can still have, which is a gap of whole frames; nobody is far
+ahead of the clock, for a voice that comes faster than it is spoken is no live voice; where the shared clock is set, a
+new epoch begins at once, with amplifiers that are warm.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Final
 from controller.stamping import CODEC_DELAY_SAMPLES, Slot
 from protocol.stream import AudioPacket
 from protocol.units import (
-    FRAME_MS,
     FRAME_SAMPLES,
+    NS_PER_MS,
     SAMPLES_PER_MS,
     Now,
     SharedMs,
@@ -31,6 +32,8 @@ ROOM_SAMPLES: Final = 20 * SAMPLES_PER_MS
 """What a frame may be late without a gap: a browser's audio thread and a busy loop move frames by so much."""
 AHEAD_MS_MAX: Final = 2_000
 """What may wait behind a stalled line beyond the lead; more was not spoken just now."""
+STEP_NS: Final = 50 * NS_PER_MS
+"""A shared clock that leaves the machine's own by more than this between two frames was set."""
 PAUSE_FRAMES: Final = 5
 """A silence is a pause from here on; shorter ones belong to the words."""
 
@@ -65,6 +68,7 @@ class VoicePacer:
         self._ahead_max = 0
         self._frames_per_packet = frames_per_packet
         self._origin: int | None = None
+        self._shared_ahead_ns: int | None = None
         self._next = 0
         self._silent_frames = 0
         self._sequence = 0
@@ -79,6 +83,7 @@ class VoicePacer:
 
     def slot(self, now: Now, *, is_silent: bool) -> Slot | None:
         """The place of a frame whose last sample was spoken just now, or None: left out. Raises TooFastError."""
+        self._follow_clock(now.shared_ns - now.monotonic_ns)
         earliest = sample_of_shared_ns(now.shared_ns) + self._play_after
         if self._origin is None:
             self._origin = max(earliest + self._lead + ROOM_SAMPLES, self._not_before)
@@ -132,6 +137,15 @@ class VoicePacer:
         return [packet]
 
     @property
-    def packet_ms(self) -> int:
-        """How much of a voice one message carries."""
-        return self._frames_per_packet * FRAME_MS
+    def epoch(self) -> int:
+        """The epoch in force."""
+        return self._epoch
+
+    def _follow_clock(self, shared_ahead_ns: int) -> None:
+        """Begin a new epoch where the shared clock was set."""
+        before_ns, self._shared_ahead_ns = self._shared_ahead_ns, shared_ahead_ns
+        if before_ns is None or abs(shared_ahead_ns - before_ns) <= STEP_NS:
+            return
+        self._epoch += 1
+        self._origin, self._next, self._sequence, self._lead, self._not_before = None, 0, 0, 0, SharedSample(0)
+        self._waiting, self._waiting_slot = [], None

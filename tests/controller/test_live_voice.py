@@ -13,7 +13,7 @@ from controller.config import VoiceConfig
 from controller.levelling import Leveller
 from controller.live_voice import BEGIN_FRAMES, STALL_MS_MAX, Happening, LiveVoice, VoiceState
 from controller.records import RelayRecord, RelayState
-from controller.relay import RelayEnded, RelayStarted, RelayStep
+from controller.relay import RelayEnded, RelayStarted, RelayStep, RelayTimed
 from controller.stamping import CODEC_DELAY_SAMPLES
 from controller.voice_pacing import AHEAD_MS_MAX, ROOM_SAMPLES, TooFastError, VoicePacer
 from protocol.messages import BroadcastClass
@@ -193,6 +193,22 @@ def test_hanging_up_sends_what_waits_for_its_packet_and_ends_once() -> None:
     assert [type(each) for each in step.events] == [RelayEnded]
     assert speaker.voice.end(Happening.HUNG_UP, "again", at(speaker.ms)) == RelayStep()
     assert speaker.voice.receive(LOUD, at(speaker.ms)) == RelayStep()
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, -400, 400, 3_600_000])
+def test_a_clock_that_is_set_begins_a_new_epoch_at_the_usual_delay(step_ms: int) -> None:
+    speaker = Speaker()
+    speaker.say(LOUD, 50)
+    before = speaker.packets[-1]
+    set_to = Now(
+        monotonic_ns=at(speaker.ms + 20).monotonic_ns, shared_ns=SharedNs(at(speaker.ms + 20 + step_ms).shared_ns)
+    )
+    step = speaker.voice.receive(LOUD, set_to)
+    [packet] = step.packets
+    assert (packet.epoch, packet.sequence, packet.first_sample) == (before.epoch + 1, 0, 0)
+    ahead_ms = (packet.play_at_ns - set_to.shared_ns) / NS_PER_MS
+    assert CONFIG.delay_ms - 60 <= ahead_ms <= CONFIG.delay_ms
+    assert [each.epoch for each in step.events if isinstance(each, RelayTimed)] == [packet.epoch]
 
 
 def test_behind_a_chime_the_first_word_sounds_when_the_chime_is_over() -> None:
