@@ -4,10 +4,10 @@ Duty: give each frame of a speaker its place on the timeline, and let a delay th
 begins finds cold amplifiers, so its first frames get a long lead; a speaker's line that stalls delivers late. What was
 said meanwhile waits, and the delay comes back to the usual one in the speaker's own pauses, of which one frame in two
 is left out. Leaves the sound, its level and its coding to others.
-Rules kept: time comes from the sample index, never from sums of rounded times; the index only rises; a frame that comes
-too late for its place moves on to the next that every pole can still have, which is a gap of whole frames; nobody is far
-ahead of the clock, for a voice that comes faster than it is spoken is no live voice; where the shared clock is set, a
-new epoch begins at once, with amplifiers that are warm.
+Rules kept: time comes from the sample index, never from sums of rounded times; the index only rises; a frame that
+comes too late for its place moves on to the next that every pole can still have, which is a gap of whole frames;
+nobody is far ahead of the clock, for a voice that comes faster than it is spoken is no live voice; where the shared
+clock is set, a new epoch begins at once, with amplifiers that are warm.
 """
 
 from __future__ import annotations
