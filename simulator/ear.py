@@ -37,8 +37,8 @@ _CROSSING: Final = 3
 PROBE_FRAMES: Final = _COVERED + pattern.READ_SAMPLES
 """What is asked for at one time; the last four milliseconds are read."""
 UNKNOWN: Final = "?"
-_BED_SHARES: Final = (0.1, 0.5)
-"""Of the speech above it: 12 to 18 dB less; fades take it farther."""
+_BED_SHARES: Final = (0.13, 0.5)
+"""Of the speech above it: 15 dB less is 0.18; fades take it farther, and what is smaller may be the fit's own error."""
 _BED_NS_MIN: Final = 300 * NS_PER_MS
 """Shorter than this it is the end of what was replaced, under its fade."""
 _BED_MISSES_MAX: Final = 3

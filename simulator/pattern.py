@@ -45,7 +45,7 @@ _FRACTIONS: Final = 32
 _SHIFTED_SPREAD: Final = 0.55
 """The same as `_CELL_SPREAD` for sound that was moved: its highest tones were lost on the way."""
 
-_LIKE_MAX: Final = 0.8
+_LIKE_MAX: Final = 0.6
 """Squared likeness of two sources from which on a fit of both says nothing."""
 
 _pages: OrderedDict[tuple[int, int], Samples] = OrderedDict()
