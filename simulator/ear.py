@@ -79,6 +79,8 @@ class Ear:
         self._relay = relay
         self._current: Sound | None = None
         self._lately: deque[Sound] = deque(maxlen=_LATELY)
+        self._beds: dict[str, str] = {}
+        """Which source went on below which, lately."""
         self._bed: Sound | None = None
         self._bed_ahead: int | None = None
         """How many samples the bed's place lies ahead of the current source's, once it was found."""
@@ -212,7 +214,16 @@ class Ear:
                     is_bed=True,
                 )
                 self.sounds.append(self._bed)
+                self._beds[current.source] = sound.source
+                while len(self._beds) > _LATELY:
+                    del self._beds[next(iter(self._beds))]
             self._bed.ends_ns = ends_ns
+
+    def _possible_beds(self) -> list[Sound]:
+        """What sounded until the current source began, and what went on below that source earlier."""
+        current = self._current
+        known = None if current is None else self._beds.get(current.source)
+        return [each for each in self._lately if each is self._lately[-1] or each.source == known]
 
     def _find_below(
         self, reading: pattern.Reading, samples: NDArray[np.int16], at_ns: int
@@ -225,7 +236,7 @@ class Ear:
             share, _ = pattern.below(moved, upper, (self._tags.tag(self._bed.source), place), 1)
             return share, self._bed, self._bed_ahead
         found: tuple[float, Sound | None, int] = (0.0, None, 0)
-        for sound in self._lately:
+        for sound in self._possible_beds():
             if sound.origin_last_ns is None or sound.source == self._tags.name(reading.tag):
                 continue
             tag = self._tags.tag(sound.source)
