@@ -42,7 +42,9 @@ class Commune:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.claims = PortClaims()
-        self.ports = {name: self.claims.claim() for name in ("nodes", "time", "services", "media", "enrolment", "console")}
+        self.ports = {
+            name: self.claims.claim() for name in ("nodes", "time", "services", "media", "enrolment", "console")
+        }
         self.children = Children(folder / "logs")
         self.listener = Listener({NODE: folder / "box" / "sound.pcm"}, keep_s=60)
         self.config = folder / "controller.yaml"

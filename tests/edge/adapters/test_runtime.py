@@ -168,7 +168,14 @@ def test_show_tells_what_is_stored_while_it_runs(prepared: Prepared) -> None:
         ).stdout
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-    for words in ("areas thon-dong < xa-binh-minh", "quiet hours: none", "keys: keyset", "Bản tin a", "here", "this machine's clock"):
+    for words in (
+        "areas thon-dong < xa-binh-minh",
+        "quiet hours: none",
+        "keys: keyset",
+        "Bản tin a",
+        "here",
+        "this machine's clock",
+    ):
         assert words in told
 
 

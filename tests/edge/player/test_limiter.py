@@ -49,7 +49,8 @@ def _true_peak_dbtp(samples: Samples) -> float:
     spectrum = np.fft.rfft(samples.astype(np.float64))
     fine = np.zeros(len(samples) * OVERSAMPLED // 2 + 1, np.complex128)
     fine[: len(spectrum)] = spectrum
-    return float(20 * np.log10(np.abs(np.fft.irfft(fine, len(samples) * OVERSAMPLED) * OVERSAMPLED).max()))
+    wave: NDArray[np.float64] = np.fft.irfft(fine, len(samples) * OVERSAMPLED) * OVERSAMPLED
+    return float(20 * np.log10(np.abs(wave).max()))
 
 
 def _programme(kind: str, level: float, seed: int) -> Samples:

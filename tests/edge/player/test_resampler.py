@@ -35,7 +35,8 @@ class Tone:
 
 
 def _places(cursor: Cursor, rate: float, frames: int) -> NDArray[np.float64]:
-    return cursor.sample - ORIGIN + cursor.fraction + np.arange(frames) * (1.0 + rate)
+    places: NDArray[np.float64] = cursor.sample - ORIGIN + cursor.fraction + np.arange(frames) * (1.0 + rate)
+    return places
 
 
 RATES = st.floats(-5e-4, 5e-4)

@@ -14,6 +14,8 @@ from simulator import cli
 from simulator.demo.listener import read_pin_trace
 from simulator.device.sheet import TITLES, Sheet, check, table_of
 
+pytestmark = pytest.mark.alone
+
 COMMAND = [sys.executable, "-m", "simulator.cli", "device", "--json"]
 
 
@@ -38,8 +40,6 @@ WIRED = """
 import sys, time, pathlib
 from gpiozero import Device
 from simulator.device.relay_input import RelayInput
-
-pytestmark = pytest.mark.alone
 eye = RelayInput(22, pathlib.Path(sys.argv[1]))
 pin = Device.pin_factory.pin(22)
 for act in (pin.drive_low, pin.drive_high, pin.drive_low):
