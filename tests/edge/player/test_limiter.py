@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -56,15 +57,15 @@ def _true_peak_dbtp(samples: Samples) -> float:
 def _programme(kind: str, level: float, seed: int) -> Samples:
     """A fifth of a second within 20 kHz, at rest at both ends."""
     chance, places = np.random.default_rng(seed), np.arange(COUNT)
-    raw: NDArray[np.float64] = {
+    shapes: dict[str, Callable[[], NDArray[np.float64]]] = {
         "noise": lambda: chance.normal(0.0, 0.5, COUNT),
         "low": lambda: np.sin(places * 2 * np.pi * 80 / 48_000),
         "between": lambda: np.sin(places * np.pi / 2 + np.pi / 4),
         "high": lambda: np.sin(places * 2 * np.pi * 18_900 / 48_000 + seed),
         "bursts": lambda: np.where((places // 2_400 + seed) % 2, np.sin(places * 0.07), 0.0),
         "clicks": lambda: np.where(places % 1_900 == 1_500, chance.normal(0.0, 3.0, COUNT), 0.0),
-    }[kind]()
-    spectrum = np.fft.rfft(raw)
+    }
+    spectrum = np.fft.rfft(shapes[kind]())
     spectrum[round(20_000 / 48_000 * COUNT) :] = 0.0
     edge = np.minimum(1.0, np.minimum(places, places[::-1]) / 1_000)
     return (np.fft.irfft(spectrum, COUNT) * edge * level).astype(np.float32)

@@ -35,7 +35,8 @@ class Tone:
 
 
 def _places(cursor: Cursor, rate: float, frames: int) -> NDArray[np.float64]:
-    places: NDArray[np.float64] = cursor.sample - ORIGIN + cursor.fraction + np.arange(frames) * (1.0 + rate)
+    places: NDArray[np.float64] = np.arange(frames, dtype=np.float64) * (1.0 + rate)
+    places += cursor.sample - ORIGIN + cursor.fraction
     return places
 
 
