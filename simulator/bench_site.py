@@ -148,6 +148,7 @@ def _controller(site: BenchSite, plan: SitePlan) -> dict[str, Any]:
             "console": {"port": site.console_port, "token_file": "api.token"},
         },
         "feeds": [{"id": FEED, "title": "Đài thử", "urls": [plan.feed_url]}] if plan.feed_url else [],
+        "emergency": {"chime_ms": 0},  # what is heard is compared with the clip from its first sample on
         "clips": [{"id": CLIP, "title": "Lũ khẩn cấp", "file": str(site.clips.flood)}],
         "programmes": list(plan.programmes),
         "areas": [
