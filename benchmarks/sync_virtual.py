@@ -84,7 +84,7 @@ def main() -> None:
     if options.document is not None and options.only:
         parser().error("--document wants every case: leave --only away")
     if options.plot is not None and importlib.util.find_spec("matplotlib") is None:
-        parser().error("--plot needs matplotlib: pip install matplotlib, or leave it away")
+        parser().error("--plot needs matplotlib: run ./scripts/bench sync_virtual, which installs it, or leave it away")
     compared = run(cases, minutes=options.minutes, seed=options.seed)
     rows = rows_of(compared)
     print(f"Two neighbours, {options.minutes:g} virtual minutes, seed {options.seed}\n\n{markdown_of(rows)}\n{NOTE}")
