@@ -74,6 +74,7 @@ def test_a_stopped_demo_leaves_no_process_no_port_and_no_pipe(tmp_path: Path, nu
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_minute_of_the_main_job_is_good_and_prints_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "demo", "--for", "60", "--json", "--dir", str(tmp_path)],
