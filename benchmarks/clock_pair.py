@@ -103,7 +103,7 @@ def _watch(world: Commune, seconds: float) -> Found:
             found.wrong_us.append(abs(offsets[name] - (now.shared_ns - now.monotonic_ns)) / 1_000)
             found.stated_us.append((record.error_ms or 0.0) * 1_000)
             found.round_trip_us.append((record.round_trip_ms or 0.0) * 1_000)
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # nobody tells when a record is written: it is looked for
     return found
 
 
@@ -136,7 +136,7 @@ def _cost(world: Commune) -> dict[str, str]:
         )
 
     clock = NodeClock(node=config.node, choice=SourceChoice.EXCHANGE, trusted=read_now, make_link=make_link)
-    before = _used(world, lambda: time.sleep(COST_S))
+    before = _used(world, lambda: time.sleep(COST_S))  # what they cost without the exchange, as long
     asked: list[int] = []
     node_s = time.process_time()
     after = _used(world, lambda: asked.append(asyncio.run(_exchange(clock, keyring))))

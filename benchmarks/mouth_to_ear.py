@@ -110,7 +110,7 @@ class Microphone:
         begun_s = time.monotonic()
         for block in range(self._blocks):
             due_s = begun_s + (block + 1) * FRAME_SAMPLES / SAMPLE_RATE_HZ
-            time.sleep(max(0.0, due_s - time.monotonic()))
+            time.sleep(max(0.0, due_s - time.monotonic()))  # a microphone gives a block when it was spoken
             self.late_ms_max = max(self.late_ms_max, (time.monotonic() - due_s) * 1000)
             if self._pipe is None or self._pipe.closed:
                 return

@@ -154,11 +154,11 @@ def measure(case: Case, *, minutes: float, acquainted_s: float, source: str, kee
         )
         with commune(node_count=2, changes=changes) as world:
             with _peers(world, case, ports["snapserver"], folder):
-                time.sleep(acquainted_s)
+                time.sleep(acquainted_s)  # both systems learn their servers before anything is measured
                 since_ns = time.monotonic_ns()
                 world.start_relay("station")
                 await_true(lambda: all(_is_heard(folder, name) for name in (*POLES, *PEERS)), "sound of all four")
-                time.sleep(60.0 * minutes)
+                time.sleep(60.0 * minutes)  # the reader stamps meanwhile; this is how long
                 errors_ms = _clock_errors(world)
             world.children.stop_one("reader")
             if keep is not None:

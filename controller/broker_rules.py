@@ -60,7 +60,7 @@ class BrokerServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ca: str = ""
     revoked: str = ""
     nodes: DoorConfig = DoorConfig(address="0.0.0.0", port=8883)  # noqa: S104 - the nodes come from everywhere
-    time: DoorConfig = DoorConfig(address="0.0.0.0", port=TIME_PORT)  # noqa: S104 - as above
+    time: DoorConfig = DoorConfig(address="0.0.0.0", port=TIME_PORT)  # noqa: S104 - for the nodes too
     services: DoorConfig = DoorConfig(address="127.0.0.1", port=8884)
     connections_max: Annotated[int, Meta(ge=1, le=60_000)] = 6_000
     connections_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 100

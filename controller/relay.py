@@ -21,7 +21,8 @@ from controller.config import FeedConfig, RelayConfig
 from controller.elastic_buffer import ENOUGH_MS, ElasticBuffer
 from controller.feed_watch import PROBE_EVERY_S, AlarmKind, FeedWatch, OpenFeed, Outcome, TakeProbe, Trouble, Well
 from controller.levelling import Leveller, Samples, level_dbfs
-from controller.stamping import Slot, Stamper
+from controller.packing import Slot
+from controller.stamping import Stamper
 from protocol.stream import AudioPacket
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_MS, Now, SharedMs, SharedNs
 

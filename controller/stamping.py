@@ -10,16 +10,15 @@ which is taken up only in a pause: no sound is cut, and all poles take it up at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from controller.packing import Packing, Slot
 from protocol.stream import AudioPacket
 from protocol.units import (
     FRAME_MS,
     FRAME_SAMPLES,
     SAMPLES_PER_MS,
     Now,
-    SharedMs,
     SharedNs,
     SharedSample,
     sample_of_shared_ns,
@@ -34,19 +33,6 @@ PAUSE_MS: Final = 500
 """A gap this long is a pause, in which another delay is not heard; a shorter delay needs so much more of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """20 ms of shared time: their index in the epoch and the instant at which their first sample sounds."""
-
-    first_sample: int
-    play_at_ns: SharedNs
-
-    @property
-    def play_at_ms(self) -> SharedMs:
-        """The play time in whole milliseconds."""
-        return SharedMs(self.play_at_ns // 1_000_000)
-
-
 class Stamper:
     """The timeline of one stream.
 
@@ -57,29 +43,24 @@ class Stamper:
     def __init__(
         self, *, stream: str, epoch: int, delay_ms: int, delay_samples: int, frames_per_packet: int, now: Now
     ) -> None:
-        self._stream = stream
-        self._epoch = epoch
-        self._sequence = 0
-        self._frames_per_packet = frames_per_packet
+        self._packing = Packing(stream=stream, epoch=epoch, frames_per_packet=frames_per_packet)
         self._before_codec = delay_samples
         self._use_delay(delay_ms)
         self._wanted_delay_ms = delay_ms
         self._silent_slots: int | None = None
         self._anchor = sample_of_shared_ns(now.shared_ns)
         self._next = 0
-        self._waiting: list[bytes] = []
-        self._waiting_slot: Slot | None = None
 
     @property
     def next_due_ns(self) -> SharedNs:
         """The shared instant at which the next packet's worth of slots is over."""
-        slots = self._next + self._frames_per_packet - len(self._waiting)
+        slots = self._next + self._packing.frames_per_packet - len(self._packing)
         return shared_ns_of_sample(SharedSample(self._anchor + slots * FRAME_SAMPLES))
 
     @property
     def epoch(self) -> int:
         """The epoch in force."""
-        return self._epoch
+        return self._packing.epoch
 
     @property
     def delay_ms(self) -> int:
@@ -95,14 +76,13 @@ class Stamper:
         here = sample_of_shared_ns(now.shared_ns)
         over = (here - self._anchor) // FRAME_SAMPLES
         if over < self._next - SET_BACK_MS // FRAME_MS:
-            self._epoch += 1
-            self._anchor, self._next, self._sequence, over = here, 0, 0, 0
-            self._waiting, self._waiting_slot = [], None
+            self._packing.begin_anew()
+            self._anchor, self._next, over = here, 0, 0
         elif self._wanted_delay_ms != self._delay_ms and self._is_pause:
             self._use_delay(self._wanted_delay_ms)
-            self._epoch += 1
+            self._packing.begin_anew()
             self._anchor = SharedSample(self._anchor + self._next * FRAME_SAMPLES)
-            over, self._next, self._sequence = over - self._next, 0, 0
+            over, self._next = over - self._next, 0
         first = max(self._next, over - self._late_slots_max)
         self._next = max(self._next, over)
         return [self._slot(index) for index in range(first, over)]
@@ -113,23 +93,11 @@ class Stamper:
             self._silent_slots = 0
         elif self._silent_slots is not None:
             self._silent_slots += 1
-        packets = []
-        expected = None
-        if self._waiting_slot is not None:
-            expected = self._waiting_slot.first_sample + len(self._waiting) * FRAME_SAMPLES
-        if self._waiting and (frame is None or slot.first_sample != expected):
-            packets.append(self._packet())
-        if frame is not None:
-            if not self._waiting:
-                self._waiting_slot = slot
-            self._waiting.append(frame)
-            if len(self._waiting) == self._frames_per_packet:
-                packets.append(self._packet())
-        return packets
+        return self._packing.flush() if frame is None else self._packing.place(slot, frame)
 
     def flush(self) -> list[AudioPacket]:
         """What is left at the end of the stream."""
-        return [self._packet()] if self._waiting else []
+        return self._packing.flush()
 
     @property
     def _is_pause(self) -> bool:
@@ -137,7 +105,7 @@ class Stamper:
         if self._silent_slots is None:
             return True
         shorter_ms = max(0, self._delay_ms - self._wanted_delay_ms)
-        return not self._waiting and self._silent_slots * FRAME_MS >= PAUSE_MS + shorter_ms
+        return not len(self._packing) and self._silent_slots * FRAME_MS >= PAUSE_MS + shorter_ms
 
     def _use_delay(self, delay_ms: int) -> None:
         self._delay_ms = delay_ms
@@ -148,17 +116,3 @@ class Stamper:
         first_sample = index * FRAME_SAMPLES
         play_at = SharedSample(self._anchor + first_sample + self._play_after)
         return Slot(first_sample=first_sample, play_at_ns=shared_ns_of_sample(play_at))
-
-    def _packet(self) -> AudioPacket:
-        assert self._waiting_slot is not None, "a packet begins with a slot"  # noqa: S101 - our own invariant
-        packet = AudioPacket(
-            stream=self._stream,
-            epoch=self._epoch,
-            sequence=self._sequence,
-            first_sample=self._waiting_slot.first_sample,
-            play_at_ns=self._waiting_slot.play_at_ns,
-            frames=tuple(self._waiting),
-        )
-        self._sequence += 1
-        self._waiting, self._waiting_slot = [], None
-        return packet

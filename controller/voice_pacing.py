@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.stamping import CODEC_DELAY_SAMPLES, Slot
+from controller.packing import Packing, Slot
+from controller.stamping import CODEC_DELAY_SAMPLES
 from protocol.stream import AudioPacket
 from protocol.units import (
     FRAME_SAMPLES,
@@ -59,21 +60,16 @@ class VoicePacer:
         delay_samples: int,
         frames_per_packet: int,
     ) -> None:
-        self._stream = stream
-        self._epoch = epoch
+        self._packing = Packing(stream=stream, epoch=epoch, frames_per_packet=frames_per_packet)
         self._play_after = delay_ms * SAMPLES_PER_MS - delay_samples - CODEC_DELAY_SAMPLES - FRAME_SAMPLES
         self._usual_ms = delay_ms
         self._lead = max(0, lead_ms - delay_ms) * SAMPLES_PER_MS
         self._not_before = sample_of_shared_ms(SharedMs(not_before_ms))
         self._ahead_max = 0
-        self._frames_per_packet = frames_per_packet
         self._origin: int | None = None
         self._shared_ahead_ns: int | None = None
         self._next = 0
         self._silent_frames = 0
-        self._sequence = 0
-        self._waiting: list[bytes] = []
-        self._waiting_slot: Slot | None = None
         self.gaps = 0
         """Frames' places that were left empty because the speaker's line was late."""
         self.left_out = 0
@@ -108,44 +104,21 @@ class VoicePacer:
 
     def place(self, slot: Slot, frame: bytes) -> list[AudioPacket]:
         """Put a frame on its place; the packets that are complete by it."""
-        packets = []
-        if self._waiting_slot is not None:
-            expected = self._waiting_slot.first_sample + len(self._waiting) * FRAME_SAMPLES
-            if slot.first_sample != expected:
-                packets += self.flush()
-        if not self._waiting:
-            self._waiting_slot = slot
-        self._waiting.append(frame)
-        if len(self._waiting) == self._frames_per_packet:
-            packets += self.flush()
-        return packets
+        return self._packing.place(slot, frame)
 
     def flush(self) -> list[AudioPacket]:
         """What waits for its packet to be full."""
-        if self._waiting_slot is None:
-            return []
-        packet = AudioPacket(
-            stream=self._stream,
-            epoch=self._epoch,
-            sequence=self._sequence,
-            first_sample=self._waiting_slot.first_sample,
-            play_at_ns=self._waiting_slot.play_at_ns,
-            frames=tuple(self._waiting),
-        )
-        self._sequence += 1
-        self._waiting, self._waiting_slot = [], None
-        return [packet]
+        return self._packing.flush()
 
     @property
     def epoch(self) -> int:
         """The epoch in force."""
-        return self._epoch
+        return self._packing.epoch
 
     def _follow_clock(self, shared_ahead_ns: int) -> None:
         """Begin a new epoch where the shared clock was set."""
         before_ns, self._shared_ahead_ns = self._shared_ahead_ns, shared_ahead_ns
         if before_ns is None or abs(shared_ahead_ns - before_ns) <= STEP_NS:
             return
-        self._epoch += 1
-        self._origin, self._next, self._sequence, self._lead, self._not_before = None, 0, 0, 0, SharedSample(0)
-        self._waiting, self._waiting_slot = [], None
+        self._packing.begin_anew()
+        self._origin, self._next, self._lead, self._not_before = None, 0, 0, SharedSample(0)

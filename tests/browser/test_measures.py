@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from controller.events import MessageReceived, RelayNews
 from controller.relay import RelayStarted, RelayTimed
@@ -17,19 +15,11 @@ from protocol.messages import StreamHeard, Telemetry
 from protocol.topics import TopicName, topic
 from tests.support.controller_console import WorldConsole, served
 from tests.support.controller_desk import DeskWorld
-from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
+from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
 
 pytestmark = pytest.mark.alone
 EPOCH = 7
-
-
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield launched
-        await launched.close()
 
 
 @pytest.fixture

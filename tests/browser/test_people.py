@@ -11,13 +11,13 @@ import aiohttp
 import pyotp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from controller.audit import Actor, Deed, Outcome
 from controller.rights import Grant, Role
 from tests.support.controller_console import Place, WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld
-from tests.support.page_measures import CHROMIUM, DESK, MEASURE_CONTRAST, PHONE
+from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE
 from tests.support.pki import DevelopmentKeys
 
 pytestmark = pytest.mark.alone
@@ -32,14 +32,6 @@ AUTHENTICATOR = {
     "isUserVerified": True,
     "automaticPresenceSimulation": True,
 }
-
-
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield launched
-        await launched.close()
 
 
 @pytest_asyncio.fixture
