@@ -32,7 +32,7 @@ from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamHeard, S
 from protocol.stream import AudioPacket, unpack_audio
 from protocol.telemetry import STREAMS_TOLD_MAX
 from protocol.topics import TopicName, topic
-from protocol.units import FRAME_MS, NS_PER_MS, US_PER_MS, Now, SharedMs, sample_of_shared_ms
+from protocol.units import FRAME_MS, NS_PER_MS, SAMPLES_PER_MS, US_PER_MS, Now, SharedMs, sample_of_shared_ms
 
 PLAY_AHEAD_MS_MAX: Final = 10_000
 """Ten times a relay's group delay; a packet that claims more is a wrong clock or an attack on our memory."""
@@ -179,7 +179,13 @@ class Streams:
             known.start, known.ends_at_ms, known.has_end = document, SharedMs(document.ends_at_ms), False
             return
         starts_at = sample_of_shared_ms(SharedMs(document.starts_at_ms))
-        source = StreamSource(stream=document.stream, decoder=self._new_decoder(), starts_at=starts_at)
+        aim_us = place.aim_us(document.broadcast_class)
+        source = StreamSource(
+            stream=document.stream,
+            decoder=self._new_decoder(),
+            starts_at=starts_at,
+            aim_samples=aim_us * SAMPLES_PER_MS // US_PER_MS,
+        )
         live = self._streams[document.stream] = LiveStream(
             start=document,
             topic=topic(TopicName.AUDIO, stream=document.stream),
@@ -187,7 +193,7 @@ class Streams:
             source=source,
             sound=source,
             ends_at_ms=SharedMs(document.ends_at_ms),
-            aim_us=place.aim_us(document.broadcast_class),
+            aim_us=aim_us,
         )
         content_at_ms = SharedMs(document.starts_at_ms + document.chime_ms)
         if document.chime_ms and now_ms < content_at_ms:

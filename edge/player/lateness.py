@@ -15,11 +15,12 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import Final
 
+from protocol.units import US_PER_MS
+
 WINDOW_PACKETS: Final = 3_000
 """Five minutes of 100 ms packets, one of 20 ms: the 99.9th percentile is the third from the top, not an accident."""
 LATENESS_US_MAX: Final = 60_000_000
 """A minute: later than that a packet tells nothing more about a network."""
-US_PER_MS: Final = 1_000
 
 
 class LatenessWindow:

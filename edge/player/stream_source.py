@@ -63,14 +63,18 @@ _STEPS: Final = np.arange(1, FRAME_SAMPLES + 1, dtype=np.float32)
 class StreamSource:
     """One stream; `starts_at` is when its first sound is due, against which a stall is counted.
 
+    Where a cluster is aimed it is read `aim_samples` after its instants, so what arrives has as much longer to come.
     `faults` counts packets and frames that were of no use, by reason.
     """
 
-    def __init__(self, *, stream: str, decoder: OpusDecoder, starts_at: SharedSample) -> None:
+    def __init__(
+        self, *, stream: str, decoder: OpusDecoder, starts_at: SharedSample, aim_samples: int = 0
+    ) -> None:
         self.stream: Final = stream
         self.counters = SourceCounters()
         self.faults: Counter[str] = Counter()
         self._decoder = decoder
+        self._aim_samples: Final = aim_samples
         self._buffer = JitterBuffer()
         self._heard_until = int(starts_at)
         self._epoch = -1
@@ -107,8 +111,9 @@ class StreamSource:
         else:
             self._note_arrival(packet, arrived_at_ns)
             start = (origin if is_new else self._origin) + packet.first_sample
+            here = SharedSample(sample_of_shared_ns(arrived_at_ns) - self._aim_samples)
             for frame in packet.frames:
-                self._put(packet.epoch, start, frame, sample_of_shared_ns(arrived_at_ns))
+                self._put(packet.epoch, start, frame, here)
                 start += FRAME_SAMPLES
             if is_new and packet.epoch == self._epoch:
                 self._origin = origin

@@ -99,7 +99,7 @@ class Voice:
         if self._until is not None and at > self._until:
             return
         fade = _fade_samples(fade_ms)
-        if runs_on:
+        if runs_on and self._own_end is not None and self._own_end[1]:
             self._own_end = None
         kept = [each for each in self._fades if each[0] - each[1] < at and each[1] and each is not self._own_end]
         kept = [each for each in kept if not (runs_on and each[0] <= at)]
@@ -118,7 +118,8 @@ class Voice:
             self._until = self._from
             return 0.0
         envelope = self._envelope(at - 1, at)
-        self._own_end, self._fades, self._until = None, ((at, 0),), at
+        self._own_end = (at, 0)  # a later stop may end it sooner, never later: the source is another voice's from here
+        self._fades, self._until = (self._own_end,), at
         return self._gain if envelope is None else float(envelope[0])
 
     def is_over(self, position: int) -> bool:

@@ -45,6 +45,19 @@ def test_plays_in_step_from_the_first_sample_and_is_warm_by_then() -> None:
     assert pole.unpowered_samples() == 0
 
 
+@pytest.mark.parametrize("aim_ms", [100, 500])
+def test_an_aimed_cluster_plays_the_same_stream_later_and_whole(aim_ms: int) -> None:
+    """What has passed on the grid has not passed here: its frames wait for the aim."""
+    pole = Pole()
+    pole.introduce(aiming_delay_us=aim_ms * 1_000)
+    start(pole)
+    pole.stream(STREAM, origin_ms=BEGIN_MS, packets=range(60))
+    pole.run_until(BEGIN_MS + aim_ms + 5_000)
+    heard = pole.heard(BEGIN_MS + aim_ms + 50, BEGIN_MS + aim_ms + 4_900)
+    assert differs_by(heard, stream_wave(BEGIN_MS, BEGIN_MS + 50, BEGIN_MS + 4_900)) <= 1
+    assert not pole.heard(BEGIN_MS, BEGIN_MS + aim_ms - 1).any()
+
+
 def test_without_packets_nothing_is_powered() -> None:
     pole = listening_pole()
     start(pole)
