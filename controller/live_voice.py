@@ -28,7 +28,6 @@ from controller.relay import RelayEnded, RelayEvent, RelayStarted, RelayStep, Re
 from controller.voice_pacing import TooFastError, VoicePacer
 from protocol.stream import AudioPacket
 from protocol.units import (
-    FRAME_MS,
     FRAME_SAMPLES,
     NS_PER_MS,
     NS_PER_S,
@@ -108,7 +107,6 @@ class LiveVoice:
         self._last_block_at = now.monotonic_ns
         self._last_sound_at = now.monotonic_ns
         self._window: tuple[MonotonicNs, int] | None = None
-        self._said_frames = 0
         self._epoch = -1
         self._events: list[RelayEvent] = []
         self.state = VoiceState.WAITING
@@ -117,11 +115,6 @@ class LiveVoice:
     def pacer(self) -> VoicePacer:
         """The timeline, for figures."""
         return self._pacer
-
-    @property
-    def said_ms(self) -> int:
-        """How much was put on the air."""
-        return self._said_frames * FRAME_MS
 
     def receive(self, samples: NDArray[np.int16], now: Now) -> RelayStep:
         """The microphone gave samples (int16, mono 48 kHz), the last of them just now."""
@@ -175,7 +168,6 @@ class LiveVoice:
             return self._over(Happening.NOT_LIVE, reason, now)
         if slot is None:
             return []
-        self._said_frames += 1
         if self._pacer.epoch != self._epoch:
             self._epoch = self._pacer.epoch
             self._events.append(RelayTimed(epoch=self._epoch, delay_ms=self._delay_ms))
@@ -217,7 +209,8 @@ class LiveVoice:
         if after is None:
             return []
         self.state = after
-        self._events.append(RelayEnded(reason=reason, at_ms=now.shared_ms))
+        heard_until_ms = self._pacer.heard_until_ms
+        self._events.append(RelayEnded(reason=reason, at_ms=now.shared_ms, heard_until_ms=heard_until_ms))
         return self._pacer.flush()
 
     def _step(self, packets: list[AudioPacket]) -> RelayStep:

@@ -65,10 +65,11 @@ class RelayRecovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayEnded:
-    """Nothing more will be published."""
+    """Nothing more will be published; what was is heard until `heard_until_ms`, if that is known."""
 
     reason: str
     at_ms: SharedMs
+    heard_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,5 +85,7 @@ class StreamsDesk:
                 return self.relays.alarm(stream, f"{kind.value}: {detail} ({url})")
             case RelayTimed():
                 return desk.timed(stream, news)
+            case RelayEnded() if stream in self.voices:
+                return self.voices.worker_ended(stream, news, now)
             case RelayEnded(reason=reason):
-                return desk.worker_ended(stream, reason, now)
+                return self.relays.worker_ended(stream, reason, now)

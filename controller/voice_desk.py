@@ -24,7 +24,7 @@ from controller.ledger import Ledger
 from controller.notary import Notary
 from controller.ports import Fresh
 from controller.records import RelayRecord, RelayState
-from controller.relay import RelayTimed
+from controller.relay import RelayEnded, RelayTimed
 from controller.relay_desk import TRANSITIONS, Trigger
 from controller.relay_documents import end_of, start_of, stream_topic
 from controller.requests import StartVoice, StopRelay
@@ -70,9 +70,6 @@ class VoiceDesk:
 
     def __contains__(self, stream: object) -> bool:
         return stream in self._voices
-
-    def __getitem__(self, stream: str) -> RelayRecord:
-        return self._voices[stream]
 
     @property
     def records(self) -> list[RelayRecord]:
@@ -156,10 +153,12 @@ class VoiceDesk:
         self._delays.epoch_begun(stream, news.epoch, news.delay_ms)
         return []
 
-    def worker_ended(self, stream: str, reason: str, now: Now) -> list[Effect]:
+    def worker_ended(self, stream: str, news: RelayEnded, now: Now) -> list[Effect]:
         """The speaker hung up, was lost, or said nothing."""
         voice = self._voices[stream]
-        return [] if voice.state is RelayState.ENDED else self._end(voice, now, reason=reason)
+        if voice.state is RelayState.ENDED:
+            return []
+        return self._end(voice, now, reason=news.reason, heard_until_ms=news.heard_until_ms)
 
     def look(self, now: Now) -> list[Effect]:
         """What is due by now."""
@@ -190,20 +189,29 @@ class VoiceDesk:
         start = start_of(voice, self._site, public_key, counter, now)
         return msgspec.structs.replace(start, stall_ms_max=STALL_MS)
 
-    def _end(self, voice: RelayRecord, now: Now, *, reason: str, stopped: bool = False) -> list[Effect]:
+    def _end(
+        self,
+        voice: RelayRecord,
+        now: Now,
+        *,
+        reason: str,
+        heard_until_ms: int = 0,
+        stopped: bool = False,
+    ) -> list[Effect]:
         """The worker stops at once; the end is published even where it cannot be kept."""
+        tail_ms = self._tail_ms(voice, now, heard_until_ms, stopped=stopped)
         ended = msgspec.structs.replace(
             voice,
             state=TRANSITIONS[voice.state, Trigger.OVER],
             reason=reason[:200],
             stopped=stopped,
-            ends_at_ms=min(voice.ends_at_ms, now.shared_ms + self._tail_ms(voice, now, stopped=stopped)),
+            ends_at_ms=min(voice.ends_at_ms, now.shared_ms + tail_ms),
         )
         self._voices[voice.stream] = ended
         self._delays.ended(voice.stream)
         note = Note(level=Level.INFO, what="voice_ended", reason=reason, facts=_facts(voice))
         effects: list[Effect] = [CloseRelay(stream=voice.stream), note]
-        lasted_s = (now.shared_ms - voice.starts_at_ms) / 1000
+        lasted_s = max(0, now.shared_ms - voice.starts_at_ms) / 1000
         said = "spoke" if voice.state is RelayState.ON_AIR else "said nothing"
         act = act_of(
             Deed.VOICE_END,
@@ -228,12 +236,13 @@ class VoiceDesk:
 
         return [*effects, *self._ledger.commit([document, ended, act], then=say, otherwise=say_unkept)]
 
-    def _tail_ms(self, voice: RelayRecord, now: Now, *, stopped: bool) -> int:
+    def _tail_ms(self, voice: RelayRecord, now: Now, heard_until_ms: int, *, stopped: bool) -> int:
         """The last words are still on their way when a speaker hangs up; whoever is stopped falls silent at once."""
         settings = self._site.voice
         is_cut = stopped or voice.state is not RelayState.ON_AIR
         content_in_ms = voice.starts_at_ms + voice.chime_ms - now.shared_ms
-        return 0 if is_cut else max(voice.delay_ms, settings.lead_in_ms, content_in_ms)
+        still_ms = heard_until_ms - now.shared_ms
+        return 0 if is_cut else max(voice.delay_ms, settings.lead_in_ms, content_in_ms, still_ms)
 
     def _forget_old(self) -> None:
         ended = [voice for voice in self._voices.values() if voice.state is RelayState.ENDED]

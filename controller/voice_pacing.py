@@ -102,6 +102,13 @@ class VoicePacer:
         self.delay_ms = self._usual_ms + ahead / SAMPLES_PER_MS
         return Slot(first_sample=index * FRAME_SAMPLES, play_at_ns=shared_ns_of_sample(play_at))
 
+    @property
+    def heard_until_ms(self) -> SharedMs:
+        """When the last frame that has a place is over on the poles, rounded up; 0 before the first."""
+        if self._origin is None:
+            return SharedMs(0)
+        return SharedMs(-(-(self._origin + self._next * FRAME_SAMPLES) // SAMPLES_PER_MS))
+
     def place(self, slot: Slot, frame: bytes) -> list[AudioPacket]:
         """Put a frame on its place; the packets that are complete by it."""
         return self._packing.place(slot, frame)

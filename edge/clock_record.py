@@ -25,7 +25,7 @@ class ClockRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     node: str
     monotonic_ns: int
     shared_ns: int
-    source: str
+    source: TimeSource
     error_ms: float | None
     system_error_ms: float | None
     system_is_behind_ms: float | None
@@ -50,7 +50,7 @@ def clock_lines(record: ClockRecord | None, *, age_s: float | None) -> list[str]
         TimeSource.EXCHANGE: "bộ điều khiển · the controller",
         TimeSource.SYSTEM: "đồng hồ máy · this machine's clock",
         TimeSource.UNKNOWN: "chưa biết · nobody: only emergencies sound",
-    }[TimeSource(record.source)]
+    }[record.source]
     error = "" if record.error_ms is None else f", wrong by {record.error_ms:.2f} ms at most"
     behind = ""
     if record.system_is_behind_ms is not None:

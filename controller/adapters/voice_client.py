@@ -139,6 +139,8 @@ async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, sa
             await socket.close()
         if isinstance(broken, ApiError):
             raise broken
+        if isinstance(broken, Exception) and not isinstance(broken, ConnectionError):
+            raise ApiError(f"the sound broke off, what came before it was spoken: {broken}") from broken
         return spoken
 
 

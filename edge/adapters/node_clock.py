@@ -130,7 +130,7 @@ class NodeClock:
             node=self._node,
             monotonic_ns=now.monotonic_ns,
             shared_ns=now.shared_ns,
-            source=status.source.value,
+            source=status.source,
             error_ms=now.error_ns / NS_PER_MS if now.is_time_known else None,
             system_error_ms=reading.system.error_ns / NS_PER_MS if reading.system.is_time_known else None,
             system_is_behind_ms=(now.shared_ns - reading.system.shared_ns) / NS_PER_MS if now.is_time_known else None,

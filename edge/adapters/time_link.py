@@ -42,7 +42,9 @@ from protocol.adapters.mqtt_thread import POLL_MS, NetworkThread
 from protocol.adapters.system_clock import read_raw_ns
 from protocol.clock_filter import ClockFilter
 from protocol.clock_sync import NONCE_MAX
+from protocol.errors import RefusalReason
 from protocol.keyring import Keyring
+from protocol.pace import NODE_PACE, TopicPaces
 from protocol.topics import SUBJECT, TOPICS, TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs, TimeSource
 
@@ -98,6 +100,8 @@ class TimeLink:
         """`on_learned` is called on the network's thread after each burst that the filter has judged."""
         self._on_learned = on_learned
         self._read_raw = read_raw
+        self._paces = TopicPaces(NODE_PACE)
+        self._dropped = 0
         self._keyring = self._judged_by = Keyring.empty()
         self._is_active = self._was_active = False
         self._is_up = self._is_asking = False
@@ -137,7 +141,8 @@ class TimeLink:
     def refused(self) -> dict[str, int]:
         """How many answers were refused, by reason; what had none in time is the line's doing, and not among them."""
         counted = dict(self._exchange.refused)
-        return {str(reason): count for reason, count in counted.items() if reason not in _NOBODYS_FAULT}
+        refused = {str(reason): count for reason, count in counted.items() if reason not in _NOBODYS_FAULT}
+        return refused | ({RefusalReason.TOO_OFTEN.value: self._dropped} if self._dropped else {})
 
     @property
     def asked(self) -> int:
@@ -194,6 +199,9 @@ class TimeLink:
     def message(self, topic: str, payload: bytes) -> None:
         """An answer, on the network's thread (`Receiver`)."""
         received_ns = self._read_raw()
+        if not self._paces.take(topic, received_ns):
+            self._dropped += 1  # a flood costs no signatures
+            return
         answered = self._exchange.answered
         try:
             self._drive(ReplyArrived(topic=topic, payload=payload), received_ns)

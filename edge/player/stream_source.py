@@ -67,9 +67,7 @@ class StreamSource:
     `faults` counts packets and frames that were of no use, by reason.
     """
 
-    def __init__(
-        self, *, stream: str, decoder: OpusDecoder, starts_at: SharedSample, aim_samples: int = 0
-    ) -> None:
+    def __init__(self, *, stream: str, decoder: OpusDecoder, starts_at: SharedSample, aim_samples: int = 0) -> None:
         self.stream: Final = stream
         self.counters = SourceCounters()
         self.faults: Counter[str] = Counter()

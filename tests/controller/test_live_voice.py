@@ -87,6 +87,19 @@ class Speaker:
         return (heard - sample_of_shared_ns(at(self.ms).shared_ns) + FRAME_SAMPLES) / SAMPLES_PER_MS
 
 
+def test_the_end_tells_until_when_the_last_word_is_heard() -> None:
+    """An order to end that came earlier would cut it off: it waits behind the lead and what was kept."""
+    speaker = Speaker()
+    speaker.say(LOUD, 120)
+    step = speaker.voice.end(Happening.HUNG_UP, "hung up", at(speaker.ms))
+    speaker.steps.append(step)
+    last = speaker.packets[-1]
+    over_ms = last.play_at_ns / NS_PER_MS + 20 * len(last.frames)
+    [ended] = [each for each in step.events if isinstance(each, RelayEnded)]
+    assert ended.heard_until_ms >= over_ms > T0_MS + speaker.ms + CONFIG.lead_in_ms
+    assert ended.heard_until_ms - over_ms < 20
+
+
 def test_nothing_goes_out_before_something_is_said() -> None:
     speaker = Speaker()
     speaker.say(QUIET, 100)

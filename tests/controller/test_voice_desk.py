@@ -12,6 +12,7 @@ from controller.relay import RelayEnded, RelayStarted
 from controller.requests import StartRelay, StartVoice, StopRelay
 from protocol.messages import BroadcastClass, Over, Reality, StreamEnd, StreamStart
 from protocol.topics import TopicName, topic
+from protocol.units import SharedMs
 from tests.support.controller_desk import DeskWorld, closed, document, opened, published, voiced
 from tests.support.pki import DevelopmentKeys
 
@@ -68,6 +69,17 @@ def test_a_voice_is_on_the_air_from_its_first_word_and_ends_with_its_last(world:
     end = document(published(world.effects, at(voice))[-1], StreamEnd)
     assert end.ends_at_ms - world.now.shared_ms == 1_500
     assert closed(world.effects) == [voice.stream]
+
+
+def test_the_last_words_are_heard_however_long_they_are_still_on_their_way(world: DeskWorld) -> None:
+    voice = begun(world)
+    told(world, voice)
+    world.advance(2_400)
+    ms = world.now.shared_ms
+    news = RelayEnded(reason="hung up", at_ms=ms, heard_until_ms=SharedMs(ms + 1_848))
+    world.post(RelayNews(stream=voice.stream, news=news))
+    end = document(published(world.effects, at(voice))[-1], StreamEnd)
+    assert end.ends_at_ms - ms == 1_848
 
 
 def test_who_spoke_where_for_how_long_is_on_record(world: DeskWorld) -> None:
