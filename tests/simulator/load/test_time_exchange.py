@@ -65,7 +65,7 @@ def test_without_the_roots_keyset_nothing_is_believed(exchange: TimeExchange, pk
     ignorant.trust(pki.keyset_bytes)
     answer(ignorant, pki, asked(ignorant))
     assert ignorant.tally.refused == {"unknown_key": 1}
-    exchange.trust(pki.keyset_bytes[:-1] + b"\0")
+    exchange.trust(pki.keyset_bytes[:-1] + bytes([pki.keyset_bytes[-1] ^ 1]))
     answer(exchange, pki, asked(exchange))
     assert exchange.tally.answered == 1, "a forged keyset changes nothing"
     assert exchange.tally.refused.total() == 1
