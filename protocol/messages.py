@@ -17,21 +17,33 @@ from msgspec import Meta, Struct
 
 from protocol.attention import AimingDelayUs, ChimeMs, Over
 from protocol.document import Audience, BroadcastClass, Counter, Document, Milliseconds, Reality, Reason
-from protocol.identity import AreaId, DocumentId, KeyId, MediaHash, NodeId, PublicKey, StreamId
+from protocol.identity import AreaId, DocumentId, KeyId, NodeId, PublicKey, StreamId
+from protocol.plan import Duration, MediaReference, Occurrence, Plan
+from protocol.policy import QuietHours
+from protocol.records import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Report
 from protocol.silence import BoxDigest, Silence, SilenceRelease
 from protocol.telemetry import NowSounding, SourceKind, StreamHeard, Telemetry, Title
 from protocol.turns import Turn, Turns, require_room
 
 __all__ = (  # what stands in other files of the agreement; the rest is here
+    "LOOSE_FROM",
+    "AiringRecord",
+    "AiringState",
     "Audience",
     "BroadcastClass",
     "Counter",
     "Document",
+    "FaultRecord",
+    "MediaReference",
     "Milliseconds",
     "NowSounding",
+    "Occurrence",
     "Over",
+    "Plan",
+    "QuietHours",
     "Reality",
     "Reason",
+    "Report",
     "Silence",
     "SilenceRelease",
     "SourceKind",
@@ -43,11 +55,8 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
 DOCUMENT_BYTES_MAX: Final = 16 * 1024
 """Size bound of any message (protocol: 16 KiB; larger plans travel as media by hash)."""
 
-LOOSE_FROM: Final = 2**52
-"""Reports numbered from here on stand outside the chain; chained numbers count from 1, or from a clock in ms."""
 LOOSE_ACKNOWLEDGED_MAX: Final = 256
 """Loose reports in one acknowledgement; 9 bytes each."""
-Duration = Annotated[int, Meta(gt=0, le=24 * 3600 * 1000, description="milliseconds, at most one day")]
 Decibels = Annotated[float, Meta(ge=-120.0, le=24.0)]
 ScopeArea = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,39})\Z")]
 
@@ -108,18 +117,6 @@ class Keyset(Document, frozen=True, kw_only=True, tag="keyset"):
     keys: Annotated[tuple[OperationalKey, ...], Meta(max_length=64)]
 
 
-class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Local times of day between which nothing but a real emergency sounds; may cross midnight."""
-
-    begin_minute: Annotated[int, Meta(ge=0, lt=1440)] = 21 * 60
-    end_minute: Annotated[int, Meta(ge=0, lt=1440)] = 5 * 60 + 30
-
-    def __post_init__(self) -> None:
-        """Refuse an empty span, which some would read as the whole day."""
-        if self.begin_minute == self.end_minute:
-            raise ValueError("quiet hours begin and end at the same minute; say none, or two different times")
-
-
 class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_defaults=True):
     """What one node is: where it stands in the tree, how loud, when it must be quiet, which turn it has.
 
@@ -140,54 +137,6 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     turn: Turn = 0
     aiming_delay_us: AimingDelayUs = 0
     emergency_aiming_delay_us: AimingDelayUs = 0
-
-
-class MediaReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A media file by its content, with what must be known before it is fetched."""
-
-    sha256: MediaHash
-    size_bytes: Annotated[int, Meta(gt=0, le=64 * 1024 * 1024)]
-    duration_ms: Duration
-
-
-class Occurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One item at one instant: either a media file or the relay of a feed; a file perhaps in turns, in one round.
-
-    The first `chime_ms` of it (of each turn) are an attention signal, behind which the content begins. `over` says what
-    becomes of a programme of lower rank that it interrupts.
-    """
-
-    id: DocumentId
-    programme: Annotated[str, Meta(max_length=64)]
-    title: Title
-    broadcast_class: BroadcastClass
-    start_at_ms: Milliseconds
-    duration_ms: Duration
-    media: MediaReference | None = None
-    feed: Annotated[str, Meta(max_length=64)] | None = None
-    turns: Turns | None = None
-    chime_ms: ChimeMs = 0
-    over: Over = Over.REPLACE
-
-    def __post_init__(self) -> None:
-        """Refuse an item that is neither, or both, and a signal or turns that its time does not hold."""
-        if (self.media is None) == (self.feed is None):
-            raise ValueError(f"the occurrence {self.id} must name either a media file or a feed")
-        if self.turns is not None and self.media is None:
-            raise ValueError(f"the occurrence {self.id}: a feed is live and cannot be heard in turns")
-        if self.chime_ms >= self.duration_ms:
-            raise ValueError(f"the occurrence {self.id}: after a chime of {self.chime_ms} ms no time is left")
-        sound_ms = 0 if self.media is None else self.chime_ms + self.media.duration_ms
-        require_room(self.turns, sound_ms=sound_ms, round_ms=self.duration_ms, what=f"the occurrence {self.id}")
-
-
-class Plan(Document, frozen=True, kw_only=True, tag="plan"):
-    """The compiled occurrences of one area between two instants; a newer plan replaces it whole."""
-
-    area: AreaId
-    covers_from_ms: Milliseconds
-    covers_until_ms: Milliseconds
-    occurrences: Annotated[tuple[Occurrence, ...], Meta(max_length=512)]
 
 
 class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_defaults=True):
@@ -286,58 +235,6 @@ AnyDocument = (
     | SilenceRelease
     | Acknowledgement
 )
-
-
-class AiringState(StrEnum):
-    """The steps of an airing that a node puts on record."""
-
-    STARTED = "started"
-    FINISHED = "finished"
-    MISSED = "missed"
-    REFUSED = "refused"
-
-
-class AiringRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="airing", tag_field="kind"):
-    """One step of one airing on one node, with the reason for it; for `ducked_ms` of it somebody spoke over it."""
-
-    airing: Annotated[str, Meta(max_length=96, description="unique on the node: source id, start and a token")]
-    source: SourceKind
-    source_id: Annotated[str, Meta(max_length=64)]
-    title: Title
-    broadcast_class: BroadcastClass
-    reality: Reality
-    state: AiringState
-    at_ms: Milliseconds
-    reason: Reason
-    audible_ms: Milliseconds = 0
-    concealed_ms: Milliseconds = 0
-    silent_ms: Milliseconds = 0
-    level_dbfs: float | None = None
-    clock_error_ms: float = 0.0
-    ducked_ms: Milliseconds = 0
-
-
-class FaultRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fault", tag_field="kind"):
-    """Something on the node is wrong, or right again."""
-
-    fault: Annotated[str, Meta(max_length=64)]
-    active: bool
-    detail: Reason
-    at_ms: Milliseconds
-
-
-class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="report", tag_field="type"):
-    """One numbered, chained record of a node, signed by the node's report key.
-
-    `previous_sha256` is the digest of the previous report's signed bytes (32 zero bytes before the first),
-    so that a removed or altered report shows. A report that the node's card refuses is sent all the same, outside
-    the chain: its number is LOOSE_FROM or more and says only which one it is, its digest is 32 zero bytes.
-    """
-
-    node: NodeId
-    number: Counter
-    previous_sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
-    record: AiringRecord | FaultRecord
 
 
 class Readiness(StrEnum):
