@@ -106,7 +106,7 @@ def clip_at(commune: Commune, node: str, file: str, *, after_ns: SharedNs, befor
     return match.at_ns
 
 
-@pytest.mark.parametrize("feed", ["icecast", "hls"])
+@pytest.mark.parametrize("feed", [pytest.param("icecast", marks=pytest.mark.lengthy), "hls"])
 def test_a_station_sounds_on_every_node_at_once_without_a_gap(commune: Commune, feed: str) -> None:
     with commune.relay(feed):
         commune.until_all_sound()

@@ -67,6 +67,7 @@ class RecorderSettings:
     folder: Path
     bytes_max: int
     bytes_a_day_max: int
+    gather_s: float = GATHER_S
 
 
 class Openings:
@@ -182,7 +183,7 @@ class FlightRecorder:
         while is_open:
             turn: Turn | None = None
             if self._turns.empty():
-                self._closing.wait(GATHER_S)
+                self._closing.wait(self._settings.gather_s)
             wait_s = max(0.0, begun_s + self._block_s_max - time.monotonic()) if block else None
             with contextlib.suppress(queue.Empty):
                 turn = self._turns.get(timeout=wait_s)

@@ -135,7 +135,12 @@ async def test_a_block_that_is_rendered_too_late_is_counted_and_what_follows_is_
 
 
 @pytest.mark.parametrize(
-    "kind", ["simulated", pytest.param("fifo", marks=pytest.mark.slow), pytest.param("pulse", marks=pytest.mark.slow)]
+    "kind",
+    [
+        "simulated",
+        pytest.param("fifo", marks=pytest.mark.slow),
+        pytest.param("pulse", marks=[pytest.mark.slow, pytest.mark.lengthy]),
+    ],
 )
 async def test_a_device_that_takes_nothing_is_given_up_once_and_sounds_in_step_when_it_takes_again(
     bench: Bench,

@@ -43,7 +43,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.lengthy), signal.SIGTERM])
 def test_a_stopped_demo_leaves_no_process_no_port_and_no_pipe(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "a demo"
     with subprocess.Popen(
@@ -75,9 +75,9 @@ def test_a_stopped_demo_leaves_no_process_no_port_and_no_pipe(tmp_path: Path, nu
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_minute_of_the_main_job_is_good_and_prints_one_line(tmp_path: Path) -> None:
+def test_the_main_job_is_good_and_prints_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COMMAND, "demo", "--for", "60", "--json", "--dir", str(tmp_path)],
+        [*COMMAND, "demo", "--for", "45", "--json", "--dir", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=200,

@@ -44,6 +44,7 @@ def test_fifty_nodes_say_how_they_are_learn_the_time_and_receive_an_order() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.lengthy
 def test_fifty_nodes_on_a_stream_hear_every_packet_and_come_back_after_a_restart() -> None:
     result = run_own(
         LoadOptions(nodes=50, seconds=3, has_stream=True, has_restart=True, processes=2), say=lambda _: None

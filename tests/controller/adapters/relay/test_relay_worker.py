@@ -171,7 +171,7 @@ async def test_it_ends_by_itself_at_its_time(station: Station) -> None:
     ("mount", "fault", "kind"),
     [
         ("aac", Fault.GONE, AlarmKind.HTTP_STATUS),
-        pytest.param("mp3", Fault.SILENT, AlarmKind.SILENT, marks=pytest.mark.slow),
+        pytest.param("mp3", Fault.SILENT, AlarmKind.SILENT, marks=[pytest.mark.slow, pytest.mark.lengthy]),
         ("hls-aac", Fault.HTML, AlarmKind.NOT_AUDIO),
         ("hls-aac", Fault.NEEDS_REFERER, AlarmKind.HTTP_STATUS),
     ],
