@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.audit import Act
-from protocol.messages import AiringRecord, BroadcastClass, FaultRecord, MediaReference, Over, Readiness, Reality
+from protocol.messages import BroadcastClass, MediaReference, Over, Readiness, Reality, Record
 from protocol.turns import Turns
 
 
@@ -139,7 +139,7 @@ class StoredReport:
     number: int
     sha256: bytes
     sealed: bytes
-    record: AiringRecord | FaultRecord
+    record: Record
     received_at_ms: int
     is_chained: bool | None = None
 

@@ -28,7 +28,7 @@ from edge.gpio.inputs import BOUNCE_MS_DEFAULT, SILENT_MINUTES_DEFAULT
 from protocol.codec import cbor_decode, cbor_decode_plain
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
-from protocol.messages import AiringRecord, Report
+from protocol.messages import Report
 from protocol.units import MonotonicNs, Now, SharedNs, TimeSource
 
 FORMAT: Final = 1
@@ -47,6 +47,12 @@ _MEASURED: Final = frozenset(
         "concealed_ms",
         "silent_ms",
         "level_dbfs",
+        "first_sample",
+        "samples",
+        "content_sample",
+        "digest",
+        "breaks",
+        "is_delivered",
         "lateness_ms_p50",
         "lateness_ms_p99",
         "reanchors",
@@ -240,7 +246,7 @@ def _report(payload: bytes) -> Any:  # noqa: ANN401 - as above
         report: Report = cbor_decode(parts[2] if len(parts) == _COSE_PARTS else b"", Report)
     except Refusal:
         return hashlib.sha256(payload).digest()[:_DIGEST_BYTES]
-    kind = "airing" if isinstance(report.record, AiringRecord) else "fault"
+    kind = str(report.record.__struct_config__.tag)
     return [report.number, kind, _unmeasured(msgspec.to_builtins(report.record))]
 
 

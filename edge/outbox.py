@@ -25,7 +25,7 @@ from edge.events import Restored
 from edge.player.proof import after_power_cut
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_sealed, seal
-from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Report
+from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, Record, Report
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now
 
@@ -102,7 +102,7 @@ class Outbox:
             )
         self._durable = self._last_number, self._last_sha256
 
-    def append(self, record: AiringRecord | FaultRecord) -> list[Effect]:
+    def append(self, record: Record) -> list[Effect]:
         """Number, chain and sign a record; it is sent once it is stored."""
         effects: list[Effect] = []
         if isinstance(record, AiringRecord) and record.state is AiringState.STARTED and self._cut_short is not None:
@@ -252,7 +252,7 @@ class Outbox:
         seed = f"{self._node}:{now.shared_ns}:{now.monotonic_ns}:{self._loose_given}".encode()
         return LOOSE_FROM + int.from_bytes(hashlib.sha256(seed).digest()[:_LOOSE_BYTES])
 
-    def _seal(self, record: AiringRecord | FaultRecord, number: int, previous_sha256: bytes) -> bytes:
+    def _seal(self, record: Record, number: int, previous_sha256: bytes) -> bytes:
         report = Report(node=self._node, number=number, previous_sha256=previous_sha256, record=record)
         return seal(report, signer=self._signer, topic=self._topic)
 
@@ -260,7 +260,7 @@ class Outbox:
         report: Report = cbor_decode(open_sealed(payload, topic=self._topic).payload, Report)
         return report
 
-    def _note_open(self, record: AiringRecord | FaultRecord) -> None:
+    def _note_open(self, record: Record) -> None:
         """Keep which airing has begun and not ended, so that a power cut in it can be put on record."""
         if not isinstance(record, AiringRecord):
             return

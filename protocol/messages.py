@@ -20,7 +20,18 @@ from protocol.document import Audience, BroadcastClass, Counter, Document, Milli
 from protocol.identity import AreaId, DocumentId, KeyId, NodeId, PublicKey, StreamId
 from protocol.plan import Duration, MediaReference, Occurrence, Plan
 from protocol.policy import QuietHours
-from protocol.records import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Report
+from protocol.records import (
+    LOOSE_FROM,
+    AiringRecord,
+    AiringState,
+    FaultRecord,
+    Heard,
+    HeardBy,
+    Record,
+    Report,
+    SelfTestRecord,
+    SelfTestVerdict,
+)
 from protocol.silence import BoxDigest, Silence, SilenceRelease
 from protocol.telemetry import NowSounding, SourceKind, StreamHeard, Telemetry, Title
 from protocol.turns import Turn, Turns, require_room
@@ -34,6 +45,8 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
     "Counter",
     "Document",
     "FaultRecord",
+    "Heard",
+    "HeardBy",
     "MediaReference",
     "Milliseconds",
     "NowSounding",
@@ -43,7 +56,10 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
     "QuietHours",
     "Reality",
     "Reason",
+    "Record",
     "Report",
+    "SelfTestRecord",
+    "SelfTestVerdict",
     "Silence",
     "SilenceRelease",
     "SourceKind",

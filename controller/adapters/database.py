@@ -42,7 +42,7 @@ from controller.records import (
     StoredReport,
     WithdrawnDocument,
 )
-from protocol.messages import LOOSE_FROM, AiringRecord, FaultRecord, Readiness
+from protocol.messages import LOOSE_FROM, AiringRecord, Readiness, Record
 from protocol.topics import TopicName, parse_topic
 
 DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -56,7 +56,6 @@ LOOSE_KNOWN_MAX: Final = 10_000
 """Loose reports that are known again after a restart, the latest ones: a few nodes with dead cards send some a day."""
 FOREIGN: Final = (SQLAlchemyError, OSError, sqlite3.Error, OverflowError, ValueError)
 """What the libraries below were seen to raise; values that a driver cannot carry are the last two."""
-_Record = AiringRecord | FaultRecord
 
 
 class SqlDatabase:
@@ -290,7 +289,7 @@ def _report_values(report: StoredReport) -> dict[str, Any]:
 
 def _report(row: Mapping[str, Any]) -> StoredReport:
     names = ("node", "report_key", "number", "sha256", "sealed", "received_at_ms", "is_chained")
-    record: _Record = msgspec.json.decode(row["record"], type=_Record)
+    record: Record = msgspec.json.decode(row["record"], type=Record)
     return StoredReport(**{name: row[name] for name in names}, record=record)
 
 

@@ -189,7 +189,13 @@ def _seen_nodes(request: web.Request) -> tuple[str, ...] | None:
 def airing_of(row: AiringRow) -> dict[str, Any]:
     """A stored record as JSON says it."""
     report = row.report
-    record = msgspec.to_builtins(report.record) if isinstance(report.record, AiringRecord) else {}
+    record = report.record
+    # whole: what stands at its default too, for whoever reads it knows no schema
+    told = (
+        {"kind": "airing", **msgspec.to_builtins(msgspec.structs.asdict(record))}
+        if isinstance(record, AiringRecord)
+        else {}
+    )
     kept = {
         "row": row.row,
         "node": report.node,
@@ -197,7 +203,7 @@ def airing_of(row: AiringRow) -> dict[str, Any]:
         "received_at_ms": report.received_at_ms,
         "is_chained": report.is_chained,
     }
-    return {**kept, **record}
+    return {**kept, **told}
 
 
 def _whole(query: Mapping[str, str], name: str, default: int | None) -> int | None:

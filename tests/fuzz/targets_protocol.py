@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 
 import cbor2
+import msgspec
 
 from protocol.clock_sync import TimeQuestion, ask, open_reply, open_request, seal_reply
 from protocol.codec import cbor_decode, cbor_decode_plain, cbor_encode, json_decode, json_encode
@@ -22,10 +23,14 @@ from protocol.messages import (
     BroadcastClass,
     ControllerState,
     FaultRecord,
+    Heard,
+    HeardBy,
     NodeState,
     Readiness,
     Reality,
     Report,
+    SelfTestRecord,
+    SelfTestVerdict,
     SourceKind,
     Telemetry,
 )
@@ -64,7 +69,7 @@ def documents() -> Sequence[AnyDocument]:
 
 
 def reports() -> Sequence[Report]:
-    """One of an airing, one of a fault."""
+    """Of an airing, bare and with all its proof, of a self-test and of a fault."""
     airing = AiringRecord(
         airing="a:1",
         source=SourceKind.MEDIA,
@@ -76,8 +81,24 @@ def reports() -> Sequence[Report]:
         at_ms=NOW_MS,
         reason="on time",
     )
+    proved = msgspec.structs.replace(
+        airing,
+        state=AiringState.FINISHED,
+        area="xa-1",
+        programme="sang",
+        due_at_ms=NOW_MS,
+        is_delivered=True,
+        first_sample=48 * NOW_MS,
+        samples=48_000,
+        content_sample=0,
+        digest="media:" + "ab" * 32,
+        gain_db=-3.0,
+        heard=Heard(by=HeardBy.MICROPHONE, is_heard=True, level_dbfs=-30.5, likeness=0.9, delay_ms=12.5),
+    )
+    tested = SelfTestRecord(at_ms=NOW_MS, verdict=SelfTestVerdict.WEAK, bands_change_db=(-9.0, -12.5), noise_dbfs=-60.0)
     fault = FaultRecord(fault="store", active=True, detail="full", at_ms=NOW_MS)
-    return [Report(node="N001", number=1, previous_sha256=bytes(32), record=record) for record in (airing, fault)]
+    records = (airing, proved, tested, fault)
+    return [Report(node="N001", number=1, previous_sha256=bytes(32), record=record) for record in records]
 
 
 @cache
