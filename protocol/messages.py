@@ -19,7 +19,7 @@ from protocol.attention import AimingDelayUs, ChimeMs, Over
 from protocol.document import Audience, BroadcastClass, Counter, Document, Milliseconds, Reality, Reason
 from protocol.identity import AreaId, DocumentId, KeyId, NodeId, PublicKey, StreamId
 from protocol.plan import Duration, MediaReference, Occurrence, Plan
-from protocol.policy import QuietHours
+from protocol.policy import VOLUME_CAPS_MAX, AirTime, FetchBytes, QuietHours, VolumeCap
 from protocol.records import (
     LOOSE_FROM,
     AiringRecord,
@@ -38,6 +38,7 @@ from protocol.turns import Turn, Turns, require_room
 
 __all__ = (  # what stands in other files of the agreement; the rest is here
     "LOOSE_FROM",
+    "AirTime",
     "AiringRecord",
     "AiringState",
     "Audience",
@@ -66,6 +67,7 @@ __all__ = (  # what stands in other files of the agreement; the rest is here
     "StreamHeard",
     "Telemetry",
     "Title",
+    "VolumeCap",
 )
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024
@@ -138,7 +140,9 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
 
     `areas` runs from the node's own area up to the root of the tree. `quiet_hours` None means that the
     place has none; the node's own default applies only until its first assignment. Aimed, it sounds so much later
-    than others: programmes by `aiming_delay_us`, emergencies and drills by `emergency_aiming_delay_us`.
+    than others: programmes by `aiming_delay_us`, emergencies and drills by `emergency_aiming_delay_us`. Whom
+    `quiet_hours`, `air_time` and `volume_caps` bind stands in `policy`; `fetch_bytes_a_day_max` is what its SIM may
+    fetch of media in a local day, of which what an emergency needs is free.
     """
 
     node: NodeId
@@ -153,6 +157,9 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     turn: Turn = 0
     aiming_delay_us: AimingDelayUs = 0
     emergency_aiming_delay_us: AimingDelayUs = 0
+    air_time: AirTime | None = None
+    volume_caps: Annotated[tuple[VolumeCap, ...], Meta(max_length=VOLUME_CAPS_MAX)] = ()
+    fetch_bytes_a_day_max: FetchBytes | None = None
 
 
 class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_defaults=True):
