@@ -86,6 +86,17 @@ class ForgetReports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepNote:
+    """Remember a few bytes under a name in place of those before, beyond a power cut; not answered, as forgetting is.
+
+    For what a room counts (air time used, bytes fetched) and writes again soon, so that one that is lost is made good.
+    """
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchMedia:
     """Bring a media file onto the disk; `keep` may not be evicted for it. Answered by MediaFetched or MediaFailed."""
 
@@ -140,7 +151,7 @@ class LogDecision:
     level: LogLevel = LogLevel.INFO
 
 
-StoreRequest = StoreDocument | ForgetDocuments | StoreReport | ForgetReports
+StoreRequest = StoreDocument | ForgetDocuments | StoreReport | ForgetReports | KeepNote
 """What the store is asked to do."""
 
 Effect = (

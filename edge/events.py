@@ -43,6 +43,14 @@ class StoredReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNote:
+    """What a room of the node remembered under a name (`effects.KeepNote`)."""
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What a node finds in its state folder when it starts.
 
@@ -61,6 +69,11 @@ class Restored:
     was_cut_off: bool = False
     is_chain_lost: bool = False
     damage: str = ""
+    notes: tuple[StoredNote, ...] = ()
+
+    def note(self, name: str) -> bytes:
+        """What was remembered under a name; empty when nothing was."""
+        return next((note.payload for note in self.notes if note.name == name), b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from edge import effects as wanted
 from edge import events as happened
 from edge.effects import Effect
-from edge.events import Event, LastCounter, Restored, StoredDocument, StoredReport
+from edge.events import Event, LastCounter, Restored, StoredDocument, StoredNote, StoredReport
 from protocol.messages import AiringRecord
 
 
@@ -28,6 +28,7 @@ class Keyframe:
         self._last_sha256 = bytes(32)
         self._open_airing: AiringRecord | None = None
         self._media: set[str] = set()
+        self._notes: dict[str, bytes] = {}
 
     def restored(self) -> Restored:
         """As the store would give it."""
@@ -41,6 +42,7 @@ class Keyframe:
             last_sha256=self._last_sha256,
             open_airing=self._open_airing,
             media=frozenset(self._media),
+            notes=tuple(StoredNote(name=name, payload=payload) for name, payload in self._notes.items()),
         )
 
     def follow(self, event: Event, effects: Iterable[Effect]) -> None:
@@ -69,6 +71,7 @@ class Keyframe:
         self._reports = {each.number: each.payload for each in restored.reports}
         self._last_number, self._last_sha256 = restored.last_number, restored.last_sha256
         self._open_airing, self._media = restored.open_airing, set(restored.media)
+        self._notes = {each.name: each.payload for each in restored.notes}
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -87,6 +90,8 @@ class Keyframe:
             case wanted.ForgetReports(numbers=numbers):
                 for number in numbers:
                     self._reports.pop(number, None)
+            case wanted.KeepNote(name=name, payload=payload):
+                self._notes[name] = payload
             case wanted.DiscardMedia(sha256=gone_media):
                 self._media.discard(gone_media)
             case wanted.StopCard():

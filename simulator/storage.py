@@ -20,13 +20,14 @@ import msgspec
 
 from edge.adapters.store import REQUESTS_MAX, answer_to, failure_of
 from edge.adapters.store_schema import RESERVE_BYTES
-from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
+from edge.effects import ForgetDocuments, ForgetReports, KeepNote, StoreDocument, StoreReport, StoreRequest
 from edge.errors import StoreError
 from edge.events import (
     Event,
     LastCounter,
     Restored,
     StoredDocument,
+    StoredNote,
     StoredReport,
 )
 from protocol.messages import AiringRecord
@@ -56,6 +57,7 @@ class _Contents:
         self.reports: dict[int, bytes] = {}
         self.chain: tuple[int, bytes, bytes | None] = (0, bytes(32), None)
         self.is_open = False
+        self.notes: dict[str, bytes] = {}
 
     def apply(self, request: list[Any]) -> None:
         """Do one request."""
@@ -85,6 +87,8 @@ class _Contents:
                 self.chain = (number, sha256, airing)
             case ["run", is_open]:
                 self.is_open = is_open
+            case ["note", name, payload]:
+                self.notes[name] = payload
             case ["acknowledged", numbers]:
                 for number in numbers:
                     self.reports.pop(number, None)
@@ -100,6 +104,7 @@ class _Contents:
         ]
         listed += [["counter", each.key_id, each.topic, each.counter, each.sha256] for each in self.counters.values()]
         listed += [["report", known, payload, 0, b"", None] for known, payload in self.reports.items()]
+        listed += [["note", name, payload] for name, payload in self.notes.items()]
         return [*listed, ["chain", number, sha256, airing], ["run", self.is_open]]
 
     def restored(self, damage: str) -> Restored:
@@ -113,6 +118,7 @@ class _Contents:
             last_sha256=sha256,
             open_airing=None if airing is None else _RECORD_DECODER.decode(airing),
             was_cut_off=self.is_open,
+            notes=tuple(StoredNote(name=name, payload=payload) for name, payload in self.notes.items()),
             damage=damage,
         )
 
@@ -256,6 +262,8 @@ def _listed(request: StoreRequest) -> list[Any]:
             return ["report", request.number, request.payload, request.chain_number, request.sha256, airing]
         case ForgetReports():
             return ["acknowledged", request.numbers]
+        case KeepNote():
+            return ["note", request.name, request.payload]
 
 
 def _framed(request: list[Any]) -> bytes:

@@ -49,6 +49,7 @@ class Executor:
             wanted.ForgetDocuments: ports.store.ask,
             wanted.StoreReport: ports.store.ask,
             wanted.ForgetReports: ports.store.ask,
+            wanted.KeepNote: ports.store.ask,
             wanted.FetchMedia: ports.media.fetch,
             wanted.DiscardMedia: lambda effect: ports.media.discard(effect.sha256),
             wanted.StartCard: lambda _: ports.card.start(),

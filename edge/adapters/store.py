@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.adapters.store_schema import load_all, mark_run, require_schema, take_reserve
-from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
+from edge.effects import ForgetDocuments, ForgetReports, KeepNote, StoreDocument, StoreReport, StoreRequest
 from edge.errors import StoreError
 from edge.events import DocumentStored, DocumentStoreFailed, Event, ReportStored, ReportStoreFailed, Restored
 from protocol.codec import cbor_encode
@@ -164,6 +164,8 @@ class SqliteStore:
                 )
             case ForgetReports():
                 database.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in request.numbers])
+            case KeepNote():
+                database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (request.name, request.payload))
 
     def _fail(self, request: StoreRequest, detail: str) -> None:
         self._has_failed = True
@@ -187,24 +189,24 @@ class SqliteStore:
 
 
 def answer_to(request: StoreRequest) -> Event | None:
-    """What is told of a request that is durable; None of one that asked to forget."""
+    """What is told of a request that is durable; None of one that asked to forget, and of a note."""
     match request:
         case StoreDocument():
             return DocumentStored(topic=request.topic, sha256=request.sha256)
         case StoreReport():
             return ReportStored(number=request.number)
-        case ForgetDocuments() | ForgetReports():
+        case ForgetDocuments() | ForgetReports() | KeepNote():
             return None
 
 
 def failure_of(request: StoreRequest, detail: str) -> Event | None:
-    """What is told of a request that the disk refused; None of one that asked to forget."""
+    """What is told of a request that the disk refused; None of one that asked to forget, and of a note."""
     match request:
         case StoreDocument():
             return DocumentStoreFailed(topic=request.topic, sha256=request.sha256, detail=detail)
         case StoreReport():
             return ReportStoreFailed(number=request.number, detail=detail)
-        case ForgetDocuments() | ForgetReports():
+        case ForgetDocuments() | ForgetReports() | KeepNote():
             return None
 
 

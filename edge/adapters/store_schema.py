@@ -2,7 +2,8 @@
 
 `documents` holds the raw signed bytes in force by topic; `counters` what was accepted of each key on each topic,
 which outlives the document; `reports` what waits for its acknowledgement; `chain`, one row, the last number and
-digest and the airing that is open; `run`, one row, whether a run of the program has begun and not ended in good order.
+digest and the airing that is open; `run`, one row, whether a run of the program has begun and not ended in good order;
+`notes` what rooms of the node remember, by name.
 A database whose check or contents are wrong is damaged, not partly right.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import StoreError
-from edge.events import LastCounter, Restored, StoredDocument, StoredReport
+from edge.events import LastCounter, Restored, StoredDocument, StoredNote, StoredReport
 from protocol.codec import cbor_decode
 from protocol.errors import Refusal
 from protocol.messages import AiringRecord
@@ -23,16 +24,21 @@ RESERVE_BYTES: Final = 4 * 1024 * 1024
 """Empty pages in the database: 2,000 reports of half a kilobyte, 128 documents of 16 KiB, and as much again."""
 JOURNAL_BYTES: Final = 1024 * 1024
 """The rollback journal: forgetting 2,000 reports at once touches 1 MB of pages; usual commits touch 20 KB."""
-VERSION: Final = 2
+VERSION: Final = 3
 _RUN: Final = """
 CREATE TABLE run (one INTEGER PRIMARY KEY CHECK (one = 0), is_open INTEGER NOT NULL);
 INSERT INTO run VALUES (0, 0);
 """
-_UPGRADE: Final = f"BEGIN; {_RUN} PRAGMA user_version = {VERSION}; COMMIT;"
-"""From version 1."""
+_NOTES: Final = "CREATE TABLE notes (name TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;"
+_UPGRADES: Final = {
+    1: f"BEGIN; {_RUN} {_NOTES} PRAGMA user_version = {VERSION}; COMMIT;",
+    2: f"BEGIN; {_NOTES} PRAGMA user_version = {VERSION}; COMMIT;",
+}
+"""From an earlier version, in one step."""
 SCHEMA: Final = f"""
 BEGIN;
 {_RUN}
+{_NOTES}
 CREATE TABLE documents (
     topic TEXT PRIMARY KEY, payload BLOB NOT NULL, key_id TEXT NOT NULL, counter INTEGER NOT NULL, sha256 BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -54,8 +60,8 @@ def require_schema(database: sqlite3.Connection) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         database.executescript(SCHEMA)
-    elif version == 1:
-        database.executescript(_UPGRADE)
+    elif version in _UPGRADES:
+        database.executescript(_UPGRADES[version])
     elif version != VERSION:
         raise StoreError(f"its schema is version {version}; this program knows {VERSION}")
 
@@ -97,6 +103,7 @@ def load_all(database: sqlite3.Connection) -> Restored:
     chain = database.execute("SELECT number, sha256, open_airing FROM chain").fetchone()
     number, sha256, airing = chain or (0, bytes(32), None)
     run = database.execute("SELECT is_open FROM run").fetchone()
+    notes = database.execute("SELECT name, payload FROM notes").fetchall()
     return Restored(
         documents=tuple(
             StoredDocument(topic=row[0], payload=row[1], key_id=row[2], counter=row[3], sha256=row[4])
@@ -108,6 +115,7 @@ def load_all(database: sqlite3.Connection) -> Restored:
         last_sha256=sha256,
         open_airing=None if airing is None else _open_airing(airing),
         was_cut_off=bool(run and run[0]),
+        notes=tuple(StoredNote(name=row[0], payload=row[1]) for row in notes),
     )
 
 

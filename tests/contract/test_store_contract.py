@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from edge.adapters.store import SqliteStore
-from edge.effects import ForgetDocuments, ForgetReports, StoreDocument, StoreReport
+from edge.effects import ForgetDocuments, ForgetReports, KeepNote, StoreDocument, StoreReport
 from edge.events import DocumentStored, Event, ReportStored, Restored
 from edge.ports import Store
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
@@ -207,3 +207,17 @@ def test_a_run_that_ended_in_good_order_was_not_cut_off(bench: StoreBench) -> No
         assert not restored.was_cut_off
         store.ask(report(number))
         store.close()
+
+
+def test_a_note_replaces_the_former_one_of_its_name(bench: StoreBench) -> None:
+    store, restored = bench.open()
+    assert restored.note("air_time") == b""
+    for name, payload in (("air_time", b"1"), ("fetched", b"9"), ("air_time", b"2")):
+        store.ask(KeepNote(name=name, payload=payload))
+    store.ask(report(1))
+    bench.await_events(1)
+    assert bench.events == [ReportStored(number=1)], "a note is not answered"
+    store.close()
+    store, restored = bench.open()
+    assert (restored.note("air_time"), restored.note("fetched")) == (b"2", b"9")
+    store.close()

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge.adapters.store import answer_to, failure_of
-from edge.effects import FetchMedia, ForgetDocuments, ForgetReports, StoreDocument, StoreReport, StoreRequest
+from edge.effects import (
+    FetchMedia,
+    ForgetDocuments,
+    ForgetReports,
+    KeepNote,
+    StoreDocument,
+    StoreReport,
+    StoreRequest,
+)
 from edge.errors import MediaFailure
 from edge.events import (
     Event,
@@ -20,6 +28,7 @@ from edge.events import (
     MediaFetched,
     Restored,
     StoredDocument,
+    StoredNote,
     StoredReport,
 )
 from protocol.messages import AiringRecord
@@ -43,6 +52,7 @@ class SdCard:
     last_sha256: bytes = bytes(32)
     open_airing: AiringRecord | None = None
     media: set[str] = field(default_factory=set)
+    notes: dict[str, bytes] = field(default_factory=dict)
     is_run_open: bool = False
     fails: bool = False
     capacity_files: int = 1_000
@@ -71,6 +81,7 @@ class SimulatedStore:
             open_airing=card.open_airing,
             media=frozenset(card.media),
             was_cut_off=self._begin_run(),
+            notes=tuple(StoredNote(name=name, payload=payload) for name, payload in card.notes.items()),
         )
 
     def _begin_run(self) -> bool:
@@ -129,6 +140,8 @@ class SimulatedStore:
             case ForgetReports():
                 for number in request.numbers:
                     card.reports.pop(number, None)
+            case KeepNote():
+                card.notes[request.name] = request.payload
         return True
 
 

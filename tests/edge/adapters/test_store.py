@@ -173,12 +173,14 @@ def test_the_reserve_is_taken_once_and_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "node.sqlite-journal").stat().st_size >= JOURNAL_BYTES
 
 
-def test_a_database_of_the_program_before_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "unknown"), [(1, ("run", "notes")), (2, ("notes",))])
+def test_a_database_of_a_program_before_is_taken_over(tmp_path: Path, version: int, unknown: tuple[str, ...]) -> None:
     database = sqlite3.connect(tmp_path / "node.sqlite")
     database.execute("PRAGMA journal_mode = WAL")
     database.executescript(SCHEMA)
-    database.execute("DROP TABLE run")
-    database.execute("PRAGMA user_version = 1")
+    for table in unknown:
+        database.execute(f"DROP TABLE {table}")
+    database.execute(f"PRAGMA user_version = {version}")
     database.execute("INSERT INTO reports VALUES (1, x'00')")
     database.commit()
     database.close()
