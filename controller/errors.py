@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from controller.media.refusal import Refusal
+
 
 class ControllerError(Exception):
     """Root of this package's errors."""
@@ -35,7 +37,23 @@ class ConflictError(DatabaseError):
 
 
 class MediaError(ControllerError):
-    """A media file cannot be taken into the store."""
+    """A media file cannot be taken into the store; the refusal is the reason without the file's name."""
+
+    def __init__(self, message: str, refusal: Refusal) -> None:
+        super().__init__(message)
+        self.refusal: Final = refusal
+
+
+class RecurrenceError(ControllerError):
+    """When a programme begins cannot be read, or goes beyond its bounds."""
+
+
+class ExchangeError(ControllerError):
+    """A calendar or a playlist of another program cannot be read."""
+
+
+class SpeechError(ControllerError):
+    """A text cannot be spoken."""
 
 
 class ApiError(ControllerError):

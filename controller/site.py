@@ -14,7 +14,6 @@ import msgspec
 
 from controller.areas import Area, AreaTree
 from controller.config import (
-    WEEKDAYS,
     AnnouncementConfig,
     ClipConfig,
     Config,
@@ -26,7 +25,8 @@ from controller.config import (
     RelayConfig,
     VoiceConfig,
 )
-from controller.planner import Item, Programme, second_of_day
+from controller.planner import second_of_day
+from controller.programmes.programme import ReadyItem, ReadyProgramme, weekly
 from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
 from protocol.messages import MediaReference, QuietHours
 
@@ -105,7 +105,7 @@ def with_report_keys(site: Site, keys: Mapping[str, str]) -> Site:
     return replace(site, nodes={**site.nodes, **changed}) if changed else site
 
 
-def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -> Programme:
+def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -> ReadyProgramme:
     """A programme with the items that can sound; refused files are left out and told elsewhere.
 
     An item that is heard in turns lasts as long as its whole round; one with a chime begins with it.
@@ -117,7 +117,7 @@ def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -
             title = item.title or site.feeds[item.feed].title
             chime_ms = site.announcement.chime_ms if item.chime else 0
             items.append(
-                Item(
+                ReadyItem(
                     title=title,
                     duration_ms=item.duration_s * 1000,
                     feed=item.feed,
@@ -131,7 +131,7 @@ def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -
             sound_ms = chime_ms + media.duration_ms
             turns = site.rounds.of(nodes, sound_ms=sound_ms) if item.in_turns else None
             items.append(
-                Item(
+                ReadyItem(
                     title=item.title or programme.title,
                     duration_ms=sound_ms if turns is None else turns.round_ms,
                     media=media,
@@ -140,13 +140,12 @@ def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -
                     over=item.over,
                 )
             )
-    return Programme(
+    return ReadyProgramme(
         id=programme.id,
         title=programme.title,
         area=programme.area,
         broadcast_class=programme.broadcast_class,
-        second_of_day=second_of_day(programme.at),
-        weekdays=frozenset(WEEKDAYS.index(day) for day in programme.days),
+        recurrence=weekly(programme.at, programme.days),
         items=tuple(items),
     )
 

@@ -14,12 +14,10 @@ from controller.planner import (
     DAY_MS,
     OCCURRENCES_MAX,
     PLAN_FRAME_BYTES,
-    Item,
-    Programme,
     compile_area,
-    occurrences_of,
-    second_of_day,
 )
+from controller.programmes.occurrences import occurrences_of
+from controller.programmes.programme import ReadyItem, ReadyProgramme, weekly
 from protocol.codec import cbor_encode
 from protocol.messages import DOCUMENT_BYTES_MAX, BroadcastClass, MediaReference
 from protocol.units import SharedMs
@@ -29,41 +27,54 @@ BERLIN = "Europe/Berlin"
 SUNDAY_MS = SharedMs(1_795_300_000_000)
 SONG = MediaReference(sha256="c" * 64, size_bytes=9, duration_ms=60_000)
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 items = st.builds(
-    Item,
+    ReadyItem,
     title=st.text(max_size=20),
     duration_ms=st.integers(1, 3_600_000),
     media=st.just(None),
     feed=st.just("vov1"),
 )
 programmes = st.builds(
-    Programme,
+    ReadyProgramme,
     id=st.sampled_from(["morning", "noon", "evening"]),
     title=st.just("title"),
     area=st.just("xa"),
     broadcast_class=st.sampled_from([BroadcastClass.ROUTINE, BroadcastClass.PRIORITY]),
-    second_of_day=st.integers(0, 86_399),
-    weekdays=st.frozensets(st.integers(0, 6)),
+    recurrence=st.builds(
+        weekly,
+        st.times().map(lambda at: f"{at:%H:%M:%S}"),
+        st.lists(st.sampled_from(DAYS), min_size=1, max_size=7, unique=True).map(tuple),
+    ),
     items=st.lists(items, max_size=4).map(tuple),
 )
 instants = st.integers(1_767_225_600_000, 1_893_456_000_000).map(SharedMs)
 
 
-def programme(*, at: str = "05:30", weekdays: frozenset[int] = frozenset(range(7)), count: int = 1) -> Programme:
-    return Programme(
+def programme(*, at: str = "05:30", days: tuple[str, ...] = DAYS, count: int = 1) -> ReadyProgramme:
+    return ReadyProgramme(
         id="morning",
         title="Chương trình sáng",
         area="xa",
         broadcast_class=BroadcastClass.ROUTINE,
-        second_of_day=second_of_day(at),
-        weekdays=weekdays,
-        items=tuple(Item(title=f"bài {number}", duration_ms=60_000, media=SONG) for number in range(count)),
+        recurrence=weekly(at, days),
+        items=tuple(ReadyItem(title=f"bài {number}", duration_ms=60_000, media=SONG) for number in range(count)),
     )
+
+
+def wanted_days(programme: ReadyProgramme) -> set[str]:
+    return {day for day in DAYS if day[:2].upper() in programme.recurrence.rules.split("BYDAY=")[1].split(",")}
+
+
+def second_of_day(programme: ReadyProgramme) -> int:
+    time = programme.recurrence.rules.splitlines()[0][-6:]
+    return int(time[:2]) * 3600 + int(time[2:4]) * 60 + int(time[4:])
 
 
 @given(programme=programmes, at_ms=instants, zone=st.sampled_from([HANOI, BERLIN, "America/St_Johns"]))
 def test_items_follow_one_another_without_a_gap_on_each_wanted_day(
-    programme: Programme, at_ms: SharedMs, zone: str
+    programme: ReadyProgramme, at_ms: SharedMs, zone: str
 ) -> None:
     found = occurrences_of(programme, time_zone=zone, from_ms=at_ms, until_ms=SharedMs(at_ms + COMPILED_MS))
     assert len({each.id for each in found}) == len(found)
@@ -74,11 +85,13 @@ def test_items_follow_one_another_without_a_gap_on_each_wanted_day(
         if one.id.rsplit(".", 1)[0] == other.id.rsplit(".", 1)[0]:
             assert other.start_at_ms == one.start_at_ms + one.duration_ms
     days = {dt.date.fromisoformat(each.id.split(".")[1]) for each in found}
-    assert all(day.weekday() in programme.weekdays for day in days)
+    assert all(DAYS[day.weekday()] in wanted_days(programme) for day in days)
 
 
 @given(programme=programmes, at_ms=instants)
-def test_every_wanted_local_day_of_the_week_ahead_has_its_first_item(programme: Programme, at_ms: SharedMs) -> None:
+def test_every_wanted_local_day_of_the_week_ahead_has_its_first_item(
+    programme: ReadyProgramme, at_ms: SharedMs
+) -> None:
     found = occurrences_of(programme, time_zone=HANOI, from_ms=at_ms, until_ms=SharedMs(at_ms + COMPILED_MS))
     if not programme.items:
         assert found == []
@@ -87,13 +100,13 @@ def test_every_wanted_local_day_of_the_week_ahead_has_its_first_item(programme: 
     today = dt.datetime.fromtimestamp(at_ms / 1000, tz=zoneinfo.ZoneInfo(HANOI)).date()
     for ahead in range(1, 8):
         day = today + dt.timedelta(days=ahead)
-        if day.weekday() in programme.weekdays:
+        if DAYS[day.weekday()] in wanted_days(programme):
             midnight = dt.datetime.combine(day, dt.time.min, zoneinfo.ZoneInfo(HANOI))
-            assert round(midnight.timestamp() + programme.second_of_day) * 1000 in starts
+            assert round(midnight.timestamp() + second_of_day(programme)) * 1000 in starts
 
 
 @given(programme=programmes, at_ms=instants, later=st.integers(0, 2 * DAY_MS))
-def test_compiling_later_moves_nothing(programme: Programme, at_ms: SharedMs, later: int) -> None:
+def test_compiling_later_moves_nothing(programme: ReadyProgramme, at_ms: SharedMs, later: int) -> None:
     first = compile_area([programme], time_zone=HANOI, now_ms=at_ms)
     second = compile_area([programme], time_zone=HANOI, now_ms=SharedMs(at_ms + later))
     still = {each for each in first.occurrences if each.start_at_ms + each.duration_ms > at_ms + later}
@@ -104,7 +117,7 @@ def test_compiling_later_moves_nothing(programme: Programme, at_ms: SharedMs, la
 
 
 def test_a_known_morning() -> None:
-    plan = compile_area([programme(weekdays=frozenset({6}))], time_zone=HANOI, now_ms=SUNDAY_MS)
+    plan = compile_area([programme(days=("sun",))], time_zone=HANOI, now_ms=SUNDAY_MS)
     assert [each.id for each in plan.occurrences] == ["morning.20261122.0", "morning.20261129.0"]
     at = dt.datetime.fromtimestamp(plan.occurrences[0].start_at_ms / 1000, tz=dt.UTC)
     assert at == dt.datetime(2026, 11, 21, 22, 30, tzinfo=dt.UTC)
