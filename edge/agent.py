@@ -34,7 +34,6 @@ from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from edge.player.arbiter import Reason
 from edge.player.ports import Frames
-from edge.player.program import Candidate
 from edge.ports import Workshop
 from edge.refusals import Refusals
 from edge.repertoire import Repertoire
@@ -44,6 +43,7 @@ from edge.studio import Studio
 from edge.subscriptions import Subscriptions
 from edge.telemetry import NO_MACHINE, Machine, StatusReporter, TelemetrySettings, make_state
 from edge.voices import Voices
+from protocol.candidate import Candidate
 from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import Keyring, RootKeys

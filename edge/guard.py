@@ -32,8 +32,8 @@ from typing import Final
 from edge.assignment import Place
 from edge.events import LastCounter
 from edge.player.arbiter import Reason
-from edge.player.program import Candidate
 from edge.silences import SILENCE_TOPICS, Silences
+from protocol.candidate import Candidate
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, RootKeys, open_keyset
 from protocol.messages import (

@@ -12,10 +12,11 @@ from typing import Final
 from edge.documents import Documents
 from edge.guard import Accepted, Guard
 from edge.player.arbiter import Reason
-from edge.player.program import Candidate, Program, emergency_candidate
+from edge.player.program import Program, emergency_candidate
 from edge.ports import Workshop
 from edge.streams import OpenPacket, Streams
 from edge.untimed import Untimed
+from protocol.candidate import Candidate
 from protocol.messages import AllClear, AnyDocument, Emergency, MediaReference, Plan, StreamEnd, StreamStart
 from protocol.units import NS_PER_MS, US_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from edge.player.arbiter import Reason
-from edge.player.program import Candidate
+from protocol.candidate import Candidate
 from protocol.messages import AnyDocument, BroadcastClass, Reality, Silence
 from protocol.topics import TopicName
 

@@ -24,9 +24,9 @@ from edge.assignment import Place
 from edge.player.arbiter import Reason
 from edge.player.chime import ChimedStream, chime_of
 from edge.player.ports import OpusDecoder
-from edge.player.program import Candidate, planned_key
 from edge.player.source import Source
 from edge.player.stream_source import StreamSource
+from protocol.candidate import Candidate, planned_key
 from protocol.errors import Refusal, RefusalReason
 from protocol.messages import AnyDocument, SourceKind, StreamEnd, StreamHeard, StreamStart
 from protocol.stream import AudioPacket, unpack_audio
@@ -226,6 +226,7 @@ def _candidate(live: LiveStream, first_at_ms: SharedMs) -> Candidate:
         key=f"stream:{start.stream}:{first_at_ms}",
         source=SourceKind.STREAM,
         source_id=start.stream,
+        area=start.area,
         title=start.title,
         broadcast_class=start.broadcast_class,
         reality=start.reality,

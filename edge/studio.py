@@ -24,26 +24,16 @@ from edge.effects import Effect, LogDecision, LogLevel, PowerAmplifier, StartCar
 from edge.errors import ClipError
 from edge.gpio.amplifier import Amplifier, AmplifierSettings
 from edge.guard import Guard
-from edge.player.arbiter import (
-    Arbiter,
-    Reason,
-    Session,
-    SessionEvent,
-    SessionState,
-    Slot,
-    follower,
-    order,
-    predecessor,
-    slots_of,
-)
+from edge.player.arbiter import Arbiter, Reason, Session, SessionEvent, SessionState
 from edge.player.playout import Playout
 from edge.player.ports import Frames
-from edge.player.program import Candidate
-from edge.player.proof import Proof
+from edge.player.proof import Hear, Proof, deaf
 from edge.player.switching import Switch, between
 from edge.player.voice import VoiceStatistics
 from edge.voices import Voices
+from protocol.candidate import Candidate, order
 from protocol.messages import AiringRecord
+from protocol.slots import Slot, follower, predecessor, slots_of
 from protocol.units import (
     NS_PER_MS,
     NS_PER_S,
@@ -74,10 +64,16 @@ class Outcome:
 
 
 class Studio:
-    """The air of one node. `has_media` says whether a file is on the disk."""
+    """The air of one node. `has_media` says whether a file is on the disk, `hear` what the pole's ears heard."""
 
     def __init__(
-        self, *, guard: Guard, voices: Voices, settings: AmplifierSettings, has_media: Callable[[str], bool]
+        self,
+        *,
+        guard: Guard,
+        voices: Voices,
+        settings: AmplifierSettings,
+        has_media: Callable[[str], bool],
+        hear: Hear = deaf,
     ) -> None:
         self.amplifier = Amplifier(settings)
         self.playout: Playout = voices.playout
@@ -89,7 +85,7 @@ class Studio:
         """How far ahead candidates must be given to `settle`."""
         self._has_media = has_media
         self._arbiter = Arbiter()
-        self._proof = Proof()
+        self._proof = Proof(has_media=has_media, hear=hear)
         self._is_card_wanted = False
         self._is_card_running = False
         self._card_waits_since: MonotonicNs | None = None
@@ -170,8 +166,10 @@ class Studio:
         comes = next((each.candidate for each in slots if self._comes_now(each, now_ms)), None)
         for session, reason in decision.ended:
             self._end(outcome, session, reason, now, comes=comes)
+        owner = next((each for each in slots if each.from_ms <= now_ms < each.until_ms and not each.bed), None)
         for candidate, reason in decision.denied:
-            self._record(outcome, self._proof.denied(candidate, reason, now))
+            lost_to = owner.candidate.source_id if owner is not None and reason is Reason.PRE_EMPTED else ""
+            self._record(outcome, self._proof.denied(candidate, reason, now, lost_to=lost_to))
         for record in self._proof.overdue(now):
             self._record(outcome, record)
         self._power(outcome, now)
@@ -278,8 +276,7 @@ class Studio:
             self._voices.leave_at(session.key, slot.until_ms, between(candidate, comes, slot.until_ms), comes)
         is_begun = session.state is SessionState.WARMING and self._is_card_running and now.shared_ms >= begins_ms
         if is_begun and session.move(SessionEvent.AIRED):
-            record = self._proof.started(candidate, begins_ms, now)
-            self._record(outcome, record)
+            self._begin(outcome, candidate, begins_ms, now)
 
     @staticmethod
     def _entrance(slot: Slot, slots: Sequence[Slot], left: Sequence[Slot], now_ms: SharedMs) -> Switch:
@@ -299,8 +296,14 @@ class Studio:
         is_warm = self.amplifier.sound_from is not None
         if begun_ms is not None and is_warm and self._proof.since_ms(candidate) is None:
             # the card holds its first samples, which nobody can take back: it will be heard, if briefly
-            self._record(outcome, self._proof.started(candidate, begun_ms, now))
-        self._record(outcome, self._proof.ended(candidate, reason, statistics, now))
+            self._begin(outcome, candidate, begun_ms, now)
+        lost_to = comes.source_id if comes is not None and reason is Reason.PRE_EMPTED else ""
+        breaks = self.playout.reanchors
+        self._record(outcome, self._proof.ended(candidate, reason, statistics, now, lost_to=lost_to, breaks=breaks))
+
+    def _begin(self, outcome: Outcome, candidate: Candidate, begins_ms: SharedMs, now: Now) -> None:
+        gain_db, breaks = self._guard.gain_db(candidate), self.playout.reanchors
+        self._record(outcome, self._proof.started(candidate, begins_ms, now, gain_db=gain_db, breaks=breaks))
 
     def _record(self, outcome: Outcome, record: AiringRecord | None) -> None:
         if record is None:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from edge.effects import Effect, Measure, Publish
-from edge.player.program import Candidate
+from protocol.candidate import Candidate
 from protocol.codec import json_encode
 from protocol.messages import NodeState, NowSounding, Readiness, Telemetry
 from protocol.topics import TOPICS, TopicName, topic

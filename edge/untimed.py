@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from edge.assignment import Place
-from edge.player.program import Candidate, emergency_candidate
+from edge.player.program import emergency_candidate
+from protocol.candidate import Candidate
 from protocol.messages import Emergency, Reality
 from protocol.units import Now, SharedMs
 

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge.player.arbiter import Slot
 from edge.player.chime import ChimedClip, chime_of
 from edge.player.clip_source import ClipSource
 from edge.player.mixer import Mixer
 from edge.player.playout import Playout
 from edge.player.ports import ClipReader
-from edge.player.program import Candidate
 from edge.player.source import Source
 from edge.player.switching import EDGE_MS, TAKEOVER_MS, Part, Switch, part_of
 from edge.player.voice import VoiceStatistics
 from edge.ports import Workshop
+from protocol.candidate import Candidate
+from protocol.slots import Slot
 from protocol.units import (
     NS_PER_MS,
     SAMPLES_PER_MS,
@@ -120,6 +120,7 @@ class Voices:
                 gain_db=gain_db,
                 fade_in_ms=in_ms,
                 delay=candidate.aim_ms * SAMPLES_PER_MS + rest,
+                is_digested=candidate.stream is not None,
             )
         self._duck(voice, slot)
         return voice.begins_ms

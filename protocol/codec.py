@@ -78,9 +78,18 @@ def cbor_decode(data: bytes, kind: Any) -> Any:
         raise Refusal(RefusalReason.MALFORMED, str(error)[:200]) from error
 
 
-def cbor_decode_plain(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds any plain value
+def cbor_decode_large(data: bytes, kind: type[T], *, bytes_max: int) -> T:
+    """As `cbor_decode`, for what is no message and so has a size bound of its own."""
+    plain = cbor_decode_plain(data, bytes_max=bytes_max)
+    try:
+        return msgspec.convert(plain, kind, strict=True, builtin_types=_CBOR_NATIVE)
+    except msgspec.ValidationError as error:
+        raise Refusal(RefusalReason.MALFORMED, str(error)[:200]) from error
+
+
+def cbor_decode_plain(data: bytes, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> Any:  # noqa: ANN401 - any plain value
     """Decode one item of deterministic CBOR to plain values; another form of it, or bytes after it, is refused."""
-    _refuse_large(data)
+    _refuse_large(data, bytes_max)
     try:
         _refuse_unusual(data)
         plain = cbor2.loads(data, max_depth=DEPTH_MAX, allow_indefinite=False, allow_duplicate_keys=False)
@@ -112,9 +121,9 @@ def require_sendable(data: bytes) -> bytes:
     return data
 
 
-def _refuse_large(data: bytes) -> None:
-    if len(data) > DOCUMENT_BYTES_MAX:
-        raise Refusal(RefusalReason.TOO_LARGE, f"{len(data)} bytes; at most {DOCUMENT_BYTES_MAX}")
+def _refuse_large(data: bytes, bytes_max: int = DOCUMENT_BYTES_MAX) -> None:
+    if len(data) > bytes_max:
+        raise Refusal(RefusalReason.TOO_LARGE, f"{len(data)} bytes; at most {bytes_max}")
 
 
 def _refuse_unusual(data: bytes) -> None:  # noqa: C901, PLR0912 - one loop without calls is twice as fast

@@ -221,7 +221,7 @@ def _classes_of(document: Document) -> set[BroadcastClass]:
             spared = set() if document.spares_emergencies else {BroadcastClass.EMERGENCY}
             return {document.broadcast_class, *spared}
         case Plan():
-            return {document.broadcast_class, *(item.broadcast_class for item in document.occurrences)}
+            return set(document.classes)
         case _:
             return {document.broadcast_class}
 

@@ -18,11 +18,12 @@ from protocol.units import SharedMs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """One occurrence with the place that it comes from; it sounds in [starts_at_ms, ends_at_ms)."""
+    """One occurrence with the place that it comes from and how deep that lies; due in [starts_at_ms, ends_at_ms)."""
 
     occurrence: Occurrence
     area: str
     reality: Reality
+    depth: int
     rank: Rank
 
     @property
@@ -94,5 +95,13 @@ def _scheduled(plan: Plan, occurrence: Occurrence, *, depth: int) -> Scheduled:
         occurrence=occurrence,
         area=plan.area,
         reality=plan.reality,
-        rank=rank(occurrence.broadcast_class, depth, occurrence.start_at_ms, occurrence.id, reality=plan.reality),
+        depth=depth,
+        rank=rank(
+            occurrence.broadcast_class,
+            depth,
+            occurrence.start_at_ms,
+            occurrence.id,
+            reality=plan.reality,
+            before_upper=occurrence.before_upper,
+        ),
     )

@@ -178,9 +178,8 @@ def _refuse_stockpile(document: AnyDocument, now_ms: int) -> None:
         case StreamStart():
             until_ms, ahead_ms_max = document.ends_at_ms, SOUNDS_AHEAD_MS_MAX
         case Plan():
-            latest = [item.start_at_ms + item.duration_ms for item in document.occurrences]
-            until_ms, ahead_ms_max = max(document.covers_until_ms, *latest, 0), PLANNED_AHEAD_MS_MAX
-            if any(item.broadcast_class is BroadcastClass.EMERGENCY for item in document.occurrences):
+            until_ms, ahead_ms_max = max(document.covers_until_ms, document.latest_ms), PLANNED_AHEAD_MS_MAX
+            if BroadcastClass.EMERGENCY in document.classes:
                 raise Refusal(RefusalReason.WRONG_SCOPE, "a plan with emergencies, which have no rate there")
         case _:
             return

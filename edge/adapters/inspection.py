@@ -30,8 +30,9 @@ from edge.documents import Documents
 from edge.errors import ConfigurationError, DecoderError, SoundError
 from edge.events import Restored
 from edge.guard import Guard
-from edge.player.program import Candidate, Program
+from edge.player.program import Program
 from protocol.adapters.system_clock import explain_clock, read_now
+from protocol.candidate import Candidate
 from protocol.messages import AllClear, AnyDocument, Emergency, Keyset, Plan, Silence
 from protocol.units import Now
 

@@ -6,8 +6,8 @@ leaves the collision rule to `protocol.priority`, the reasons that block to its 
 and records to the studio.
 
 Rules kept:
-- at each instant at most one candidate owns the air: the best-ranked that is due and not blocked;
-- where the owner speaks over a bed (`switching`), the programme that would own the air without such speech goes on
+- at each instant at most one candidate owns the air: the best-ranked that is due and not blocked (`protocol.slots`);
+- where the owner speaks over a bed, the programme that would own the air without such speech goes on
   below it, in the session that it has; there is at most one bed, and what blocks a candidate blocks it as a bed too;
 - who owns the air again after another, however soon, does so in a session of its own;
 - nothing is resumed: at each call what is due *now* is computed anew, and whoever owns the air joins in step;
@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from edge.player.program import Candidate
-from edge.player.switching import can_be_bed, is_over_a_bed
-from protocol.priority import Rank, rank
+from protocol.candidate import Candidate
+from protocol.slots import Slot
 from protocol.units import SharedMs
 
 
@@ -78,16 +77,6 @@ TRANSITIONS: Final[dict[tuple[SessionState, SessionEvent], SessionState]] = {
     (SessionState.ON_AIR, SessionEvent.OVER): SessionState.ENDED,
 }
 """Pairs that do not stand here change nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """When a candidate is on the air without interruption: its owner, or in spans of `bed` below another's speech."""
-
-    candidate: Candidate
-    from_ms: SharedMs
-    until_ms: SharedMs
-    bed: tuple[tuple[SharedMs, SharedMs], ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,95 +170,6 @@ class Arbiter:
         for session in ended:
             session.move(SessionEvent.OVER)
         return tuple((session, reason) for session in ended)
-
-
-def slots_of(
-    candidates: Sequence[Candidate],
-    *,
-    blocked: Blocked,
-    now_ms: SharedMs,
-    horizon_ms: int,
-    changes_ms: Iterable[SharedMs] = (),
-) -> tuple[Slot, ...]:
-    """Who is on the air from now to the horizon, in order, of one instant the owner first; nobody has no slot.
-
-    `changes_ms` are further instants at which `blocked` may answer differently (quiet hours begin or end).
-    """
-    if not candidates:
-        return ()
-    end_ms = now_ms + horizon_ms
-    instants = {now_ms}
-    for candidate in candidates:
-        instants |= {candidate.starts_at_ms, candidate.ends_at_ms}
-    instants |= set(changes_ms)
-    edges = sorted(instant for instant in instants if now_ms <= instant < end_ms)
-    found: list[Slot] = []
-    latest: dict[str, int] = {}
-    for index, from_ms in enumerate(edges):
-        owner, bed = _on_air(candidates, blocked, from_ms)
-        if owner is None:
-            continue
-        is_last = index + 1 == len(edges)
-        until_ms = owner.ends_at_ms if is_last else edges[index + 1]
-        _extend(found, latest, Slot(candidate=owner, from_ms=from_ms, until_ms=until_ms))
-        if bed is not None:
-            over = ((from_ms, min(until_ms, bed.ends_at_ms)),)
-            until_ms = bed.ends_at_ms if is_last else until_ms
-            _extend(found, latest, Slot(candidate=bed, from_ms=from_ms, until_ms=until_ms, bed=over))
-    return tuple(found)
-
-
-def follower(slot: Slot, slots: Iterable[Slot]) -> Candidate | None:
-    """Who comes on the air where a slot ends; of two their owner."""
-    return next((each.candidate for each in slots if each.from_ms == slot.until_ms), None)
-
-
-def predecessor(slot: Slot, slots: Iterable[Slot]) -> Candidate | None:
-    """Who leaves the air where a slot begins."""
-    return next((each.candidate for each in slots if each.until_ms == slot.from_ms), None)
-
-
-def _extend(found: list[Slot], latest: dict[str, int], slot: Slot) -> None:
-    """Add a slot, or make the candidate's last one longer if it reaches this one."""
-    place = latest.get(slot.candidate.key)
-    last = None if place is None else found[place]
-    if place is None or last is None or last.until_ms != slot.from_ms:
-        latest[slot.candidate.key] = len(found)
-        found.append(slot)
-        return
-    bed = last.bed
-    if slot.bed and bed and bed[-1][1] == slot.bed[0][0]:
-        bed = (*bed[:-1], (bed[-1][0], slot.bed[0][1]))
-    else:
-        bed += slot.bed
-    found[place] = Slot(candidate=slot.candidate, from_ms=last.from_ms, until_ms=slot.until_ms, bed=bed)
-
-
-def _on_air(
-    candidates: Iterable[Candidate], blocked: Blocked, at_ms: SharedMs
-) -> tuple[Candidate | None, Candidate | None]:
-    """Who owns the air at an instant, and what goes on below it."""
-    due = [
-        candidate
-        for candidate in candidates
-        if candidate.starts_at_ms <= at_ms < candidate.ends_at_ms and blocked(candidate, at_ms) is None
-    ]
-    owner = min(due, key=order, default=None)
-    if owner is None or not is_over_a_bed(owner):
-        return owner, None
-    bed = min((each for each in due if not is_over_a_bed(each)), key=order, default=None)
-    return owner, bed if bed is not None and can_be_bed(bed) else None
-
-
-def order(candidate: Candidate) -> Rank:
-    """The place of a candidate in the one collision rule; the smallest owns the air."""
-    return rank(
-        candidate.broadcast_class,
-        candidate.depth,
-        candidate.starts_at_ms,
-        candidate.key,
-        reality=candidate.reality,
-    )
 
 
 def _must_begin_anew(session: Session, slot: Slot, now_ms: SharedMs) -> bool:

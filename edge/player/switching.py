@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from edge.player.program import Candidate
+from protocol.candidate import Candidate
 from protocol.messages import BroadcastClass, Over
 from protocol.units import SharedMs
 
@@ -84,16 +84,6 @@ def part_of(candidate: Candidate | None) -> Part:
     if candidate.broadcast_class is BroadcastClass.EMERGENCY:
         return Part.EMERGENCY
     return Part.SPEECH if candidate.over is Over.DUCK else Part.PROGRAMME
-
-
-def is_over_a_bed(candidate: Candidate) -> bool:
-    """Whether a programme may go on below it."""
-    return part_of(candidate) is Part.SPEECH
-
-
-def can_be_bed(candidate: Candidate) -> bool:
-    """Whether it may go on below speech."""
-    return part_of(candidate) is Part.PROGRAMME
 
 
 def between(leaving: Candidate | None, coming: Candidate | None, at_ms: SharedMs) -> Switch:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge.assignment import nowhere, place_of
 from edge.guard import EMERGENCY_GAIN_DB_MAX, GAIN_DB_MAX, ROOT, Guard
 from edge.player.arbiter import Reason
-from edge.player.program import Candidate
+from protocol.candidate import Candidate
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, open_keyset
 from protocol.messages import BroadcastClass, Keyset, QuietHours, Reality, SourceKind

@@ -9,8 +9,8 @@ import pytest
 from edge.assignment import place_of
 from edge.guard import Guard
 from edge.player.arbiter import Reason
-from edge.player.program import Candidate
 from edge.silences import Silences
+from protocol.candidate import Candidate
 from protocol.keyring import Keyring, open_keyset
 from protocol.messages import BroadcastClass, Reality, SourceKind
 from protocol.silence import box_digest

@@ -32,6 +32,7 @@ from protocol.messages import (
     StreamEnd,
     StreamStart,
 )
+from protocol.plan import BODY_OCCURRENCES_MAX, PLAN_BODY_BYTES_MAX, BodyReference
 
 T0_MS = 1_800_000_000_000
 """2027-01-15 15:00 in Hà Nội; the tests' now."""
@@ -147,7 +148,16 @@ _occurrence_fields = {
     "broadcast_class": classes,
     "start_at_ms": instants_ms,
     "duration_ms": durations_ms,
+    "valid_until_ms": st.none() | instants_ms,
 }
+bodies = st.builds(
+    BodyReference,
+    sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    size_bytes=st.integers(min_value=1, max_value=PLAN_BODY_BYTES_MAX),
+    occurrences=st.integers(min_value=1, max_value=BODY_OCCURRENCES_MAX),
+    classes=st.lists(classes, min_size=1, max_size=3).map(tuple),
+    ends_at_ms=instants_ms,
+)
 occurrences = st.one_of(
     st.builds(Occurrence, media=media, feed=st.none(), **_occurrence_fields),
     st.builds(Occurrence, media=st.none(), feed=st.text(max_size=20), **_occurrence_fields),
@@ -222,6 +232,7 @@ documents: st.SearchStrategy[AnyDocument] = st.one_of(
         covers_from_ms=instants_ms,
         covers_until_ms=instants_ms,
         occurrences=st.lists(occurrences, max_size=4).map(tuple),
+        body=st.none() | bodies,
         **_header_strategies,
     ),
     _stream_starts(),

@@ -7,20 +7,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.player.arbiter import (
-    TRANSITIONS,
-    Arbiter,
-    Reason,
-    Session,
-    SessionEvent,
-    SessionState,
-    Slot,
-    order,
-    slots_of,
-)
-from edge.player.program import Candidate
-from edge.player.switching import can_be_bed, is_over_a_bed
+from edge.player.arbiter import TRANSITIONS, Arbiter, Reason, Session, SessionEvent, SessionState
+from protocol.candidate import Candidate, order
 from protocol.messages import BroadcastClass, Over, Reality, SourceKind
+from protocol.slots import Slot, can_be_bed, is_over_a_bed, slots_of
 from protocol.units import SharedMs
 
 T0 = 1_800_000_000_000

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.player.program import Candidate
 from edge.player.switching import (
     CROSSFADE_BEGIN_MS,
     CROSSFADE_JOIN_MS,
@@ -18,11 +17,11 @@ from edge.player.switching import (
     Part,
     Switch,
     between,
-    can_be_bed,
-    is_over_a_bed,
     part_of,
 )
+from protocol.candidate import Candidate
 from protocol.messages import BroadcastClass, MediaReference, Over, Reality, SourceKind
+from protocol.slots import can_be_bed, is_over_a_bed
 from protocol.units import SharedMs
 
 T0 = 1_800_000_000_000
