@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from controller.broker_rules import BrokerServerConfig
 from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
 from controller.keys.key_config import SigningKeyConfig
+from controller.media.media_config import MediaConfig
 from controller.rights import Role
 from protocol.attention import AIMING_DELAY_US_MAX, CHIME_MS_MAX, EMERGENCY_CHIME_MS, NOTICE_CHIME_MS, ChimeMs
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
@@ -250,6 +251,7 @@ class Config(_Part, frozen=True, kw_only=True):
     feeds: Annotated[tuple[FeedConfig, ...], Meta(max_length=200)] = ()
     clips: Annotated[tuple[ClipConfig, ...], Meta(max_length=64)] = ()
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
+    media: MediaConfig = MediaConfig()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()
     announcement: AnnouncementConfig = AnnouncementConfig()

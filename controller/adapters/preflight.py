@@ -10,12 +10,10 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import av.error
-
 from controller.adapters.endings import endings
 from controller.adapters.enrolment_start import load_issuing
 from controller.adapters.keys.signing import load_authority
+from controller.adapters.media.decoding import first_fault
 from controller.config import Config
 from controller.errors import ConfigError, SigningError
 from controller.site import site_of
@@ -45,7 +43,7 @@ def faults_found(config: Config) -> Iterator[str]:
             yield str(error)
     yield from _client_certificate(config)
     for path in site_of(config).media_paths:
-        fault = _sound_fault(Path(path))
+        fault = first_fault(Path(path))
         if fault:
             yield f"{path}: {fault}"
 
@@ -67,19 +65,3 @@ def _client_certificate(config: Config) -> Iterator[str]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(trust.certificate, trust.private_key)
     except (OSError, ssl.SSLError) as error:
         yield f"trust: {trust.certificate} with {trust.private_key} cannot be used: {error}"
-
-
-def _sound_fault(path: Path) -> str | None:
-    """Why a file cannot be played, from its beginning; the whole file is judged when it is taken in."""
-    if not path.is_file():
-        return "there is no such file"
-    try:
-        with path.open("rb") as file, av.open(file, mode="r", options={"protocol_whitelist": "none"}) as container:
-            if not container.streams.audio:
-                return "there is no sound in it"
-            next(container.decode(container.streams.audio[0]))
-    except StopIteration:
-        return "there is no sound in it"
-    except (OSError, av.error.FFmpegError) as error:
-        return f"it cannot be decoded ({error.strerror or error}); give MP3, WAV, FLAC or AAC"
-    return None

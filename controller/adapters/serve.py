@@ -26,7 +26,7 @@ from controller.adapters.endings import tell_endings_daily
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_start import open_enrolment, open_enrolment_doors, places_of
 from controller.adapters.keys.signing import load_authority
-from controller.adapters.media_import import ImportSettings, import_media
+from controller.adapters.media_import import import_media, import_settings
 from controller.adapters.media_store import MediaStore
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
@@ -57,7 +57,7 @@ async def serve(path: Path) -> None:
             import_media=functools.partial(
                 import_media,
                 media_dir=store.folder.parent,
-                settings=ImportSettings(level_dbfs=config.relay.level_dbfs),
+                settings=import_settings(config.media),
             ),
         )
         enrolment = await open_enrolment(config, database, on_keys=runtime.set_report_keys)

@@ -1,4 +1,7 @@
-"""Taking files into the store: any format to one levelled Ogg Opus, the same bytes each time, clear refusals."""
+"""Taking files into the store: any format to one levelled Ogg Opus, the same bytes each time, clear refusals.
+
+Loudness of what was made is measured by pyloudnorm, an implementation of BS.1770 that is not the product's.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from controller.adapters.media_import import ImportSettings, import_media, media_path
+from controller.adapters.media_import import ImportSettings, import_media, media_path, take_in
 from controller.adapters.media_store import MediaStore
 from controller.errors import MediaError
-from controller.levelling import gated_level_dbfs
+from controller.media.refusal import RefusalCode
 from protocol.messages import MediaReference
 from tests.support.recordings import find, noise, tone, write_wav
 
@@ -43,6 +47,16 @@ def stored(reference: MediaReference, media_dir: Path) -> NDArray[np.float32]:
     return np.asarray(sound, np.float32)
 
 
+def loudness(sound: NDArray[np.float32]) -> float:
+    return float(pyloudnorm.Meter(48_000).integrated_loudness(sound.astype(np.float64)))
+
+
+def true_peak_dbtp(sound: NDArray[np.float32]) -> float:
+    """Four times as many samples, by the spectrum: exact for what is whole in a window."""
+    spectrum = np.fft.rfft(sound.astype(np.float64))
+    return float(20 * np.log10(np.abs(np.fft.irfft(spectrum, 4 * len(sound)) * 4).max()))
+
+
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "ogg", "flac", "opus"])
 def test_any_format_becomes_the_same_sound(excerpt: Path, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"source.{suffix}"
@@ -51,7 +65,7 @@ def test_any_format_becomes_the_same_sound(excerpt: Path, tmp_path: Path, suffix
     sound = stored(reference, tmp_path / "media")
     assert reference.duration_ms == pytest.approx(10_000, abs=80), "MP3 and AAC pad"
     assert len(sound) == reference.duration_ms * 48
-    assert gated_level_dbfs(sound) == pytest.approx(-20.0, abs=0.3)
+    assert loudness(sound) == pytest.approx(-20.0, abs=0.4)
     original, _rate = soundfile.read(str(MUSIC), dtype="float32", start=5 * 8000, stop=15 * 8000)
     wide = np.asarray(np.interp(np.arange(480_000) / 6, np.arange(80_000), original), np.float32)
     found = find(sound[4_800:-4_800], wide)
@@ -75,7 +89,7 @@ def test_the_same_file_gives_the_same_bytes_and_is_remembered(excerpt: Path, tmp
     assert path.stat().st_mtime_ns == made_ns, "nothing was made anew"
     path.unlink()
     assert import_media(excerpt, media_dir=tmp_path / "one") == first, "what is lost is made again"
-    other = import_media(excerpt, media_dir=tmp_path / "one", settings=ImportSettings(level_dbfs=-24.0))
+    other = import_media(excerpt, media_dir=tmp_path / "one", settings=ImportSettings(loudness_lufs=-24.0))
     assert other.sha256 != first.sha256
     assert not list(tmp_path.rglob("*.part"))
 
@@ -84,14 +98,100 @@ def test_the_same_file_gives_the_same_bytes_and_is_remembered(excerpt: Path, tmp
 def test_every_level_becomes_the_target(tmp_path: Path, dbfs: float) -> None:
     source = write_wav(tmp_path / "tone.wav", tone(440, 3.0, dbfs))
     sound = stored(import_media(source, media_dir=tmp_path), tmp_path)
-    assert gated_level_dbfs(sound) == pytest.approx(-20.0, abs=0.3)
+    assert loudness(sound) == pytest.approx(-20.0, abs=0.4)
 
 
-def test_peaks_stay_below_the_ceiling(tmp_path: Path) -> None:
+def test_true_peaks_stay_below_the_bound_after_encoding(excerpt: Path, tmp_path: Path) -> None:
+    """Music at -10 LUFS has to be limited, and the codec's own peaks come on top."""
+    target = ImportSettings(loudness_lufs=-12.0)
+    made = take_in(excerpt, media_dir=tmp_path, settings=target)
+    sound = stored(made.reference, tmp_path)
+    assert true_peak_dbtp(sound) <= -1.0 + 0.05
+    assert made.made.true_peak_dbtp <= -1.0
+    assert made.made.true_peak_dbtp == pytest.approx(true_peak_dbtp(sound), abs=0.3)
+    assert loudness(sound) == pytest.approx(-12.0, abs=0.6)
+    assert len(made.waveform) == 800
+    assert max(made.waveform) > 200
+
+
+def test_rare_peaks_cost_no_loudness(tmp_path: Path) -> None:
     samples = noise(4.0, -45.0)
     samples[::48_000] = 0.99
     sound = stored(import_media(write_wav(tmp_path / "clicks.wav", samples), media_dir=tmp_path), tmp_path)
-    assert np.abs(sound).max() <= 0.95, "-1 dBFS, and what the codec adds to it"
+    assert true_peak_dbtp(sound) <= -0.9
+    assert loudness(sound) == pytest.approx(-20.0, abs=0.4)
+
+
+def test_what_cannot_be_brought_below_the_peak_is_refused(excerpt: Path, tmp_path: Path) -> None:
+    """The round of ceilings ends: a bound that nothing meets is an answer, no endless loop."""
+    with pytest.raises(MediaError) as refused:
+        import_media(excerpt, media_dir=tmp_path, settings=ImportSettings(true_peak_dbtp_max=-130.0))
+    assert refused.value.refusal.code is RefusalCode.CANNOT_LEVEL
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def stereo(path: Path, left: NDArray[np.float32], right: NDArray[np.float32]) -> None:
+    soundfile.write(path, np.stack([left, right], axis=1), 48_000)
+
+
+def test_what_was_found_is_told(tmp_path: Path) -> None:
+    told: list[int] = []
+    source = write_wav(tmp_path / "long.wav", tone(440, 35.0, -30.0))
+    found = take_in(source, media_dir=tmp_path / "m", on_progress=told.append)
+    assert told == [10_000, 20_000, 30_000]
+    assert found.found.duration_ms == 35_000
+    assert found.found.loudness.integrated_lufs + found.gain_db == pytest.approx(-20.0, abs=0.3)
+    assert found.found.quiet_share < 0.02
+    assert (found.found.clipped_share, found.found.cancelled_db) == (0.0, 0.0)
+
+
+def test_two_sides_are_heard_as_their_mean(tmp_path: Path) -> None:
+    left = noise(3.0, -25.0)
+    stereo(tmp_path / "left.wav", left, np.zeros_like(left))
+    found = take_in(tmp_path / "left.wav", media_dir=tmp_path / "m")
+    assert found.found.cancelled_db == pytest.approx(3.0, abs=0.1), "one side alone, halved"
+    assert loudness(stored(found.reference, tmp_path / "m")) == pytest.approx(-20.0, abs=0.4)
+
+
+def test_sound_that_changes_its_rate_on_the_way_is_followed(tmp_path: Path) -> None:
+    """Two Ogg files one behind the other are one file to its players."""
+    for name, rate in (("a", "48000"), ("b", "24000")):
+        write_wav(tmp_path / f"{name}.wav", tone(440, 2.0))
+        ffmpeg("-i", str(tmp_path / f"{name}.wav"), "-c:a", "flac", "-ar", rate, str(tmp_path / f"{name}.ogg"))
+    chained = tmp_path / "chained.ogg"
+    chained.write_bytes((tmp_path / "a.ogg").read_bytes() + (tmp_path / "b.ogg").read_bytes())
+    found = take_in(chained, media_dir=tmp_path / "m")
+    assert found.reference.duration_ms == pytest.approx(4_000, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("turned", RefusalCode.OUT_OF_PHASE),
+        ("clipped", RefusalCode.CLIPPED),
+        ("clipped and turned down", RefusalCode.CLIPPED),
+        ("left running", RefusalCode.MOSTLY_SILENT),
+        ("too quiet", RefusalCode.SILENT),
+    ],
+)
+def test_what_nobody_would_want_to_hear_is_refused(tmp_path: Path, name: str, code: RefusalCode) -> None:
+    speech = noise(3.0, -12.0) * np.hanning(144_000).astype(np.float32)
+    source = tmp_path / "x.wav"
+    match name:
+        case "turned":
+            stereo(source, speech, -speech)
+        case "clipped":
+            write_wav(source, np.clip(speech * 8, -1, 1))
+        case "clipped and turned down":
+            write_wav(source, np.clip(speech * 8, -1, 1) * np.float32(0.4))
+        case "left running":
+            write_wav(source, np.concatenate([speech, np.zeros(48_000 * 12, np.float32)]))
+        case _:
+            write_wav(source, speech * np.float32(10 ** (-45 / 20)))
+    with pytest.raises(MediaError) as refused:
+        import_media(source, media_dir=tmp_path / "m")
+    assert refused.value.refusal.code is code
+    assert " · " in str(refused.value)
 
 
 @pytest.mark.parametrize(
