@@ -54,8 +54,9 @@ class Schedule:
 def merge(plans: Iterable[Plan], *, areas: Sequence[str]) -> Schedule:
     """One schedule of the plans of `areas`, which runs from a node's own area up to the root.
 
-    Plans of other areas are left out, and so are occurrences outside what their plan covers. Of two plans of
-    one area the one with the higher counter counts.
+    Plans of other areas are left out, and so are occurrences outside what their plan covers; one that is under way
+    when the cover begins is inside, for a plan is renewed while its items are on air. Of two plans of one area the one
+    with the higher counter counts.
     """
     newest: dict[str, Plan] = {}
     for plan in plans:
@@ -65,7 +66,8 @@ def merge(plans: Iterable[Plan], *, areas: Sequence[str]) -> Schedule:
         _scheduled(plan, occurrence, depth=len(areas) - 1 - areas.index(plan.area))
         for plan in newest.values()
         for occurrence in {item.id: item for item in reversed(plan.occurrences)}.values()
-        if plan.covers_from_ms <= occurrence.start_at_ms < plan.covers_until_ms
+        if plan.covers_from_ms < occurrence.start_at_ms + occurrence.duration_ms
+        and occurrence.start_at_ms < plan.covers_until_ms
     ]
     items.sort(key=lambda item: (item.starts_at_ms, item.rank))
     return Schedule(

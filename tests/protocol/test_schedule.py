@@ -69,14 +69,15 @@ def test_plans_of_other_places_and_older_plans_do_not_count() -> None:
 def test_what_a_plan_does_not_cover_is_left_out() -> None:
     covering = plan(
         "xa-a",
-        occurrence("before", T0_MS - 1),
+        occurrence("before", T0_MS - 10, duration_ms=10),
+        occurrence("under way", T0_MS - 9, duration_ms=10),
         occurrence("within", T0_MS),
         occurrence("after", T0_MS + 100),
         covers_from_ms=T0_MS,
         covers_until_ms=T0_MS + 100,
     )
     schedule = merge([covering], areas=AREAS)
-    assert [item.occurrence.id for item in schedule.items] == ["within"]
+    assert [item.occurrence.id for item in schedule.items] == ["under way", "within"]
     assert schedule.until_ms == T0_MS + 100
 
 
