@@ -241,6 +241,7 @@ class Agent:
         effects: list[Effect] = [
             _log("booted", version=self._settings.version, reports=len(restored.reports), media=len(restored.media))
         ]
+        effects += self._guard.house.restore(restored)
         effects += self._follow(self._documents.restore(restored.documents, restored.counters, now), now)
         if restored.damage:
             effects += self._health.fault(Fault.STORE_DAMAGED, restored.damage, now)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.house_rules import HouseRules
 from protocol.identity import EVERYONE, area_audience, node_audience
-from protocol.messages import Assignment, BroadcastClass, MediaReference, QuietHours
+from protocol.messages import AirTime, Assignment, BroadcastClass, MediaReference, QuietHours, VolumeCap
 from protocol.topics import TopicName, topic
 
 DEFAULT_QUIET_HOURS: Final = QuietHours()
@@ -34,6 +35,19 @@ class Place:
     turn: int = 0
     aiming_delay_us: int = 0
     emergency_aiming_delay_us: int = 0
+    air_time: AirTime | None = None
+    volume_caps: tuple[VolumeCap, ...] = ()
+    fetch_bytes_a_day_max: int | None = None
+
+    @property
+    def house_rules(self) -> HouseRules:
+        """What is laid down here, as far as it is a question of time and loudness."""
+        return HouseRules(
+            time_zone=self.time_zone,
+            quiet_hours=self.quiet_hours,
+            air_time=self.air_time,
+            volume_caps=self.volume_caps,
+        )
 
     @property
     def is_assigned(self) -> bool:
@@ -88,4 +102,7 @@ def place_of(assignment: Assignment) -> Place:
         turn=assignment.turn,
         aiming_delay_us=assignment.aiming_delay_us,
         emergency_aiming_delay_us=assignment.emergency_aiming_delay_us,
+        air_time=assignment.air_time,
+        volume_caps=assignment.volume_caps,
+        fetch_bytes_a_day_max=assignment.fetch_bytes_a_day_max,
     )

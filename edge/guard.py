@@ -2,8 +2,8 @@
 
 It verifies what comes from outside, in this order: size, topic, form, key, signature, type, place, scope,
 time, audience, replay; and it says at each instant what keeps a candidate silent: silence that was ordered, the
-button on the pole, an unknown clock or quiet hours; and how loud it may be at most. It leaves to the caller to count
-a refusal it raised (`count`), and to store a document before it is obeyed.
+button on the pole, or the rules of the place (`house`); and how loud it may be at most. It leaves to the caller to
+count a refusal it raised (`count`), and to store a document before it is obeyed.
 
 Rules kept:
 - nothing is believed before its signature is; a broker can only drop or delay;
@@ -13,7 +13,8 @@ Rules kept:
   passed: what the clock reads (a floor: image date, hour saved last), or what a genuine document says that the root or
   the same key has signed, or that gave this node its place: no other key says that something is over;
 - in quiet hours only a real emergency sounds; before the first assignment the default quiet hours stand; what is
-  heard in turns is judged by its whole round, so that either every zone hears it or none;
+  heard in turns is judged by its whole round, so that either every zone hears it or none; nothing sounds that is stale
+  or has no air time left, but for an emergency or a drill (`protocol.policy` says whom each rule binds);
 - a document that was accepted once stays accepted when it or its key expires: validity bounds when it may
   begin to act. A revoked key or a lost scope takes it away, also while it sounds; but no silence (`silences`);
 - a root takes the pinned one's place if both signed the change (`protocol.root_chain`). The keyset that an earlier
@@ -31,6 +32,7 @@ from typing import Final
 
 from edge.assignment import Place
 from edge.events import LastCounter
+from edge.house import House
 from edge.player.arbiter import Reason
 from edge.silences import SILENCE_TOPICS, Silences
 from protocol.candidate import Candidate
@@ -46,7 +48,6 @@ from protocol.messages import (
     Emergency,
     Keyset,
     Plan,
-    Reality,
     Root,
     Silence,
     SilenceRelease,
@@ -54,7 +55,7 @@ from protocol.messages import (
     StreamStart,
 )
 from protocol.opening import OPENER, Opener
-from protocol.quiet import is_quiet, next_quiet_change_ms, time_zone_of
+from protocol.quiet import time_zone_of
 from protocol.root_chain import continues, follow_chain, open_chain
 from protocol.topics import ParsedTopic, TopicName, parse_topic
 from protocol.units import Now, SharedMs
@@ -99,6 +100,7 @@ class Guard:
     """One node's guard; `place` and `keyring` are replaced as assignments and keysets are accepted."""
 
     def __init__(self, *, place: Place, root: RootKeys, opener: Opener = OPENER, box: str = "") -> None:
+        self.house: Final = House()
         self.place = place
         self.keyring = Keyring.empty()
         self.silences: Final = Silences(box=box)
@@ -108,7 +110,16 @@ class Guard:
         self._roots: tuple[RootKeys, ...] = (root,)
         self._opener = opener
         self._counters: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self._next_change: tuple[Place, SharedMs, SharedMs | None] = (place, SharedMs(0), None)
+
+    @property
+    def place(self) -> Place:
+        """What the node is: by the newest assignment."""
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        self._place = place
+        self.house.use(place.house_rules)
 
     @property
     def has_keyset(self) -> bool:
@@ -175,35 +186,16 @@ class Guard:
         silenced = self.silences.blocks(candidate)
         if silenced is not None:
             return silenced
-        is_real_emergency = candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
-        if is_real_emergency:
-            return None
-        is_forbidden = is_quiet(self.place.quiet_hours, self.place.time_zone, at_ms) or self._is_round_quiet(candidate)
-        return Reason.QUIET_HOURS if is_forbidden else None
+        return self.house.blocks(candidate, at_ms)
 
-    def _is_round_quiet(self, candidate: Candidate) -> bool:
-        """Whether any part of the round of what is heard in turns falls into the quiet hours."""
-        begins_ms, ends_ms = candidate.round_begins_ms, candidate.round_ends_ms
-        if begins_ms is None or ends_ms is None:
-            return False
-        quiet_hours, zone = self.place.quiet_hours, self.place.time_zone
-        change_ms = next_quiet_change_ms(quiet_hours, zone, begins_ms)
-        return is_quiet(quiet_hours, zone, begins_ms) or (change_ms is not None and change_ms < ends_ms)
-
-    def next_change_ms(self, now_ms: SharedMs) -> SharedMs | None:
-        """When `blocks` may answer differently; worked out once for each stretch of quiet or not quiet."""
-        place, since_ms, change_ms = self._next_change
-        if place is self.place and change_ms is not None and since_ms <= now_ms < change_ms:
-            return change_ms
-        change_ms = next_quiet_change_ms(self.place.quiet_hours, self.place.time_zone, now_ms)
-        self._next_change = (self.place, now_ms, change_ms)
-        return change_ms
-
-    def gain_db(self, candidate: Candidate) -> float:
-        """How loud a candidate plays: the assignment's gain, never above the cap."""
+    def gain_db(self, candidate: Candidate, at_ms: SharedMs) -> float:
+        """How loud a candidate plays at an instant: the assignment's gain, never above the caps."""
         if candidate.broadcast_class is BroadcastClass.EMERGENCY:
-            return min(self.place.emergency_gain_db, EMERGENCY_GAIN_DB_MAX)
-        return min(self.place.gain_db, GAIN_DB_MAX)
+            gain_db = min(self.place.emergency_gain_db, EMERGENCY_GAIN_DB_MAX)
+        else:
+            gain_db = min(self.place.gain_db, GAIN_DB_MAX)
+        cap_db = self.house.gain_db_max(candidate, at_ms)
+        return gain_db if cap_db is None else min(gain_db, cap_db)
 
     def passed_ms(self, key_id: str) -> int:
         """What has passed for certain, whatever the clock says, for who judges what this key has signed."""

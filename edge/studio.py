@@ -131,7 +131,7 @@ class Studio:
 
     def next_deadline(self, now: Now) -> MonotonicNs | None:
         """When `settle` must be called at the latest."""
-        waits = [self.amplifier.next_deadline()]
+        waits = [self.amplifier.next_deadline(), self._guard.house.next_deadline()]
         if self._change_ms is not None:
             waits.append(now.monotonic_at(SharedNs(self._change_ms * NS_PER_MS)))
         if self._card_waits_since is not None:
@@ -142,8 +142,8 @@ class Studio:
         """Make what sounds follow from what is due now."""
         outcome = Outcome()
         now_ms = now.shared_ms
-        quiet_change_ms = self._guard.next_change_ms(now_ms)
-        changes_ms = () if quiet_change_ms is None else (quiet_change_ms,)
+        rules_change_ms = self._guard.house.next_change_ms(candidates, now_ms)
+        changes_ms = () if rules_change_ms is None else (rules_change_ms,)
         if not candidates and self._is_idle:
             for record in self._proof.overdue(now):
                 self._record(outcome, record)
@@ -178,6 +178,7 @@ class Studio:
         for session in self._arbiter.sessions:
             self._advance(outcome, session, slots, left, now)
         self._voices.close_ended(is_rendering=self._is_card_running)
+        outcome.effects += self._guard.house.heard(self._sounding(), now)
         self._change_ms = self._next_change_ms(candidates, changes_ms, now_ms)
         return outcome
 
@@ -186,12 +187,19 @@ class Studio:
         outcome = Outcome()
         for session, why in self._arbiter.end_all(reason):
             self._end(outcome, session, why, now)
+        outcome.effects += self._guard.house.heard((), now)
         return outcome
 
     def switch_off(self, now: Now) -> tuple[Effect, ...]:
         """Power and card off for good, whatever state they are in."""
         self.amplifier.fail(now)
         return (PowerAmplifier(on=False), StopCard())
+
+    def _sounding(self) -> list[tuple[Candidate, SharedMs]]:
+        """What is on air, speech and the bed below it, each since when."""
+        on_air = [each.slot.candidate for each in self._arbiter.sessions if each.state is SessionState.ON_AIR]
+        since = [(candidate, self._proof.since_ms(candidate)) for candidate in on_air]
+        return [(candidate, since_ms) for candidate, since_ms in since if since_ms is not None]
 
     @property
     def _is_idle(self) -> bool:
@@ -260,7 +268,7 @@ class Studio:
             begins_ms = self._voices.ensure(
                 slot,
                 sound_from=self.amplifier.sound_from,
-                gain_db=self._guard.gain_db(candidate),
+                gain_db=self._guard.gain_db(candidate, max(slot.from_ms, now.shared_ms)),
                 in_ms=self._entrance(slot, slots, left, now.shared_ms).in_ms,
                 now=now,
             )
@@ -302,7 +310,7 @@ class Studio:
         self._record(outcome, self._proof.ended(candidate, reason, statistics, now, lost_to=lost_to, breaks=breaks))
 
     def _begin(self, outcome: Outcome, candidate: Candidate, begins_ms: SharedMs, now: Now) -> None:
-        gain_db, breaks = self._guard.gain_db(candidate), self.playout.reanchors
+        gain_db, breaks = self._guard.gain_db(candidate, begins_ms), self.playout.reanchors
         self._record(outcome, self._proof.started(candidate, begins_ms, now, gain_db=gain_db, breaks=breaks))
 
     def _record(self, outcome: Outcome, record: AiringRecord | None) -> None:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from protocol.air_time import NOTHING_AIRED, Aired, Limit, ends_ms, local_day, refused
+from protocol.candidate import Candidate
 from protocol.messages import BroadcastClass, QuietHours, Reality
 from protocol.policy import AirTime, VolumeCap
 from protocol.quiet import is_quiet, next_quiet_change_ms
@@ -45,54 +46,42 @@ class HouseRules:
     volume_caps: tuple[VolumeCap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sound:
-    """What wants to sound. A round is that of what is heard in turns: it is quiet as a whole, or not at all."""
+def is_real_emergency(candidate: Candidate) -> bool:
+    """Whether nothing here forbids it."""
+    return candidate.broadcast_class is BroadcastClass.EMERGENCY and candidate.reality is Reality.REAL
 
-    broadcast_class: BroadcastClass
-    reality: Reality
-    starts_at_ms: int
-    valid_until_ms: int | None = None
-    round_begins_ms: int | None = None
-    round_ends_ms: int | None = None
 
-    @property
-    def is_real_emergency(self) -> bool:
-        """Whether nothing here forbids it."""
-        return self.broadcast_class is BroadcastClass.EMERGENCY and self.reality is Reality.REAL
-
-    @property
-    def uses_air_time(self) -> bool:
-        """Whether it counts and is bound by the place's air time."""
-        return self.broadcast_class in BOUND_BY_AIR_TIME
+def uses_air_time(candidate: Candidate) -> bool:
+    """Whether it counts and is bound by the place's air time."""
+    return candidate.broadcast_class in BOUND_BY_AIR_TIME
 
 
 def forbids(
-    rules: HouseRules, sound: Sound, at_ms: SharedMs, *, aired: Aired = NOTHING_AIRED, is_on_air: bool = False
+    rules: HouseRules, candidate: Candidate, at_ms: SharedMs, *, aired: Aired = NOTHING_AIRED, is_on_air: bool = False
 ) -> Forbidden | None:
     """What forbids something to sound at an instant.
 
     `aired` is all that has used air time up to that instant (an item that sounds now included), `is_on_air` whether
     the item itself is what sounds up to there.
     """
-    if sound.is_real_emergency:
+    if is_real_emergency(candidate):
         return None
-    if sound.valid_until_ms is not None and at_ms >= sound.valid_until_ms:
+    if candidate.valid_until_ms is not None and at_ms >= candidate.valid_until_ms:
         return Forbidden.STALE
-    if is_quiet(rules.quiet_hours, rules.time_zone, at_ms) or _is_round_quiet(rules, sound):
+    if is_quiet(rules.quiet_hours, rules.time_zone, at_ms) or _is_round_quiet(rules, candidate):
         return Forbidden.QUIET_HOURS
-    if not sound.uses_air_time:
+    if not uses_air_time(candidate):
         return None
     limit = refused(
-        aired, rules.air_time, rules.time_zone, starts_at_ms=sound.starts_at_ms, at_ms=at_ms, is_on_air=is_on_air
+        aired, rules.air_time, rules.time_zone, starts_at_ms=candidate.starts_at_ms, at_ms=at_ms, is_on_air=is_on_air
     )
     return None if limit is None else Forbidden(limit.value)
 
 
 def next_change_ms(
-    rules: HouseRules, sounds: Iterable[Sound], at_ms: SharedMs, *, aired: Aired = NOTHING_AIRED
+    rules: HouseRules, candidates: Iterable[Candidate], at_ms: SharedMs, *, aired: Aired = NOTHING_AIRED
 ) -> SharedMs | None:
-    """The first instant after `at_ms` at which `forbids` or `gain_db_max` may answer otherwise for any of the sounds.
+    """The first instant after `at_ms` at which `forbids` or `gain_db_max` may answer otherwise for any of them.
 
     What sounds at `at_ms` goes on without a pause until then; a stretch in between may be looked at again sooner.
     """
@@ -100,22 +89,22 @@ def next_change_ms(
         next_quiet_change_ms(rules.quiet_hours, rules.time_zone, at_ms),
         next_volume_change_ms(rules, at_ms),
     ]
-    bound = [sound for sound in sounds if not sound.is_real_emergency]
-    changes += [sound.valid_until_ms for sound in bound]
-    if rules.air_time is not None and any(sound.uses_air_time for sound in bound):
+    bound = [candidate for candidate in candidates if not is_real_emergency(candidate)]
+    changes += [candidate.valid_until_ms for candidate in bound]
+    if rules.air_time is not None and any(uses_air_time(candidate) for candidate in bound):
         changes.append(local_day(rules.time_zone, at_ms)[1])
         changes += [
-            ends_ms(aired, rules.air_time, rules.time_zone, starts_at_ms=sound.starts_at_ms, at_ms=at_ms)
-            for sound in bound
-            if sound.uses_air_time
+            ends_ms(aired, rules.air_time, rules.time_zone, starts_at_ms=candidate.starts_at_ms, at_ms=at_ms)
+            for candidate in bound
+            if uses_air_time(candidate)
         ]
     change_ms = min((change for change in changes if change is not None and change > at_ms), default=None)
     return None if change_ms is None else SharedMs(change_ms)
 
 
-def gain_db_max(rules: HouseRules, sound: Sound, at_ms: SharedMs) -> float | None:
+def gain_db_max(rules: HouseRules, candidate: Candidate, at_ms: SharedMs) -> float | None:
     """How loud (dB above the calibrated level) something may be at an instant; None: no cap of the place binds it."""
-    if sound.is_real_emergency:
+    if is_real_emergency(candidate):
         return None
     return min((cap.gain_db_max for cap in rules.volume_caps if _caps(cap, rules, at_ms)), default=None)
 
@@ -138,12 +127,12 @@ def _hours(cap: VolumeCap) -> QuietHours | None:
     return QuietHours(begin_minute=cap.begin_minute, end_minute=cap.end_minute)
 
 
-def _is_round_quiet(rules: HouseRules, sound: Sound) -> bool:
+def _is_round_quiet(rules: HouseRules, candidate: Candidate) -> bool:
     """Whether any part of the round of what is heard in turns falls into the quiet hours."""
-    if sound.round_begins_ms is None or sound.round_ends_ms is None:
+    if candidate.round_begins_ms is None or candidate.round_ends_ms is None:
         return False
-    begins_ms = SharedMs(sound.round_begins_ms)
+    begins_ms = SharedMs(candidate.round_begins_ms)
     change_ms = next_quiet_change_ms(rules.quiet_hours, rules.time_zone, begins_ms)
     return is_quiet(rules.quiet_hours, rules.time_zone, begins_ms) or (
-        change_ms is not None and change_ms < sound.round_ends_ms
+        change_ms is not None and change_ms < candidate.round_ends_ms
     )

@@ -33,16 +33,21 @@ UNTIMED_ERROR_MS: Final = 1e12
 TOKEN_CHARACTERS: Final = 8
 """Two airings of one item that begin in the same millisecond of one clock are the same once in four billion times."""
 _AT_ONCE: Final = {
+    Reason.STALE: AiringState.REFUSED,
     Reason.QUIET_HOURS: AiringState.REFUSED,
+    Reason.AIR_TIME_SESSION: AiringState.REFUSED,
+    Reason.AIR_TIME_SESSIONS: AiringState.REFUSED,
+    Reason.AIR_TIME_DAY: AiringState.REFUSED,
     Reason.SILENCED: AiringState.REFUSED,
     Reason.STOP_BUTTON: AiringState.REFUSED,
     Reason.MEDIA_MISSING: AiringState.MISSED,
+    Reason.FETCH_BUDGET: AiringState.MISSED,
 }
 """Denials that are facts at their time."""
 
 
 Hear = Callable[[int, int], Heard | None]
-"""What the pole's ears say of so many samples from a grid sample on; None without ears, or of what they did not hear."""
+"""What the pole's ears say of so many samples from a grid sample on; None without ears, or if they missed it."""
 
 
 def deaf(_first_sample: int, _samples: int) -> None:

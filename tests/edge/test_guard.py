@@ -236,12 +236,12 @@ def test_in_quiet_hours_only_a_real_emergency_may_sound(
     night = SharedMs(T0_MS - 2 * HOUR_MS)
     assert guard.blocks(candidate(broadcast_class, reality), night) is expected
     assert guard.blocks(candidate(broadcast_class, reality), SharedMs(T0_MS)) is None
-    assert guard.next_change_ms(night) == T0_MS - HOUR_MS // 2
+    assert guard.house.next_change_ms((), night) == T0_MS - HOUR_MS // 2
 
 
 def test_gain_is_capped() -> None:
     issuer = Issuer(T0_MS)
     assignment = issuer.assignment(gain_db=24.0, emergency_gain_db=24.0, quiet_hours=QuietHours())
     guard = Guard(place=place_of(assignment), root=issuer.root)
-    assert guard.gain_db(candidate(BroadcastClass.ROUTINE)) == GAIN_DB_MAX
-    assert guard.gain_db(candidate(BroadcastClass.EMERGENCY)) == EMERGENCY_GAIN_DB_MAX
+    assert guard.gain_db(candidate(BroadcastClass.ROUTINE), SharedMs(T0_MS)) == GAIN_DB_MAX
+    assert guard.gain_db(candidate(BroadcastClass.EMERGENCY), SharedMs(T0_MS)) == EMERGENCY_GAIN_DB_MAX
