@@ -203,7 +203,12 @@ class GroupDelays:
         if self._judge_at_ms is None or now_ms < self._judge_at_ms:
             return []
         self._judge_at_ms = SharedMs(now_ms + JUDGE_EVERY_MS) if self._streams else None
-        changed = {stream.group for stream in self._streams.values() if self._judge(stream, now_ms)}
+        enough_ms: dict[tuple[str, Use], int] = {}
+        for stream in self._streams.values():
+            found_ms = self._enough_ms(stream, now_ms)
+            if found_ms is not None:
+                enough_ms[stream.group] = max(found_ms, enough_ms.get(stream.group, 0))
+        changed = {group for group, found_ms in enough_ms.items() if _move(self._groups[group], found_ms)}
         return [
             (name, self._groups[stream.group].wanted_ms)
             for name, stream in self._streams.items()
@@ -227,20 +232,19 @@ class GroupDelays:
             left_out=tuple(node for node in known.left_out if node in fresh),
         )
 
-    def _judge(self, stream: _Stream, now_ms: SharedMs) -> bool:
-        """Let a stream's figures move its group's delay; whether they did."""
+    def _enough_ms(self, stream: _Stream, now_ms: SharedMs) -> int | None:
+        """The delay that a stream's figures ask for; None when they say nothing."""
         needs = sorted(
             (stream.delay_ms + told.tail_ms, node)
             for node, told in stream.told.items()
             if told.is_clock_good and told.heard.packets >= PACKETS_MIN and now_ms - told.at_ms <= FRESH_MS
         )
         if not needs:
-            return False
+            return None
         served = _served(needs)
         stream.left_out = tuple(sorted(node for _, node in needs[served:]))
         need_ms = needs[served - 1][0] + MARGIN_MS
-        enough_ms = self._within(stream.group[1], -int(-need_ms // STEP_MS) * STEP_MS)
-        return _move(self._groups[stream.group], enough_ms)
+        return self._within(stream.group[1], -int(-need_ms // STEP_MS) * STEP_MS)
 
     def _within(self, use: Use, delay_ms: int) -> int:
         bounds = self._bounds[use]

@@ -61,6 +61,8 @@ class VoiceDesk:
         """Who spoke when the last process stopped is no longer heard."""
         for record in records:
             self._voices[record.stream] = record
+            if record.wanted_delay_ms:
+                self._delays.restore(record.area, Use.LIVE, record.wanted_delay_ms)
             if record.state is not RelayState.ENDED:
                 self._interrupted.append(record)
 
@@ -205,6 +207,7 @@ class VoiceDesk:
             state=TRANSITIONS[voice.state, Trigger.OVER],
             reason=reason[:200],
             stopped=stopped,
+            wanted_delay_ms=self._delays.wanted_ms(voice.area, Use.LIVE),
             ends_at_ms=min(voice.ends_at_ms, now.shared_ms + tail_ms),
         )
         self._voices[voice.stream] = ended

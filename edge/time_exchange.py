@@ -32,8 +32,9 @@ BURST_SAMPLES: Final = 8
 """Of so many the quickest ways count; the service answers twenty at once, and two each second."""
 SECOND_S: Final = 1.0
 """The second burst follows soon: before it nothing is known of the crystal."""
-QUICK_EVERY_S: Final = 4.0
-"""While the filter is less sure than is wanted, or speaks of a clock that was set: what the service answers at most."""
+QUICK_EVERY_S: Final = 4.5
+"""While the filter is less sure than is wanted, or speaks of a clock that was set: a little less
+than the service answers at most, so that a pause that chance made short meets no refusal."""
 ACTIVE_EVERY_S: Final = 10.0
 """From burst to burst while something sounds: 0.4 KB a second beside 4 KB of sound."""
 STEADY_EVERY_S: Final = 30.0

@@ -22,6 +22,7 @@ SAMPLE_RATE_HZ: Final = 48_000
 FRAME_SAMPLES: Final = 960
 """One Opus frame of 20 ms (RFC 6716) at 48 kHz."""
 FRAME_MS: Final = 20
+NS_PER_US: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 US_PER_MS: Final = 1_000
 NS_PER_S: Final = 1_000_000_000

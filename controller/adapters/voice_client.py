@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
+import select
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ BLOCK_FRAMES: Final = SAMPLE_RATE_HZ // 50
 BLOCK_BYTES: Final = BLOCK_FRAMES * 2
 AHEAD_S_MAX: Final = 0.2
 """A pipe gives what it holds at once; more than this is not sent before its time."""
+LOOK_S: Final = 0.2
+"""How long an idle pipe is waited for before it is looked whether anybody still listens."""
 GOODBYE_S_MAX: Final = 10.0
 """How long the last words and the controller's last word may take."""
 _RIFF: Final = b"RIFF"
@@ -47,12 +51,17 @@ class Sound:
     def __init__(self, source: BinaryIO, name: str, *, is_live: bool) -> None:
         """Raises ApiError for a file that is not the sound that is taken; a pipe is looked at by its first `read`."""
         self.is_live: Final = is_live
-        self._source = source
+        self._pipe = _Pipe(source)
+        self._source: io.BufferedReader[Any] = io.BufferedReader(self._pipe, BLOCK_BYTES)
         self._name = name
         self._wave: wave.Wave_read | None = None
         self._raw: io.BufferedReader[Any] | None = None
         if not is_live:
             self._begin()
+
+    def stop(self) -> None:
+        """Nobody listens any more: whoever waits in `read` for a pipe that says nothing is told that it has ended."""
+        self._pipe.is_stopped = True
 
     def read(self) -> bytes:
         """The next 20 ms, less at the end, nothing after it; raises ApiError for what is not sound that is taken."""
@@ -77,10 +86,37 @@ class Sound:
         return joined
 
 
+class _Pipe(io.RawIOBase):
+    """A file, or standard input, which may say nothing for hours: waiting for it can be ended."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.is_stopped = False
+        try:
+            self._descriptor: int | None = source.fileno()
+        except (OSError, ValueError):
+            self._descriptor = None  # no file of the system: it never waits
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever holds bytes
+        """What there is, or nothing at the end and once it is stopped."""
+        if self._descriptor is None:
+            found = self._source.read(len(buffer)) or b""
+        else:
+            while not self.is_stopped and not select.select([self._descriptor], [], [], LOOK_S)[0]:
+                pass
+            found = b"" if self.is_stopped else os.read(self._descriptor, len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
 class _Joined(io.RawIOBase):
     """A stream whose first bytes were read already."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+    def __init__(self, head: bytes, rest: io.BufferedReader[Any]) -> None:
         self._head = head
         self._rest = rest
 
@@ -90,7 +126,7 @@ class _Joined(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever holds bytes
         """As much as there is room for, or until the end."""
-        found = self._head[: len(buffer)] or self._rest.read(len(buffer)) or b""
+        found = self._head[: len(buffer)] or self._rest.read1(len(buffer)) or b""
         self._head = self._head[len(found) :]
         buffer[: len(found)] = found
         return len(found)
@@ -130,6 +166,7 @@ async def speak(client: ApiClient, question: dict[str, str], sound: Sound, *, sa
             with contextlib.suppress(ConnectionError):
                 await socket.send_json({"do": "hang_up"})
         sending.cancel()
+        sound.stop()
         [broken] = await asyncio.gather(sending, return_exceptions=True)
         try:
             spoken = await asyncio.wait_for(listening, GOODBYE_S_MAX)

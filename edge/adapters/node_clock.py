@@ -196,7 +196,8 @@ class NodeClock:
         if status.source is not before.source:
             level = logging.WARNING if status.source is TimeSource.UNKNOWN else logging.INFO
             log.log(level, "the time comes from: %s", _source_words(status, self()))
-        if status.change is not Change.NONE and abs(status.moved_ns) >= TOLD_NS:
+        is_new = status.change is Change.STEPPED or status.change is not before.change
+        if is_new and status.change is not Change.NONE and abs(status.moved_ns) >= TOLD_NS:
             log.info("shared time was %s by %+.1f ms", status.change.value, status.moved_ns / NS_PER_MS)
         if status.is_exchange_refused and not before.is_exchange_refused:
             log.error(

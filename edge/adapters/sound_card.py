@@ -27,7 +27,7 @@ from edge.player.card_clock import CardClock
 from edge.player.card_states import CardAction, CardInput, CardLife, CardState
 from edge.player.ports import CardStatistics, Render
 from edge.player.ring import Ring, risen
-from protocol.units import NS_PER_MS, SAMPLES_PER_MS, MonotonicNs, Now
+from protocol.units import NS_PER_MS, NS_PER_US, SAMPLES_PER_MS, MonotonicNs, Now
 
 _LOG: Final = logging.getLogger(__name__)
 WATCH_S: Final = 0.75
@@ -38,7 +38,6 @@ ANSWER_S_MAX: Final = 5.0
 """How long opening may take; PulseAudio, started on demand, takes two seconds."""
 JOBS_WAITING_MAX: Final = 4
 """Orders to a worker that hangs in a driver; more of them would change nothing."""
-_NS_PER_US: Final = 1_000
 PATH_CHARACTERS_MAX: Final = 80
 """What telemetry carries of the sound path."""
 
@@ -243,7 +242,7 @@ class PortAudioCard:
             self._clock.observe(*feed.observations.popleft())
         now, first, free = self._read_now(), feed.ring.next_frame, feed.ring.free
         if free > 0:
-            heard_at_ns = MonotonicNs(self._clock.heard_at(first) + self._settings.delay_us * _NS_PER_US)
+            heard_at_ns = MonotonicNs(self._clock.heard_at(first) + self._settings.delay_us * NS_PER_US)
             frames = self._render(free, now.shared_at(heard_at_ns))
             feed.ring.put(first, frames if first == self._rendered_until else risen(frames))
             self._rendered_until = first + free

@@ -15,21 +15,20 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from protocol.units import NS_PER_S, SAMPLE_RATE_HZ, MonotonicNs
+from protocol.units import NS_PER_S, NS_PER_US, SAMPLE_RATE_HZ, MonotonicNs
 
 _NS_PER_FRAME: Final = NS_PER_S / SAMPLE_RATE_HZ
 _PPM: Final = 1e-6
-_NS_PER_US: Final = 1_000
 RATE_SPREAD_FIRST: Final = 50 * _PPM
 """How far the two crystals may differ before anything is known: data sheets say 20 to 100 ppm."""
 RATE_WANDER_PER_ROOT_S: Final = 0.02 * _PPM
 """How the difference wanders with the temperature in a box on a pole: 0.15 ppm a minute."""
 OFFSET_WANDER_NS_PER_ROOT_S: Final = 500.0
 """What a line cannot tell of a real card: rounding of its delay to packets of the bus."""
-JITTER_NS_FIRST: Final = 300.0 * _NS_PER_US
+JITTER_NS_FIRST: Final = 300.0 * NS_PER_US
 """ALSA's. PulseAudio's is 600 us, a card in a good mood has 30."""
-JITTER_NS_MIN: Final = 20.0 * _NS_PER_US
-JITTER_NS_MAX: Final = 1_000.0 * _NS_PER_US
+JITTER_NS_MIN: Final = 20.0 * NS_PER_US
+JITTER_NS_MAX: Final = 1_000.0 * NS_PER_US
 JITTER_GAIN: Final = 0.02
 """The jitter is an average over the last 50 words, two seconds; strange ones count as if they were just believable."""
 EARLY_SPREADS_MAX: Final = 5.0
@@ -37,8 +36,8 @@ EARLY_SPREADS_MAX: Final = 5.0
 LATE_SPREADS_MAX: Final = 3.0
 """The same after the line: that is where words go that waited for a busy machine or the interpreter (measured on a
 loaded one: 20 us of jitter, and one word in twenty up to 5 ms late)."""
-STRANGE_NS_MIN: Final = 100 * _NS_PER_US
-JUMP_NS: Final = 5_000 * _NS_PER_US
+STRANGE_NS_MIN: Final = 100 * NS_PER_US
+JUMP_NS: Final = 5_000 * NS_PER_US
 JUMP_WORDS: Final = 3
 """This many strange words in a row that agree are the card's new line, if they are JUMP_NS off the old one."""
 SHIFT_WORDS: Final = 8

@@ -32,6 +32,7 @@ from protocol.telemetry import StreamHeard
 from protocol.units import (
     FRAME_MS,
     FRAME_SAMPLES,
+    NS_PER_US,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_MS,
     SharedNs,
@@ -53,7 +54,6 @@ AHEAD_READ_SAMPLES_MAX: Final = SAMPLE_RATE_HZ
 """Nobody renders more than a second ahead of the card; more is a clock that was set."""
 AHEAD_LET_GO: Final = 64
 """The part of the peak that is let go at each packet: half of it is gone after some 45."""
-NS_PER_US: Final = 1_000
 OFF_GRID: Final = "off_grid"
 OLD_EPOCH: Final = "old_epoch"
 OTHER_STREAM: Final = "other_stream"

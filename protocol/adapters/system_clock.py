@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from protocol.units import NS_PER_S, MonotonicNs, Now, SharedNs, TimeSource
+from protocol.units import NS_PER_S, NS_PER_US, MonotonicNs, Now, SharedNs, TimeSource
 
 BUILT_AT_SHARED_NS: Final = 1_767_225_600 * NS_PER_S
 """2026-01-01: no release is older, so no true clock reads earlier."""
@@ -25,7 +25,6 @@ PAIR_NS_MAX: Final = 50_000
 RAW_PAIR_NS_MAX: Final = 2_000
 """The same for the two monotonic clocks, whose difference a node's time is made of: three readings take 0.3 µs."""
 _PAIR_ATTEMPTS: Final = 4
-_NS_PER_US: Final = 1_000
 KEPT_NS: Final = NS_PER_S
 """For how long the kernel's word holds: it counts its error on once a second, by 0.5 ms, and `read_now` is called a
 hundred times in one; a tenth of what a playing node took of its processor was this question."""
@@ -85,7 +84,7 @@ def read_discipline() -> Discipline:
     if state < 0:
         return Discipline(is_synchronised=False, error_ns=UNDISCIPLINED_ERROR_NS)
     is_synchronised = state != _STATE_ERROR and not answer.status & _STATUS_UNSYNCHRONISED
-    error_ns = int(answer.maxerror) * _NS_PER_US
+    error_ns = int(answer.maxerror) * NS_PER_US
     return Discipline(is_synchronised=is_synchronised, error_ns=error_ns if is_synchronised else UNDISCIPLINED_ERROR_NS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ class Evening:
         self.network_ms: dict[str, float] = {f"N{index:03}": 100.0 for index in range(1, nodes + 1)}
         self.bad_clocks: set[str] = set()
         self.changes: list[tuple[str, int]] = []
+        self.beside = ""
         self.begin()
 
     def begin(self) -> None:
@@ -42,6 +44,12 @@ class Evening:
         self.delays.begun(STREAM, "xa", self.use, self.network_ms)
         self.delay_ms = self.delays.wanted_ms("xa", self.use)
         self.delays.epoch_begun(STREAM, EPOCH, self.delay_ms)
+
+    def begin_beside(self, stream: str) -> None:
+        """A second stream of the group, heard by the same nodes."""
+        self.beside = stream
+        self.delays.begun(stream, "xa", self.use, self.network_ms)
+        self.delays.epoch_begun(stream, EPOCH, self.delay_ms)
 
     def pass_by(self, intervals: int = 1) -> int:
         """Let time pass; returns the delay that the next stream gets."""
@@ -63,8 +71,9 @@ class Evening:
             lateness_ms_p999=late,
             ahead_ms=140.0,
         )
+        streams = (heard, msgspec.structs.replace(heard, stream=self.beside)) if self.beside else (heard,)
         error_ms = 400.0 if node in self.bad_clocks else 3.0
-        return Telemetry(node=node, at_ms=self.now, clock_error_ms=error_ms, streams=(heard,))
+        return Telemetry(node=node, at_ms=self.now, clock_error_ms=error_ms, streams=streams)
 
 
 def enough(network_ms: float) -> int:
@@ -207,3 +216,13 @@ def test_whatever_nodes_say_the_delay_is_a_whole_step_within_the_bounds(evenings
         assert 1_000 <= chosen_ms <= 4_000
         assert chosen_ms % STEP_MS == 0
         assert chosen_ms >= was_ms, "nothing comes down within so short a time"
+
+
+def test_two_streams_of_a_group_do_not_make_its_calm_pass_twice_as_fast() -> None:
+    evening, calm = Evening(), CALM_MS // JUDGE_EVERY_MS
+    evening.network_ms = dict.fromkeys(evening.network_ms, 2_400.0)
+    assert evening.pass_by() == 2_600
+    evening.network_ms = dict.fromkeys(evening.network_ms, 1_200.0)
+    evening.begin_beside("another")
+    assert evening.pass_by(calm - 1) == 2_600
+    assert evening.pass_by() == enough(1_200)

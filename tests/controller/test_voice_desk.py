@@ -6,11 +6,12 @@ import pytest
 
 from controller.audit import Actor, Outcome
 from controller.errors import RequestCode, RequestError
-from controller.events import RelayNews
+from controller.events import MessageReceived, RelayNews
 from controller.records import RelayRecord, RelayState
-from controller.relay import RelayEnded, RelayStarted
+from controller.relay import RelayEnded, RelayStarted, RelayTimed
 from controller.requests import StartRelay, StartVoice, StopRelay
-from protocol.messages import BroadcastClass, Over, Reality, StreamEnd, StreamStart
+from protocol.codec import json_encode
+from protocol.messages import BroadcastClass, Over, Reality, StreamEnd, StreamHeard, StreamStart, Telemetry
 from protocol.topics import TopicName, topic
 from protocol.units import SharedMs
 from tests.support.controller_desk import DeskWorld, closed, document, opened, published, voiced
@@ -162,6 +163,23 @@ def test_after_a_restart_nobody_is_on_the_air_who_does_not_know_it(world: DeskWo
     assert isinstance(document(published(world.effects, at(voice))[-1], StreamEnd), StreamEnd)
     assert voiced(world.effects) == []
     assert opened(world.effects) == []
+
+
+def test_the_delay_that_an_area_needs_for_voices_is_kept_over_a_restart(world: DeskWorld) -> None:
+    voice = begun(world)
+    world.post(RelayNews(stream=voice.stream, news=RelayTimed(epoch=7, delay_ms=voice.delay_ms)))
+    for _ in range(3):
+        heard = StreamHeard(stream=voice.stream, epoch=7, packets=3_000, lateness_ms_p99=500.0, lateness_ms_p999=500.0)
+        said = Telemetry(node="N001", at_ms=world.now.shared_ms, clock_error_ms=1.0, streams=(heard,))
+        world.post(MessageReceived(topic=topic(TopicName.TELEMETRY, node="N001"), payload=json_encode(said)))
+        world.advance(5_000)
+    world.ask(StopRelay(stream=voice.stream))
+    learned_ms = begun(world).delay_ms
+    assert learned_ms > voice.delay_ms
+    world.restart()
+    world.advance(1_000)
+    assert begun(world).delay_ms == learned_ms
+    assert begun(world, StartVoice(area="doai", title="x")).delay_ms == voice.delay_ms
 
 
 def test_what_is_not_stored_is_not_begun(world: DeskWorld) -> None:

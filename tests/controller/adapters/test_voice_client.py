@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 import wave
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -89,6 +91,20 @@ def test_other_sound_is_refused_with_what_to_do(tmp_path: Path, data: bytes, say
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ApiError, match=r"/none\.wav cannot be read"), open_sound("/none.wav", io.BytesIO()):
         pass
+
+
+def test_waiting_for_a_pipe_that_says_nothing_can_be_ended() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe, os.fdopen(write_end, "wb") as said, open_sound("-", pipe) as sound:
+        said.write(TONE[:BLOCK_BYTES])
+        said.flush()
+        assert sound.read() == TONE[:BLOCK_BYTES]
+        with ThreadPoolExecutor() as pool:
+            waits = pool.submit(sound.read)
+            with pytest.raises(TimeoutError):
+                waits.result(timeout=0.3)
+            sound.stop()
+            assert waits.result(timeout=5) == b""
 
 
 @pytest_asyncio.fixture
