@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 from controller.errors import RecurrenceError
+from controller.programmes.lunar_rules import LunarRule, is_lunar, read_lunar_parts
 from controller.programmes.rule_text import COUNT_MAX, Parts, read_parts
 from controller.programmes.rules import Rule, counted
 
@@ -42,7 +43,7 @@ class HolidayRule(StrEnum):
 class BoundedRule:
     """A rule and its last begin; `until` is in it."""
 
-    rule: Rule
+    rule: Rule | LunarRule
     until: dt.datetime | None
 
 
@@ -107,7 +108,7 @@ def rules_of(text: str, time_zone: str) -> Rules:
 
 
 @functools.lru_cache(maxsize=8192)
-def begins_of(rule: Rule, first: dt.date, last: dt.date) -> tuple[dt.datetime, ...]:
+def begins_of(rule: Rule | LunarRule, first: dt.date, last: dt.date) -> tuple[dt.datetime, ...]:
     """A rule's begins between two days, remembered."""
     return tuple(rule.begins(first, last))
 
@@ -165,7 +166,7 @@ def _start_of(line: _Line, time_zone: str) -> tuple[str, dt.datetime]:
 
 def _rule_of(text: str, *, zone: str, start: dt.datetime) -> BoundedRule:
     parts = Parts.of(text)
-    rule = read_parts(parts, start=start)
+    rule = read_lunar_parts(parts, start=start) if is_lunar(parts) else read_parts(parts, start=start)
     if "COUNT" in parts.values and "UNTIL" in parts.values:
         raise RecurrenceError("RRULE: either COUNT or UNTIL says when it ends, not both")
     if "COUNT" in parts.values:
