@@ -15,10 +15,21 @@ from controller.broker_rules import BrokerServerConfig
 from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
 from controller.keys.key_config import SigningKeyConfig
 from controller.media.media_config import MediaConfig
+from controller.programmes.programme import (
+    ITEMS_MAX,
+    OVERRIDES_MAX,
+    Item,
+    LocalInstant,
+    Override,
+    Programme,
+    Recurrence,
+    weekly,
+)
+from controller.programmes.speech import SpeechConfig
 from controller.rights import Role
 from protocol.attention import AIMING_DELAY_US_MAX, CHIME_MS_MAX, EMERGENCY_CHIME_MS, NOTICE_CHIME_MS, ChimeMs
 from protocol.identity import AREA_PATTERN, NODE_PATTERN, AreaId, NodeId
-from protocol.messages import BroadcastClass, Over, Reality
+from protocol.messages import BroadcastClass, Reality
 from protocol.turns import Turn
 
 AimingDelayMs = Annotated[float, Meta(ge=0, le=AIMING_DELAY_US_MAX / 1000)]
@@ -157,28 +168,45 @@ class ClipConfig(_Part, frozen=True, kw_only=True):
     chime_ms: ChimeMs | None = None
 
 
-class ItemConfig(_Part, frozen=True, kw_only=True):
-    """One item of a programme: a file, or a feed for a time."""
-
-    file: str | None = None
-    feed: Name | None = None
-    title: Title | None = None
-    duration_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
-    in_turns: bool = False
-    chime: bool = False
-    over: Over = Over.REPLACE
+ItemConfig = Item
+"""One item of a programme: what it may say stands beside the model."""
 
 
 class ProgrammeConfig(_Part, frozen=True, kw_only=True):
-    """An ordered list of items that begins at a local time of day on some days of the week."""
+    """A programme of the site's own: at a local time of day on some days of the week, or as its recurrence says."""
 
     id: Name
     title: Title
     area: AreaId
-    at: TimeOfDay
-    items: Annotated[tuple[ItemConfig, ...], Meta(min_length=1, max_length=64)]
+    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=ITEMS_MAX)]
+    at: TimeOfDay | None = None
+    days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] | None = None
+    recurrence: Recurrence | None = None
     broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
-    days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] = WEEKDAYS
+    overrides: Annotated[tuple[Override, ...], Meta(max_length=OVERRIDES_MAX)] = ()
+    valid_from: LocalInstant | None = None
+    valid_until: LocalInstant | None = None
+
+    @property
+    def written(self) -> Programme:
+        """The same as everybody's programmes are written; raises ValueError with what is wrong."""
+        if (self.at is None) == (self.recurrence is None):
+            raise ValueError("write either at (a time of day) or recurrence")
+        if self.recurrence is not None and self.days is not None:
+            raise ValueError("days belongs to at; a recurrence says its days in its rules")
+        if self.broadcast_class is BroadcastClass.EMERGENCY:
+            raise ValueError("an emergency is raised, never planned; write routine or priority")
+        return Programme(
+            id=self.id,
+            title=self.title,
+            area=self.area,
+            items=self.items,
+            recurrence=self.recurrence or weekly(self.at or "", self.days),
+            broadcast_class=self.broadcast_class,
+            overrides=self.overrides,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+        )
 
 
 class RelayConfig(_Part, frozen=True, kw_only=True):
@@ -257,6 +285,7 @@ class Config(_Part, frozen=True, kw_only=True):
     announcement: AnnouncementConfig = AnnouncementConfig()
     turns: TurnsConfig = TurnsConfig()
     voice: VoiceConfig = VoiceConfig()
+    speech: SpeechConfig = SpeechConfig()
     people: PeopleConfig = PeopleConfig()
     audit: AuditConfig = AuditConfig()
     time_service: TimeServiceConfig = TimeServiceConfig()

@@ -15,13 +15,12 @@ from itertools import islice
 from typing import Final
 
 from controller.areas import Area, AreaTree
-from controller.config import Config, ItemConfig
+from controller.config import Config
 from controller.errors import ConfigError
-from protocol.messages import BroadcastClass
+from controller.programmes.fitting import feed_faults
 
 FAULTS_SHOWN_MAX: Final = 20
 """More than a person corrects at once."""
-_DAY_S: Final = 24 * 3600
 _DATABASES: Final = ("sqlite:///", "postgresql://")
 
 
@@ -109,27 +108,12 @@ def _programme_faults(config: Config, known_areas: set[str]) -> Iterator[str]:
         path = f"programmes.{programme.id}"
         if programme.area not in known_areas:
             yield f"{path}.area: {_unknown(programme.area, known_areas)}"
-        if programme.broadcast_class is BroadcastClass.EMERGENCY:
-            yield f"{path}.broadcast_class: an emergency is raised, never planned; write routine or priority"
-        if sum(item.duration_s or 0 for item in programme.items) > _DAY_S:
-            yield f"{path}.items: together longer than a day"
-        for index, item in enumerate(programme.items):
-            yield from (f"{path}.items[{index}]: {fault}" for fault in _item_faults(item, known_feeds))
-            if item.feed and item.chime and config.announcement.chime_ms >= (item.duration_s or 0) * 1000:
-                yield f"{path}.items[{index}]: duration_s: no longer than announcement.chime_ms; more, or no chime"
-
-
-def _item_faults(item: ItemConfig, known_feeds: set[str]) -> Iterator[str]:
-    if (item.file is None) == (item.feed is None):
-        yield "write either file or feed"
-    if item.feed is not None and item.feed not in known_feeds:
-        yield f"feed: {_unknown(item.feed, known_feeds)}"
-    if item.feed is not None and item.duration_s is None:
-        yield "a feed needs duration_s: how long it is relayed"
-    if item.feed is not None and item.in_turns:
-        yield "in_turns: a feed is live and is heard everywhere at once; remove the key, or write a file"
-    if item.file is not None and item.duration_s is not None:
-        yield "duration_s: a file lasts as long as it is; remove the key"
+        try:
+            written = programme.written
+        except ValueError as error:
+            yield f"{path}: {error}"
+            continue
+        yield from (f"{path}.{fault}" for fault in feed_faults(written, known_feeds, config.announcement.chime_ms))
 
 
 def _enrolment_faults(config: Config) -> Iterator[str]:

@@ -15,6 +15,7 @@ from controller.config_check import faults_of
 from controller.enrolment_config import with_absolute_paths
 from controller.errors import ConfigError
 from controller.keys.key_config import at_folder
+from controller.programmes.programme import Item
 from protocol.configuration import SettingsError, parse_settings
 
 _SQLITE: Final = "sqlite:///"
@@ -76,8 +77,16 @@ def _absolute(config: Config, folder: Path) -> Config:
         programmes=tuple(
             replace(
                 programme,
-                items=tuple(replace(item, file=at(item.file)) if item.file else item for item in programme.items),
+                items=_items_at(programme.items, folder),
+                overrides=tuple(
+                    replace(each, items=each.items and _items_at(each.items, folder)) for each in programme.overrides
+                ),
             )
             for programme in config.programmes
         ),
     )
+
+
+def _items_at(items: tuple[Item, ...], folder: Path) -> tuple[Item, ...]:
+    """Items with absolute paths."""
+    return tuple(msgspec.structs.replace(item, file=str(folder / item.file)) if item.file else item for item in items)

@@ -21,8 +21,9 @@ from controller.errors import SigningError
 from controller.ledger import Ledger
 from controller.notary import CLOCK_TOLERANCE_MS, Notary
 from controller.planner import COVERED_MS_MIN, DAY_MS, Compiled, compile_area, same_until
+from controller.programmes.ready import ready_of
 from controller.records import Change, StandingDocument, WithdrawnDocument
-from controller.site import MediaShelf, Site, programme_of, quiet_hours_of
+from controller.site import MediaShelf, Site, quiet_hours_of
 from controller.standing import Standing
 from protocol.errors import ProtocolError
 from protocol.identity import area_audience, node_audience
@@ -174,12 +175,12 @@ class Provision:
     def _plan(self, area: str, now_ms: SharedMs) -> StandingDocument | None:
         topic_ = topic(TopicName.PLAN, area=area)
         site = self._site
-        programmes = [programme for programme in site.programmes if programme.area == area]
-        if topic_ in self._under_way or not all(self._shelf.is_settled(programme) for programme in programmes):
+        programmes = site.programmes_of(area)
+        if topic_ in self._under_way or not all(self._shelf.is_settled(site.sources_of(each)) for each in programmes):
             return None
         self._warn_refused(area)
         compiled = compile_area(
-            (programme_of(programme, shelf=self._shelf, site=site) for programme in programmes),
+            (ready_of(programme, shelf=self._shelf, site=site) for programme in programmes),
             time_zone=site.time_zone,
             now_ms=now_ms,
         )
@@ -214,10 +215,11 @@ class Provision:
         return self._notary.sign(topic_, make, now_ms)
 
     def _warn_refused(self, area: str) -> None:
-        for programme in self._site.programmes:
-            for item in programme.items:
-                if programme.area == area and item.file in self._shelf.refused:
-                    self.warnings[f"programme {programme.id}"] = self._shelf.refused[item.file]
+        for programme in self._site.programmes_of(area):
+            self.warnings.pop(f"programme {programme.id}", None)
+            for source in self._site.sources_of(programme):
+                if source.key in self._shelf.refused:
+                    self.warnings[f"programme {programme.id}"] = self._shelf.refused[source.key]
 
     def _stands(self, topic_: str, kind: type[DocumentT]) -> DocumentT | None:
         sealed = self._standing.sealed(topic_)

@@ -1,13 +1,14 @@
-"""The places, clusters, feeds, clips and programmes that the desk works for.
+"""The places, clusters, feeds, clips, programmes and bulletins that the desk works for.
 
-Made from the configuration and the media that is in the store by now; pure. A programme is compiled only
-when each of its files is prepared or refused, so that its items do not move while files are still being read.
+Made from the configuration, the database's programmes and the media that is in the store by now; pure. A programme is
+compiled only when each of its sources is prepared or refused, so that its items do not move while they are being read.
+The configuration's programmes are the site's own: one of the database that has the same id does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -20,13 +21,13 @@ from controller.config import (
     EmergencyConfig,
     FeedConfig,
     NodeConfig,
-    ProgrammeConfig,
     QuietHoursConfig,
     RelayConfig,
     VoiceConfig,
 )
-from controller.planner import second_of_day
-from controller.programmes.programme import ReadyItem, ReadyProgramme, weekly
+from controller.programmes.bulletin import Bulletin
+from controller.programmes.programme import Programme
+from controller.programmes.sources import FileSource, Source, items_of, source_of
 from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
 from protocol.messages import MediaReference, QuietHours
 
@@ -44,11 +45,18 @@ class Site:
     nodes: Mapping[str, NodeConfig]
     feeds: Mapping[str, FeedConfig]
     clips: Mapping[str, ClipConfig]
-    programmes: tuple[ProgrammeConfig, ...]
+    own: tuple[Programme, ...]
+    """The configuration's programmes."""
+    programmes: Mapping[str, tuple[Programme, ...]]
+    """All programmes by their area."""
     emergency: EmergencyConfig
     relay: RelayConfig
     announcement: AnnouncementConfig
     voice: VoiceConfig
+    bulletins: Mapping[str, Bulletin] = field(default_factory=dict)
+    """Those that may sound, by id."""
+    shadowed: tuple[str, ...] = ()
+    """Programmes of the database whose id the configuration gives to one of its own."""
     rounds: Rounds = ALL_AT_ONCE
     lost_after_ms: int = LOST_AFTER_MS
 
@@ -57,31 +65,47 @@ class Site:
         below = self.tree.below(area)
         return tuple(node.id for node in self.nodes.values() if node.area in below)
 
+    def programmes_of(self, area: str) -> tuple[Programme, ...]:
+        """The programmes of one area."""
+        return self.programmes.get(area, ())
+
+    @property
+    def sources(self) -> Iterator[Source]:
+        """Everything that is to be prepared, emergency clips first; some of it more than once."""
+        yield from (FileSource(path=clip.file) for clip in self.clips.values())
+        for programmes in self.programmes.values():
+            for programme in programmes:
+                yield from self.sources_of(programme)
+
+    def sources_of(self, programme: Programme) -> Iterator[Source]:
+        """What a programme's items sound from, as far as they may sound."""
+        for item in items_of(programme):
+            source = source_of(item, self.bulletins)
+            if source is not None:
+                yield source
+
     @property
     def media_paths(self) -> tuple[str, ...]:
         """Every source file that is needed, emergency clips first."""
-        paths = [clip.file for clip in self.clips.values()]
-        paths += [item.file for programme in self.programmes for item in programme.items if item.file]
-        return tuple(dict.fromkeys(paths))
+        return tuple(dict.fromkeys(source.path for source in self.sources if isinstance(source, FileSource)))
 
 
 @dataclass(slots=True)
 class MediaShelf:
-    """Which source files are in the store, and which were refused and why."""
+    """Which sources are in the store, and which were refused and why, by their keys."""
 
     ready: dict[str, MediaReference]
     refused: dict[str, str]
 
-    def is_settled(self, programme: ProgrammeConfig) -> bool:
-        """Whether each of a programme's files is prepared or refused."""
-        return all(
-            item.file in self.ready or item.file in self.refused for item in programme.items if item.file is not None
-        )
+    def is_settled(self, sources: Iterable[Source]) -> bool:
+        """Whether each source is prepared or refused."""
+        return all(source.key in self.ready or source.key in self.refused for source in sources)
 
 
 def site_of(config: Config) -> Site:
     """The site of a checked configuration."""
     tree = AreaTree(Area(id=area.id, title=area.title, level=area.level, parent=area.parent) for area in config.areas)
+    own = tuple(programme.written for programme in config.programmes)
     return Site(
         controller=config.controller,
         time_zone=config.time_zone,
@@ -89,7 +113,8 @@ def site_of(config: Config) -> Site:
         nodes={node.id: node for node in config.nodes},
         feeds={feed.id: feed for feed in config.feeds},
         clips={clip.id: clip for clip in config.clips},
-        programmes=config.programmes,
+        own=own,
+        programmes=_by_area(own),
         emergency=config.emergency,
         relay=config.relay,
         announcement=config.announcement,
@@ -105,55 +130,53 @@ def with_report_keys(site: Site, keys: Mapping[str, str]) -> Site:
     return replace(site, nodes={**site.nodes, **changed}) if changed else site
 
 
-def programme_of(programme: ProgrammeConfig, *, shelf: MediaShelf, site: Site) -> ReadyProgramme:
-    """A programme with the items that can sound; refused files are left out and told elsewhere.
+def with_stored(site: Site, programmes: Iterable[Programme], bulletins: Mapping[str, Bulletin]) -> Site:
+    """The site with the database's programmes beside its own, and with the bulletins that may sound."""
+    own = {programme.id for programme in site.own}
+    stored = tuple(programmes)
+    shadowed = tuple(programme.id for programme in stored if programme.id in own)
+    beside = tuple(programme for programme in stored if programme.id not in own)
+    return replace(site, programmes=_by_area((*site.own, *beside)), bulletins=bulletins, shadowed=shadowed)
 
-    An item that is heard in turns lasts as long as its whole round; one with a chime begins with it.
-    """
-    items = []
-    nodes = site.nodes_below(programme.area) if any(item.in_turns for item in programme.items) else ()
-    for item in programme.items:
-        if item.feed is not None and item.duration_s is not None:
-            title = item.title or site.feeds[item.feed].title
-            chime_ms = site.announcement.chime_ms if item.chime else 0
-            items.append(
-                ReadyItem(
-                    title=title,
-                    duration_ms=item.duration_s * 1000,
-                    feed=item.feed,
-                    chime_ms=chime_ms,
-                    over=item.over,
-                )
-            )
-        elif item.file in shelf.ready:
-            media = shelf.ready[item.file]
-            chime_ms = site.announcement.chime_ms if item.chime else 0
-            sound_ms = chime_ms + media.duration_ms
-            turns = site.rounds.of(nodes, sound_ms=sound_ms) if item.in_turns else None
-            items.append(
-                ReadyItem(
-                    title=item.title or programme.title,
-                    duration_ms=sound_ms if turns is None else turns.round_ms,
-                    media=media,
-                    turns=turns,
-                    chime_ms=chime_ms,
-                    over=item.over,
-                )
-            )
-    return ReadyProgramme(
-        id=programme.id,
-        title=programme.title,
-        area=programme.area,
-        broadcast_class=programme.broadcast_class,
-        recurrence=weekly(programme.at, programme.days),
-        items=tuple(items),
-    )
+
+def with_changed(
+    site: Site, programmes: Mapping[str, Programme | None], bulletins: Mapping[str, Bulletin | None]
+) -> tuple[Site, frozenset[str]]:
+    """The site with some of its stored programmes and bulletins exchanged or gone, and whose plans that concerns."""
+    own = {programme.id for programme in site.own}
+    changed = {name: programme for name, programme in programmes.items() if name not in own}
+    areas = {area for area, held in site.programmes.items() if any(programme.id in changed for programme in held)}
+    areas |= {programme.area for programme in changed.values() if programme is not None}
+    by_area = dict(site.programmes)
+    for area in areas:
+        kept = [programme for programme in by_area.get(area, ()) if programme.id not in changed]
+        new = [each for each in changed.values() if each is not None and each.area == area]
+        by_area[area] = tuple(kept + new)
+    known = {name: each for name, each in site.bulletins.items() if name not in bulletins}
+    known |= {name: each for name, each in bulletins.items() if each is not None}
+    for area, held in by_area.items():
+        if any(item.bulletin in bulletins for programme in held for item in items_of(programme) if item.bulletin):
+            areas.add(area)
+    return replace(site, programmes=by_area, bulletins=known), frozenset(areas)
+
+
+def _by_area(programmes: Iterable[Programme]) -> dict[str, tuple[Programme, ...]]:
+    found: dict[str, list[Programme]] = {}
+    for programme in programmes:
+        found.setdefault(programme.area, []).append(programme)
+    return {area: tuple(held) for area, held in found.items()}
 
 
 def quiet_hours_of(node: NodeConfig) -> QuietHours | None:
     """A node's quiet hours as its assignment says them."""
     match node.quiet_hours:
         case QuietHoursConfig(begin=begin, end=end):
-            return QuietHours(begin_minute=second_of_day(begin) // 60, end_minute=second_of_day(end) // 60)
+            return QuietHours(begin_minute=minute_of_day(begin), end_minute=minute_of_day(end))
         case _:
             return None
+
+
+def minute_of_day(text: str) -> int:
+    """Minutes after midnight of a checked `HH:MM` or `HH:MM:SS`."""
+    hours, minutes = text.split(":")[:2]
+    return int(hours) * 60 + int(minutes)

@@ -80,6 +80,14 @@ def parse_settings(text: str, kind: type[T], *, name: str) -> T:
         raise SettingsError(f"{name}: {_explain(str(error), kind)}") from error
 
 
+_QUOTES: Final = {
+    "Expected `str`, got `int`": " (write times of day in quotes)",
+    "Expected `str`, got `date`": " (write dates and times in quotes)",
+    "Expected `str`, got `datetime`": " (write dates and times in quotes)",
+}
+"""YAML takes 21:00 for a number and 2026-11-22 for a date."""
+
+
 def _explain(message: str, kind: Any) -> str:  # noqa: ANN401 - any msgspec type
     unknown = _UNKNOWN.match(message)
     if unknown:
@@ -91,7 +99,7 @@ def _explain(message: str, kind: Any) -> str:  # noqa: ANN401 - any msgspec type
     at = _AT.match(message)
     if not at:
         return message
-    quote = " (write times of day in quotes)" if at["what"] == "Expected `str`, got `int`" else ""
+    quote = _QUOTES.get(at["what"].replace(" | null", ""), "")
     return f"{_dotted(at['path'])}: {at['what']}{quote}"
 
 

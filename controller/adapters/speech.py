@@ -49,11 +49,12 @@ class EspeakVoice:
         options = ["-v", utterance.voice, "-s", pace, "-b", "1", "--stdin", "-w", str(path)]
         try:
             self._run(options, text=utterance.text, s_max=SPEAK_S_MAX)
-            if not path.is_file() or not path.stat().st_size:
-                raise SpeechError(f"{self._command} made no sound of this text; see that the disk is not full")
-        except BaseException:
+        except SpeechError:
             path.unlink(missing_ok=True)
             raise
+        if not path.is_file() or not path.stat().st_size:
+            path.unlink(missing_ok=True)
+            raise SpeechError(f"{self._command} made no sound of this text; see that the disk is not full")
 
     def _run(self, options: list[str], *, text: str, s_max: int) -> subprocess.CompletedProcess[bytes]:
         try:

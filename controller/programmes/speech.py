@@ -1,4 +1,4 @@
-"""Text to speech as the controller's rooms see it: what is spoken, by which voice, and the port behind which it is made.
+"""Text to speech as the controller sees it: what is spoken, by which voice, and the port behind which it is made.
 
 An `Utterance` is what a voice is given, already readable (`speech_text`); its `key` names the sound that comes of it,
 so that one text is rendered once, in a bulletin, in a programme and when somebody listens before.

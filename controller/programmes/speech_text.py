@@ -1,11 +1,11 @@
 """A written text becomes one that a voice can read: numbers, dates, times, abbreviations; pure.
 
 Vietnamese is written out in words; of other languages only the characters are put in order (NFC, no control
-characters), for their voices know their numbers. Words that a site adds (`speech.words`) are exchanged in every language.
+characters), for their voices know their numbers. Words that a site adds (`speech.words`) are exchanged in all.
 
-Rules kept: nothing that is written is left out, but decoration; where it is not sure what a sign means, it is read as it
-stands (a fraction, never a date that was not called one); no engine's markup comes through; the order of the steps is
-the order of `_STEPS`, and each step sees what those before it left.
+Rules kept: nothing that is written is left out, but decoration; where it is not sure what a sign means, it is read as
+it stands (a fraction, never a date that was not called one); no engine's markup comes through; the steps go in the order
+of `_STEPS`, and each sees what those before it left.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def spoken(text: str, *, language: str, words: Mapping[str, str] | None = None) 
 
 
 def _plain(text: str) -> str:
-    """NFC (a letter is one character), line breaks as \\n, nothing that is not seen."""
+    """NFC (a letter is one character), line breaks as line feeds, nothing that is not seen."""
     composed = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     clean = "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else " " for each in composed)
     return _SPACES.sub(" ", _NOT_HEARD.sub(" ", _ENGINE_MARKUP.sub(" ", clean)))
@@ -221,8 +221,11 @@ _SHORT_NUMBER: Final = re.compile(
     rf"\b(gọi|số máy|đường dây nóng|điện thoại|tổng đài)\s*:?\s*(\d{{3,8}}){_END}(?![.,]\d)", re.IGNORECASE
 )
 _POINTED: Final = re.compile(rf"{_WORD}(TP|TX|ThS|TS|GS|BS)\.\s?(?=[^\W_])(?!HCM)")
-_RANGE: Final = re.compile(r"(?<!\d-)\b(\d+(?:[.,]\d+)?(?:[hg]\d{0,2}|:\d{2})?)\s?[-–—]\s?(?=\d)(?!\d+\s?[-–—]\s?\d)")
-_MINUS: Final = re.compile(r"(?:(?<=\s)|^)[-−](?=\d)", re.MULTILINE)
+_DASH: Final = r"[-\u2013\u2014]"
+_RANGE: Final = re.compile(
+    rf"(?<!\d-)\b(\d+(?:[.,]\d+)?(?:[hg]\d{{0,2}}|:\d{{2}})?)\s?{_DASH}\s?(?=\d)(?!\d+\s?{_DASH}\s?\d)"
+)
+_MINUS: Final = re.compile(r"(?:(?<=\s)|^)[-\u2212](?=\d)", re.MULTILINE)
 _AMOUNT: Final = re.compile(
     rf"(?<![\w.,])(\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,(\d{{1,9}})|\.(\d{{1,2}})(?![.\d]))?(?:\s?({_alternatives(UNITS)})(?![\w²³]))?(?!\d)"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,15 @@ WRONG: dict[str, tuple[Spoil, str]] = {
         "nodes report_key",
     ),
     "a feed": (lambda c: c["programmes"][0]["items"][1].update(feed="vov2"), "feed: 'vov2' is not known; known: vov1"),
-    "a feed without end": (lambda c: c["programmes"][0]["items"][1].pop("duration_s"), "a feed needs duration_s"),
-    "file and feed": (lambda c: c["programmes"][0]["items"][0].update(feed="vov1"), "write either file or feed"),
-    "a file with a length": (lambda c: c["programmes"][0]["items"][0].update(duration_s=5), "remove the key"),
+    "a feed without end": (
+        lambda c: c["programmes"][0]["items"][1].pop("duration_s"),
+        "a feed needs it, nothing else has it",
+    ),
+    "file and feed": (
+        lambda c: c["programmes"][0]["items"][0].update(feed="vov1"),
+        "an item is one of file, media, text, feed or bulletin",
+    ),
+    "a file with a length": (lambda c: c["programmes"][0]["items"][0].update(duration_s=5), "nothing else has it"),
     "an address": (lambda c: c["feeds"][0].update(urls=["ftp://x/y"]), "'ftp://x/y' is no http or https address"),
     "a zone": (lambda c: c.update(time_zone="Asia/Hanoi2"), "'Asia/Hanoi2' is no time zone"),
     "a database": (lambda c: c.update(database="mysql://x"), "must begin with sqlite:/// or postgresql://"),
@@ -75,6 +82,23 @@ WRONG: dict[str, tuple[Spoil, str]] = {
         ),
         "8885 is the nodes' door",
     ),
+    "a day that is not": (
+        lambda c: c["programmes"][0].update(valid_until="2026-02-30"),
+        "2026-02-30: no such day",
+    ),
+    "a day without quotes": (
+        lambda c: c["programmes"][0].update(valid_until=dt.date(2026, 2, 3)),
+        "write dates and times in quotes",
+    ),
+    "a rule": (
+        lambda c: c["programmes"][0].update(at=None, recurrence={"rules": "DTSTART:20260101T053000\nRRULE:FREQ=OFTEN"}),
+        "programmes[0].recurrence: ",
+    ),
+    "a time and a rule": (
+        lambda c: c["programmes"][0].update(recurrence={"rules": "DTSTART:20260101T053000\nRRULE:FREQ=DAILY"}),
+        "programmes.morning: write either at (a time of day) or recurrence",
+    ),
+    "neither": (lambda c: c["programmes"][0].pop("at"), "write either at (a time of day) or recurrence"),
     "an emergency programme": (
         lambda c: c["programmes"][0].update(broadcast_class="emergency"),
         "an emergency is raised, never planned",
