@@ -43,7 +43,8 @@ def nonsense_broker(pki: DevelopmentKeys, answer: bytes) -> Iterator[int]:
             while True:
                 connection, _ = server.accept()
                 connection.settimeout(5)
-                with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+                # A client that has gone already leaves the connection to us: it is closed here, whoever has it.
+                with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as wrapped:
                     wrapped.recv(4096)
                     wrapped.sendall(answer)
 

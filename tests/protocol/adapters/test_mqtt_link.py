@@ -266,7 +266,11 @@ class Line:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                broker = socket.create_connection(("127.0.0.1", self._broker_port))
+                try:
+                    broker = socket.create_connection(("127.0.0.1", self._broker_port))
+                except OSError:  # the broker is away, and so is the line
+                    client.close()
+                    continue
                 self._open += [client, broker]
                 self.bytes_from_broker.append(0)
                 self._start(self._carry, client, broker, None)
