@@ -3,7 +3,8 @@
 A pole that boots without a clock chip, or whose clock somebody set wrong, refuses documents as not yet valid or
 expired. The broker sends what it retains once; so when the clock is right again, the node must ask for everything
 anew, or a standing emergency would stay unheard until the next reconnect; and what a wrong clock took for over must
-be looked for again. What is valid is the guard's decision.
+be looked for again. What is valid is the guard's decision. What is due far ahead is looked at a little earlier, for a
+clock may be slewed meanwhile (`before_slewing`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.errors import RefusalReason
-from protocol.units import NS_PER_S, Now
+from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, Now
 
 JUMP_NS: Final = NS_PER_S
 """Less is drift or slewing, which no document's validity is so close to that a second chance would matter."""
+CLOCK_CHECK_MS: Final = 10_000
+"""What is due later than this is looked at again before: until then the shared clock may have been slewed."""
+SLEW_PARTS: Final = 1_000
+"""A clock is slewed by 500 ppm at most (adjtimex): half of one part in so many."""
 _FOR_ITS_TIME: Final = frozenset({RefusalReason.NOT_YET_VALID, RefusalReason.EXPIRED})
 
 
@@ -42,3 +47,10 @@ class ClockWatch:
         """Whether something was refused for its time since this was last asked."""
         has_refused, self._has_refused = self._has_refused, False
         return has_refused
+
+
+def before_slewing(due_at: MonotonicNs | None, now: Now) -> MonotonicNs | None:
+    """When to look again at what is due at an instant of shared time, as it was known now."""
+    if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
+        return due_at
+    return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)

@@ -14,6 +14,7 @@ Rules kept:
 - an acknowledgement is obeyed without being stored: forgetting a report twice, or by an older one, harms nothing;
 - when the root, the keyset or the assignment changes, everything in force is judged anew, and what no longer may
   be is gone at once, whatever it is: an emergency whose key is revoked falls silent in the middle of a word;
+- a plan whose occurrences travel apart waits for its body in `plan_bodies`, and is stored with it;
 - what may follow what stands on a topic is `succession`'s decision.
 """
 
@@ -25,9 +26,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.assignment import place_of
-from edge.effects import Effect, ForgetDocuments, LogDecision, LogLevel, StoreDocument
-from edge.events import DocumentStored, DocumentStoreFailed, LastCounter, StoredDocument
+from edge.document_log import accepted_log, not_stored_log, refused_log, waiting_log
+from edge.effects import Effect, ForgetDocuments, StoreDocument
+from edge.events import BodyFetched, DocumentStored, DocumentStoreFailed, LastCounter, StoredDocument
 from edge.guard import Accepted, Guard
+from edge.pending import PENDING_MAX, Pending
+from edge.plan_bodies import PlanBodies, body_of
 from edge.silence_succession import refuse_unfit
 from edge.silences import SILENCE_TOPICS
 from edge.streams import refuse_taken
@@ -36,26 +40,20 @@ from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring
 from protocol.messages import (
     Acknowledgement,
-    AllClear,
     AnyDocument,
     Assignment,
-    Emergency,
     Keyset,
-    Plan,
-    Reality,
     Root,
     Silence,
     SilenceRelease,
     StreamEnd,
     StreamStart,
 )
+from protocol.opening import OPENER, Opener
+from protocol.plan import BodyReference
 from protocol.topics import TopicName, parse_topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now
 
-PENDING_MAX: Final = 64
-"""Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
-PATIENCE_MS: Final = 300
-"""A usual card answers within 50 ms, a cheap one within 200; a real emergency waits no longer for one."""
 OFFER_AGAIN_MS: Final = 60_000
 """How long what the disk refused waits until it is offered again; at once when the disk has taken something else."""
 STREAM_TOPICS_MAX: Final = 64
@@ -72,35 +70,22 @@ _NOT_ALLOWED: Final = frozenset({RefusalReason.REVOKED_KEY, RefusalReason.UNKNOW
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What followed from one step: effects to run, documents that came into force."""
+    """What followed from one step: effects to run, documents that came into force, whether a body is to be fetched."""
 
     effects: tuple[Effect, ...] = ()
     came: tuple[AnyDocument, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pending:
-    """On its way to the disk; `before` is the counter that stood before it."""
-
-    accepted: Accepted
-    before: LastCounter | None
-    since: MonotonicNs
-
-    @property
-    def cannot_wait(self) -> bool:
-        """Whether it is obeyed without the disk if need be: a real emergency or its end."""
-        document = self.accepted.document
-        return isinstance(document, (Emergency, AllClear)) and document.reality is Reality.REAL
+    needs_body: bool = False
 
 
 class Documents:
     """The documents of one node."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, opener: Opener = OPENER) -> None:
+        self.bodies: Final = PlanBodies(opener)
         self._guard = guard
         self._in_force: dict[str, Accepted] = {}
         self._shown: tuple[Accepted, ...] | None = ()
-        self._pending: dict[tuple[str, bytes], _Pending] = {}
+        self._pending: dict[tuple[str, bytes], Pending] = {}
         self._refused: dict[str, Accepted] = {}
         """What the disk did not take, the latest of each topic."""
         self._offer_at: MonotonicNs | None = None
@@ -138,9 +123,9 @@ class Documents:
                 del self._parked[parked.topic]
                 continue
             try:
-                accepted = self._guard.reopen(parked.topic, parked.payload, now)
+                accepted = self.bodies.fill(self._guard.reopen(parked.topic, parked.payload, now), parked.body)
             except Refusal as refusal:
-                effects.append(_refused_log("restored document not in force", parked.topic, refusal))
+                effects.append(refused_log("restored document not in force", parked.topic, refusal))
                 continue
             del self._parked[parked.topic]
             outcome = self._enforce(accepted, now)
@@ -153,10 +138,27 @@ class Documents:
 
         An empty message says that a retained one was taken away; what that one said stands until it expires.
         """
-        if not payload:
-            return Outcome()
+        return self._judge(topic, payload, b"", now) if payload else Outcome()
+
+    def body_fetched(self, event: BodyFetched, now: Now) -> Outcome:
+        """What plans were waiting for has come: each is judged as if it came now, with its body."""
+        effects: list[Effect] = []
+        came: list[AnyDocument] = []
+        for waited in self.bodies.take(event.sha256):
+            try:
+                outcome = self._judge(waited.topic, waited.payload, event.content, now)
+            except Refusal as refusal:
+                self._guard.count(refusal.reason.value)
+                effects.append(refused_log("plan not obeyed", waited.topic, refusal))
+                continue
+            effects += outcome.effects
+            came += outcome.came
+        return Outcome(effects=tuple(effects), came=tuple(came))
+
+    def _judge(self, topic: str, payload: bytes, body: bytes, now: Now) -> Outcome:
+        """What follows from a document; from a large plan only with its body, which may be here already."""
         accepted = self._guard.open(topic, payload, now)
-        if (topic, accepted.sha256) in self._pending:
+        if (topic, accepted.sha256) in self._pending or self.bodies.is_waiting(accepted):
             return Outcome()
         self._refuse_unfit(accepted, self._standing(topic, now))
         refuse_taken(accepted.document, self._known())
@@ -164,6 +166,14 @@ class Documents:
             known = self._in_force.get(topic)
             if isinstance(accepted.document, Root) or (known is not None and known.sha256 == accepted.sha256):
                 return Outcome()
+        needed = body_of(accepted)
+        if needed is not None:
+            body = body or self._body_here(accepted, needed)
+            if not body:
+                self.bodies.wait(accepted)
+                return Outcome(effects=(waiting_log(accepted, needed),), needs_body=True)
+            accepted = self.bodies.fill(accepted, body)
+        if accepted.is_duplicate:
             return self._enforce(accepted, now)
         if isinstance(accepted.document, Acknowledgement):
             self._guard.remember(accepted)
@@ -171,7 +181,7 @@ class Documents:
         if isinstance(accepted.document, Silence):
             return self._hush(accepted, now)
         self._refuse_excess(accepted)
-        self._pending[(topic, accepted.sha256)] = _Pending(
+        self._pending[(topic, accepted.sha256)] = Pending(
             accepted=accepted, before=self._guard.remember(accepted), since=now.monotonic_ns
         )
         return Outcome(effects=(_store(accepted),))
@@ -199,18 +209,13 @@ class Documents:
         if pending.cannot_wait:
             return self._enforce_stored(pending.accepted, now)
         self._guard.forget(pending.accepted, pending.before)
-        log = LogDecision(
-            decision="document not obeyed",
-            fields=(("topic", event.topic), ("reason", "not stored"), ("detail", event.detail)),
-            level=LogLevel.ERROR,
-        )
-        return Outcome(effects=(log,))
+        return Outcome(effects=(not_stored_log(event.topic, event.detail),))
 
     def wake(self, now: Now) -> Outcome:
         """Obey what cannot wait for the disk any longer; offer the disk again what it refused."""
         effects: list[Effect] = []
         came: list[AnyDocument] = []
-        late = [place for place, pending in self._pending.items() if _patience_ends(pending, now.monotonic_ns)]
+        late = [place for place, pending in self._pending.items() if pending.is_late(now.monotonic_ns)]
         for outcome in [self._enforce_stored(self._pending.pop(place).accepted, now) for place in late]:
             effects += outcome.effects
             came += outcome.came
@@ -221,7 +226,7 @@ class Documents:
 
     def next_deadline(self) -> MonotonicNs | None:
         """When `wake` has something to do."""
-        waits = [_patience_until(pending) for pending in self._pending.values() if pending.cannot_wait]
+        waits = [pending.patience_until for pending in self._pending.values() if pending.cannot_wait]
         return min((*waits, *(() if self._offer_at is None else (self._offer_at,))), default=None)
 
     def _hush(self, accepted: Accepted, now: Now) -> Outcome:
@@ -233,7 +238,7 @@ class Documents:
             self._offer_at = self._offer_at or MonotonicNs(now.monotonic_ns + OFFER_AGAIN_MS * NS_PER_MS)
             return outcome
         place = (accepted.topic, accepted.sha256)
-        self._pending[place] = _Pending(accepted=accepted, before=before, since=now.monotonic_ns)
+        self._pending[place] = Pending(accepted=accepted, before=before, since=now.monotonic_ns)
         return Outcome(effects=(*outcome.effects, _store(accepted)), came=outcome.came)
 
     def _enforce_stored(self, accepted: Accepted, now: Now) -> Outcome:
@@ -244,7 +249,7 @@ class Documents:
         try:
             self._refuse_unfit(accepted, standing)
         except Refusal as refusal:
-            return Outcome(effects=(_refused_log("document not in force", accepted.topic, refusal),))
+            return Outcome(effects=(refused_log("document not in force", accepted.topic, refusal),))
         return self._enforce(accepted, now)
 
     def _offer_again(self, now: Now) -> list[Effect]:
@@ -256,7 +261,7 @@ class Documents:
                 continue
             del self._refused[topic]
             with contextlib.suppress(Refusal):  # it has expired, or a newer one is in force
-                effects += self.receive(topic, accepted.payload, now).effects
+                effects += self._judge(topic, accepted.payload, accepted.body, now).effects
         return effects
 
     def purge(self, now: Now) -> tuple[Effect, ...]:
@@ -276,7 +281,8 @@ class Documents:
         self._in_force[accepted.topic] = accepted
         self._shown = None
         self._parked.pop(accepted.topic, None)
-        effects: list[Effect] = [_accepted_log(accepted)]
+        self.bodies.followed(accepted)
+        effects: list[Effect] = [accepted_log(accepted)]
         came: list[AnyDocument] = [accepted.document]
         match accepted.document:
             case Root():
@@ -307,7 +313,7 @@ class Documents:
                 dropped.append(topic)
                 if refusal.reason in _NOT_ALLOWED:
                     taken_away.append(accepted.document)
-                effects.append(_refused_log("document no longer in force", topic, refusal))
+                effects.append(refused_log("document no longer in force", topic, refusal))
         if dropped:
             effects.append(ForgetDocuments(topics=tuple(dropped), with_counters=False))
             self._use_silences()
@@ -320,6 +326,11 @@ class Documents:
     def _drop(self, topic: str) -> None:
         del self._in_force[topic]
         self._shown = None
+
+    def _body_here(self, accepted: Accepted, needed: BodyReference) -> bytes:
+        """A body that the plan in force has too, as when only its end was put off."""
+        standing = self._in_force.get(accepted.topic)
+        return b"" if standing is None or body_of(standing) != needed else standing.body
 
     def _known(self) -> Iterator[AnyDocument]:
         """What is obeyed, and what is about to be."""
@@ -348,32 +359,6 @@ class Documents:
         refuse_out_of_turn(accepted, standing)
 
 
-def refusal_log(topic: str, refusal: Refusal) -> LogDecision:
-    """The line about a message that changes nothing."""
-    return _refused_log("refused", topic, refusal)
-
-
-def _refused_log(decision: str, topic: str, refusal: Refusal) -> LogDecision:
-    return LogDecision(
-        decision=decision,
-        fields=(("topic", topic[:120]), ("reason", refusal.reason.value), ("detail", refusal.detail)),
-        level=LogLevel.WARNING,
-    )
-
-
-def _accepted_log(accepted: Accepted) -> LogDecision:
-    document = accepted.document
-    fields: list[tuple[str, str | int | float | bool]] = [
-        ("kind", document.document_type),
-        ("id", document.id),
-        ("key", accepted.key_id),
-        ("counter", document.counter),
-    ]
-    if isinstance(document, Plan):
-        fields.append(("occurrences", len(document.occurrences)))
-    return LogDecision(decision="in force", fields=tuple(fields))
-
-
 def _store(accepted: Accepted) -> StoreDocument:
     return StoreDocument(
         topic=accepted.topic,
@@ -381,15 +366,8 @@ def _store(accepted: Accepted) -> StoreDocument:
         key_id=accepted.key_id,
         counter=accepted.document.counter,
         sha256=accepted.sha256,
+        body=accepted.body,
     )
-
-
-def _patience_until(pending: _Pending) -> MonotonicNs:
-    return MonotonicNs(pending.since + PATIENCE_MS * NS_PER_MS)
-
-
-def _patience_ends(pending: _Pending, now: MonotonicNs) -> bool:
-    return pending.cannot_wait and now >= _patience_until(pending)
 
 
 def _restore_order(stored: StoredDocument) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from protocol.messages import AiringRecord, MediaReference
+from protocol.messages import AiringRecord
+from protocol.plan import Fetchable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,17 @@ class SpreadReconnects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDocument:
-    """Make a document and its counter durable in one step; answered by DocumentStored or DocumentStoreFailed."""
+    """Make a document, its body and its counter durable in one step.
+
+    Answered by DocumentStored or DocumentStoreFailed.
+    """
 
     topic: str
     payload: bytes
     key_id: str
     counter: int
     sha256: bytes
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,7 @@ class ForgetDocuments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReport:
-    """Make a report durable, and with it which airing is open and where the chain ends.
+    """Make a report durable, and with it which airing is open, where the chain ends and a note by its name, in one step.
 
     Answered by ReportStored or ReportStoreFailed. `chain_number` and `sha256` are the chain's last report once this
     one is stored: itself, or a later one when it comes late, or when it is a loose one.
@@ -76,6 +81,7 @@ class StoreReport:
     chain_number: int
     sha256: bytes
     open_airing: AiringRecord | None
+    note: tuple[str, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +104,12 @@ class KeepNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchMedia:
-    """Bring a media file onto the disk; `keep` may not be evicted for it. Answered by MediaFetched or MediaFailed."""
+    """Bring a media file onto the disk; `keep` may not be evicted for it. Answered by MediaFetched or MediaFailed.
 
-    reference: MediaReference
+    A plan's body is given to whoever asked instead, by BodyFetched, and not kept.
+    """
+
+    reference: Fetchable
     keep: frozenset[str]
 
 

@@ -15,13 +15,14 @@ from protocol.messages import AiringRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A signed document as it stands in the store: the bytes received and what was accepted of them."""
+    """A signed document as it stands in the store: the bytes received and what was accepted of them; a plan's body."""
 
     topic: str
     payload: bytes
     key_id: str
     counter: int
     sha256: bytes
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,15 @@ class MediaFetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BodyFetched:
+    """A plan's body has arrived, whole and verified; `evicted` as for a media file."""
+
+    sha256: str
+    content: bytes
+    evicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFailed:
     """A media file did not arrive."""
 
@@ -238,6 +248,7 @@ Event = (
     | ReportStored
     | ReportStoreFailed
     | MediaFetched
+    | BodyFetched
     | MediaFailed
     | CardStarted
     | CardFailed

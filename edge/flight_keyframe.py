@@ -56,6 +56,8 @@ class Keyframe:
                 self.is_connected = False
             case happened.MediaFetched(sha256=sha256, evicted=evicted):
                 self._media = (self._media | {sha256}) - set(evicted)
+            case happened.BodyFetched(evicted=evicted):
+                self._media -= set(evicted)
             case happened.CardStarted(path=path):
                 self.card = path
             case happened.CardFailed():
@@ -77,16 +79,10 @@ class Keyframe:
         match effect:
             case wanted.StoreDocument():
                 self._store(effect)
-            case wanted.ForgetDocuments(topics=topics, with_counters=with_counters):
-                for topic in topics:
-                    self._documents.pop(topic, None)
-                if with_counters:
-                    gone = set(topics)
-                    self._counters = {key: last for key, last in self._counters.items() if key[1] not in gone}
+            case wanted.ForgetDocuments():
+                self._forget(effect)
             case wanted.StoreReport():
-                self._reports[effect.number] = effect.payload
-                self._last_number, self._last_sha256 = effect.chain_number, effect.sha256
-                self._open_airing = effect.open_airing
+                self._keep(effect)
             case wanted.ForgetReports(numbers=numbers):
                 for number in numbers:
                     self._reports.pop(number, None)
@@ -99,6 +95,20 @@ class Keyframe:
             case _:
                 pass
 
+    def _keep(self, effect: wanted.StoreReport) -> None:
+        self._reports[effect.number] = effect.payload
+        self._last_number, self._last_sha256 = effect.chain_number, effect.sha256
+        self._open_airing = effect.open_airing
+        if effect.note is not None:
+            self._notes[effect.note[0]] = effect.note[1]
+
+    def _forget(self, effect: wanted.ForgetDocuments) -> None:
+        for topic in effect.topics:
+            self._documents.pop(topic, None)
+        if effect.with_counters:
+            gone = set(effect.topics)
+            self._counters = {key: last for key, last in self._counters.items() if key[1] not in gone}
+
     def _store(self, effect: wanted.StoreDocument) -> None:
         self._documents[effect.topic] = StoredDocument(
             topic=effect.topic,
@@ -106,6 +116,7 @@ class Keyframe:
             key_id=effect.key_id,
             counter=effect.counter,
             sha256=effect.sha256,
+            body=effect.body,
         )
         self._counters[effect.key_id, effect.topic] = LastCounter(
             key_id=effect.key_id, topic=effect.topic, counter=effect.counter, sha256=effect.sha256

@@ -94,6 +94,8 @@ class Accepted:
     payload: bytes
     sha256: bytes
     is_duplicate: bool
+    body: bytes = b""
+    """Of a large plan, what its occurrences were read from."""
 
 
 class Guard:

@@ -3,7 +3,8 @@
 Decides order and repetition; it leaves the fetching, its bounds and what may be evicted to the media store.
 
 Rules kept:
-- what a standing emergency needs comes first, then prepared clips, then the plan in the order of its starts;
+- what a standing emergency needs comes first, then the bodies of plans, then prepared clips, then the plan in the order
+  of its starts;
 - one file at a time: a village's line is slow, and the first need is the most urgent;
 - after a failure a file waits: twice as long each time, with a jitter of its own, so that a fleet does not
   come back in step; a full disk or a file that is too large waits longest, for only a person can help.
@@ -18,7 +19,7 @@ from typing import Final
 
 from edge.effects import FetchMedia
 from edge.errors import MediaFailure
-from protocol.messages import MediaReference
+from protocol.plan import Fetchable, MediaReference
 from protocol.units import NS_PER_MS, MonotonicNs, Now
 
 RETRY_MS: Final = 2_000
@@ -44,7 +45,7 @@ class MediaNeed:
     def __init__(self, *, node: str) -> None:
         self._node = node
         self._present: set[str] = set()
-        self._needed: tuple[MediaReference, ...] = ()
+        self._needed: tuple[Fetchable, ...] = ()
         self._fetching: str | None = None
         self._troubles: dict[str, _Trouble] = {}
 
@@ -66,7 +67,7 @@ class MediaNeed:
         """Take in what is on the disk at the start."""
         self._present = set(present)
 
-    def require(self, references: Sequence[MediaReference]) -> None:
+    def require(self, references: Sequence[Fetchable]) -> None:
         """Take in what is needed now, the most urgent first."""
         unique = {reference.sha256: reference for reference in reversed(references)}
         self._needed = tuple(dict.fromkeys(unique[reference.sha256] for reference in references))
@@ -76,6 +77,12 @@ class MediaNeed:
         """A file has arrived."""
         self._present.difference_update(evicted)
         self._present.add(sha256)
+        self._troubles.pop(sha256, None)
+        self._done(sha256)
+
+    def body_fetched(self, sha256: str, evicted: Iterable[str]) -> None:
+        """A plan's body has arrived; it is no file here."""
+        self._present.difference_update((*evicted, sha256))
         self._troubles.pop(sha256, None)
         self._done(sha256)
 
@@ -103,7 +110,7 @@ class MediaNeed:
             return None
         for reference in self._needed:
             trouble = self._troubles.get(reference.sha256)
-            if reference.sha256 in self._present or (trouble is not None and trouble.again_at > now.monotonic_ns):
+            if self._is_here(reference) or (trouble is not None and trouble.again_at > now.monotonic_ns):
                 continue
             self._fetching = reference.sha256
             return FetchMedia(reference=reference, keep=frozenset(each.sha256 for each in self._needed))
@@ -114,6 +121,10 @@ class MediaNeed:
         if self._fetching is not None or not self._troubles:
             return None
         return min((trouble.again_at for trouble in self._troubles.values()), default=None)
+
+    def _is_here(self, reference: Fetchable) -> bool:
+        """A body that is needed is never here, whatever stands on the disk under its hash."""
+        return isinstance(reference, MediaReference) and reference.sha256 in self._present
 
     def _done(self, sha256: str) -> None:
         if self._fetching == sha256:

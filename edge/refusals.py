@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edge.documents import refusal_log
+from edge.document_log import refusal_log
 from edge.effects import Effect, LogDecision
 from edge.events import Flooded
 from protocol.errors import Refusal, RefusalReason

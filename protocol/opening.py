@@ -17,7 +17,8 @@ from typing import Final
 from protocol.codec import cbor_decode
 from protocol.envelope import SealedDocument, open_sealed
 from protocol.keyring import RootKeys, open_keyset
-from protocol.messages import AnyDocument, Keyset, Report
+from protocol.messages import AnyDocument, Keyset, Occurrence, Report
+from protocol.plan_body import decode_body
 
 
 class Opener:
@@ -35,6 +36,10 @@ class Opener:
         """The document in a payload that was verified."""
         document: AnyDocument = cbor_decode(payload, AnyDocument)
         return document
+
+    def body(self, content: bytes) -> tuple[Occurrence, ...]:
+        """See `plan_body.decode_body`: what stands in a plan's body, not yet believed."""
+        return decode_body(content)
 
     def report(self, payload: bytes) -> Report:
         """The report in a payload that was verified."""

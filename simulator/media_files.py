@@ -15,8 +15,8 @@ from edge.adapters.media import REQUESTS_MAX, SILENCE_S_MAX
 from edge.adapters.media_files import PART
 from edge.effects import FetchMedia
 from edge.errors import MediaFailure
-from edge.events import Event, MediaFailed, MediaFetched
-from protocol.messages import MediaReference
+from edge.events import BodyFetched, Event, MediaFailed, MediaFetched
+from protocol.plan import BodyReference, Fetchable
 from protocol.units import NS_PER_S
 from simulator.disk import Disk, DiskError
 from simulator.media_server import FOLD_BYTES, MediaServer, folded
@@ -98,7 +98,7 @@ class SimulatedMediaStore:
             effect = self._waiting.popleft()
             reference = effect.reference
             if self._disk.exists(FOLDER + reference.sha256):
-                self._world.after(0, self._post, MediaFetched(sha256=reference.sha256))
+                self._world.after(0, self._tell, reference, ())
                 continue
             try:
                 evicted = self._make_room(reference, effect.keep | {reference.sha256})
@@ -110,19 +110,32 @@ class SimulatedMediaStore:
                 part = self._disk.read(self._download.part)
                 self._server.request(self._host, reference.sha256, len(part), self._download)
 
-    def ended(
-        self, reference: MediaReference, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...]
-    ) -> None:
+    def ended(self, reference: Fetchable, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...]) -> None:
         """A download is over, well or not."""
         self._download = None
         if failure is None:
-            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+            self._tell(reference, evicted)
         else:
             self._post(MediaFailed(sha256=reference.sha256, reason=failure, detail=detail[:200]))
         if self._download is None:
             self._begin()
 
-    def _make_room(self, reference: MediaReference, keep: frozenset[str]) -> tuple[str, ...] | None:
+    def _tell(self, reference: Fetchable, evicted: tuple[str, ...]) -> None:
+        """A file is here; a plan's body is handed over and not kept."""
+        if not isinstance(reference, BodyReference):
+            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+            return
+        name, sha256 = FOLDER + reference.sha256, reference.sha256
+        is_good = self._disk.read(name) == folded(sha256, reference.size_bytes)
+        if not self._disk.is_read_only:
+            self._disk.remove(name)
+        if is_good:
+            self._post(BodyFetched(sha256=sha256, content=self._server.body(sha256), evicted=evicted))
+        else:
+            detail = "the body was damaged; it is fetched again"
+            self._post(MediaFailed(sha256=sha256, reason=MediaFailure.WRONG_HASH, detail=detail))
+
+    def _make_room(self, reference: Fetchable, keep: frozenset[str]) -> tuple[str, ...] | None:
         """What had to go; None when it cannot fit, which was told. Raises DiskError."""
         if reference.size_bytes > self._bytes_max:
             detail = f"{reference.size_bytes} bytes; media.bytes_max is {self._bytes_max}"
@@ -150,7 +163,7 @@ class SimulatedMediaStore:
             evicted.append(name.removeprefix(FOLDER))
         return tuple(evicted)
 
-    def _fail_later(self, reference: MediaReference, reason: MediaFailure, detail: str) -> None:
+    def _fail_later(self, reference: Fetchable, reason: MediaFailure, detail: str) -> None:
         failed = MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200])
         self._world.after(0, self._post, failed)
 
@@ -163,7 +176,7 @@ class _Download:
         store: SimulatedMediaStore,
         world: World,
         disk: Disk,
-        reference: MediaReference,
+        reference: Fetchable,
         evicted: tuple[str, ...],
     ) -> None:
         self.part: Final = f"{FOLDER}{reference.sha256}{PART}"

@@ -87,15 +87,26 @@ class MediaServer:
         self.served_bytes = 0
         self._world = world
         self._files: dict[str, bytes] = {}
+        self._bodies: dict[str, bytes] = {}
         self._free_ns = 0
 
     def publish(self, file: Recording) -> None:
         """A file is in the store."""
         self._files.setdefault(file.sha256, folded(file.sha256, file.size_bytes))
 
+    def publish_body(self, sha256: str, content: bytes) -> None:
+        """A plan's body is served; its bytes are given to whoever has fetched it whole."""
+        self._bodies[sha256] = content
+        self._files.setdefault(sha256, folded(sha256, len(content)))
+
+    def body(self, sha256: str) -> bytes:
+        """What stands in a body."""
+        return self._bodies[sha256]
+
     def withdraw(self, sha256: str) -> None:
         """A file is gone from the store."""
         self._files.pop(sha256, None)
+        self._bodies.pop(sha256, None)
 
     def spoil(self, sha256: str) -> None:
         """What is served under this hash is something else from now on."""

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocol.codec import json_decode, json_encode
 from protocol.envelope import SealedDocument, Sign, Signer, verify_signature
 from protocol.keyring import RootKeys
-from protocol.messages import AnyDocument, Keyset
+from protocol.messages import AnyDocument, Keyset, Occurrence
 from protocol.opening import Opener
 from protocol.stream import AudioPacket, unpack_audio
 
@@ -33,6 +33,8 @@ MESSAGES_REMEMBERED: Final = 2_048
 PACKETS_REMEMBERED: Final = 512
 """Packets that reach a province within some seconds; 0.5 MB."""
 KEYSETS_REMEMBERED: Final = 8
+BODIES_REMEMBERED: Final = 64
+"""Bodies of plans of some communes at once; 32 MB."""
 
 
 class RememberingOpener(Opener):
@@ -44,6 +46,7 @@ class RememberingOpener(Opener):
         self._packet = lru_cache(maxsize=PACKETS_REMEMBERED)(self._unpack)
         self._envelope = lru_cache(maxsize=MESSAGES_REMEMBERED)(self._open_envelope)
         self._document = lru_cache(maxsize=MESSAGES_REMEMBERED)(super().document)
+        self._body = lru_cache(maxsize=BODIES_REMEMBERED)(super().body)
 
     @property
     def signatures(self) -> int:
@@ -76,6 +79,10 @@ class RememberingOpener(Opener):
     def document(self, payload: bytes) -> AnyDocument:
         """See `Opener.document`; what it gives is frozen, and so may be everybody's."""
         return self._document(payload)
+
+    def body(self, content: bytes) -> tuple[Occurrence, ...]:
+        """See `Opener.body`."""
+        return self._body(content)
 
     def keyset(self, data: bytes, *, topic: str, root: RootKeys) -> Keyset:
         """See `Opener.keyset`."""

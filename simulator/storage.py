@@ -62,9 +62,9 @@ class _Contents:
     def apply(self, request: list[Any]) -> None:
         """Do one request."""
         match request:
-            case ["document", topic, payload, key_id, counter, sha256]:
+            case ["document", topic, payload, key_id, counter, sha256, *body]:
                 self.documents[topic] = StoredDocument(
-                    topic=topic, payload=payload, key_id=key_id, counter=counter, sha256=sha256
+                    topic=topic, payload=payload, key_id=key_id, counter=counter, sha256=sha256, body=b"".join(body)
                 )
                 self.counters[(key_id, topic)] = LastCounter(key_id=key_id, topic=topic, counter=counter, sha256=sha256)
             case ["counter", key_id, topic, counter, sha256]:
@@ -80,9 +80,10 @@ class _Contents:
 
     def _apply_to_reports(self, request: list[Any]) -> None:
         match request:
-            case ["report", number, payload, chain_number, sha256, airing]:
+            case ["report", number, payload, chain_number, sha256, airing, *note]:
                 self.reports[number] = payload
                 self.chain = (chain_number, sha256, airing)
+                self.notes |= dict(note)
             case ["chain", number, sha256, airing]:
                 self.chain = (number, sha256, airing)
             case ["run", is_open]:
@@ -99,7 +100,7 @@ class _Contents:
         """The fewest requests that give the same contents."""
         number, sha256, airing = self.chain
         listed: list[list[Any]] = [
-            ["document", each.topic, each.payload, each.key_id, each.counter, each.sha256]
+            ["document", each.topic, each.payload, each.key_id, each.counter, each.sha256, *_body(each.body)]
             for each in self.documents.values()
         ]
         listed += [["counter", each.key_id, each.topic, each.counter, each.sha256] for each in self.counters.values()]
@@ -254,16 +255,23 @@ class SimulatedStore:
 def _listed(request: StoreRequest) -> list[Any]:
     match request:
         case StoreDocument():
-            return ["document", request.topic, request.payload, request.key_id, request.counter, request.sha256]
+            row = [request.topic, request.payload, request.key_id, request.counter, request.sha256]
+            return ["document", *row, *_body(request.body)]
         case ForgetDocuments():
             return ["forget", request.topics, request.with_counters]
         case StoreReport():
             airing = None if request.open_airing is None else _ENCODER.encode(request.open_airing)
-            return ["report", request.number, request.payload, request.chain_number, request.sha256, airing]
+            note = () if request.note is None else (request.note,)
+            return ["report", request.number, request.payload, request.chain_number, request.sha256, airing, *note]
         case ForgetReports():
             return ["acknowledged", request.numbers]
         case KeepNote():
             return ["note", request.name, request.payload]
+
+
+def _body(body: bytes) -> list[bytes]:
+    """Nothing where there is none: what a pole writes of most documents stays as short as it was."""
+    return [body] if body else []
 
 
 def _framed(request: list[Any]) -> bytes:

@@ -2,7 +2,8 @@
 
 One worker thread, one file at a time. What has arrived of a file stays in `.part` and is resumed by Range after
 a lost line, a restart or a power cut. A file is whole only under its own hash, after fsync, rename and fsync of
-the folder. It leaves to the agent what is needed and when to try again; every failure is a MediaFailed event.
+the folder. A plan's body is given to the agent and not kept. It leaves to the agent what is needed and when to try
+again; every failure is a MediaFailed event.
 
 Rules kept: never more bytes than the reference says; room is made first, by evicting what was used longest ago
 and nothing needs; the free space that the store and the log live from is never touched.
@@ -11,6 +12,7 @@ and nothing needs; the free space that the store and the log live from is never 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import os
 import queue
@@ -26,10 +28,10 @@ from urllib.parse import urlsplit
 from edge.adapters.media_files import PartFile, make_room, remove_old_parts
 from edge.effects import FetchMedia
 from edge.errors import MediaError, MediaFailure
-from edge.events import Event, MediaFailed, MediaFetched
+from edge.events import BodyFetched, Event, MediaFailed, MediaFetched
 from protocol.adapters.durable_file import sync
 from protocol.identity import SHA256_PATTERN
-from protocol.messages import MediaReference
+from protocol.plan import BodyReference, Fetchable
 
 REQUESTS_MAX: Final = 16
 """Requests waiting for the worker; the agent asks for one file at a time."""
@@ -119,13 +121,30 @@ class HttpsMediaStore:
             except OSError as error:
                 self._fail(reference, MediaFailure.DISK_FULL, f"{self._settings.folder}: {error}")
             else:
-                self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+                self._tell(reference, evicted)
 
-    def _fail(self, reference: MediaReference, reason: MediaFailure, detail: str) -> None:
+    def _tell(self, reference: Fetchable, evicted: tuple[str, ...]) -> None:
+        """A file is here. A plan's body is handed over and not kept: it will stand in the store, beside its plan."""
+        if not isinstance(reference, BodyReference):
+            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+            return
+        path = self.path(reference.sha256)
+        try:
+            content = path.read_bytes()
+            path.unlink()
+        except OSError as error:
+            self._fail(reference, MediaFailure.UNREACHABLE, f"{path}: {error}")
+            return
+        if hashlib.sha256(content).hexdigest() != reference.sha256:  # it has lain here since a power cut
+            self._fail(reference, MediaFailure.WRONG_HASH, f"{path} was damaged; it is fetched again")
+            return
+        self._post(BodyFetched(sha256=reference.sha256, content=content, evicted=evicted))
+
+    def _fail(self, reference: Fetchable, reason: MediaFailure, detail: str) -> None:
         if not self._is_closing.is_set():
             self._post(MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200]))
 
-    def _fetch(self, reference: MediaReference, keep: frozenset[str]) -> tuple[str, ...]:
+    def _fetch(self, reference: Fetchable, keep: frozenset[str]) -> tuple[str, ...]:
         if self.path(reference.sha256).exists():
             return ()
         folder = self._settings.folder
@@ -145,7 +164,7 @@ class HttpsMediaStore:
         sync(folder)
         return evicted
 
-    def _download(self, reference: MediaReference, part: PartFile) -> None:
+    def _download(self, reference: Fetchable, part: PartFile) -> None:
         parts = urlsplit(self._settings.url)
         self._connection = http.client.HTTPSConnection(
             parts.hostname or "", parts.port, timeout=SILENCE_S_MAX, context=self._context

@@ -150,7 +150,7 @@ class SqliteStore:
             case StoreDocument():
                 row = (request.key_id, request.topic, request.counter, request.sha256)
                 database.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?)", row)
-                database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", _document_row(request))
+                database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?)", _document_row(request))
             case ForgetDocuments():
                 for topic in request.topics:
                     database.execute("DELETE FROM documents WHERE topic = ?", (topic,))
@@ -162,6 +162,8 @@ class SqliteStore:
                 database.execute(
                     "INSERT OR REPLACE INTO chain VALUES (0, ?, ?, ?)", (request.chain_number, request.sha256, airing)
                 )
+                if request.note is not None:
+                    database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", request.note)
             case ForgetReports():
                 database.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in request.numbers])
             case KeepNote():
@@ -272,8 +274,8 @@ def _journal(path: Path) -> Path:
     return path.with_name(path.name + "-journal")
 
 
-def _document_row(request: StoreDocument) -> tuple[str, bytes, str, int, bytes]:
-    return (request.topic, request.payload, request.key_id, request.counter, request.sha256)
+def _document_row(request: StoreDocument) -> tuple[str, bytes, str, int, bytes, bytes]:
+    return (request.topic, request.payload, request.key_id, request.counter, request.sha256, request.body)
 
 
 def _aside_number(path: Path) -> int:

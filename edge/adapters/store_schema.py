@@ -1,9 +1,9 @@
 """The tables of the node's database, reading all of them, and the room that is kept for them.
 
-`documents` holds the raw signed bytes in force by topic; `counters` what was accepted of each key on each topic,
-which outlives the document; `reports` what waits for its acknowledgement; `chain`, one row, the last number and
-digest and the airing that is open; `run`, one row, whether a run of the program has begun and not ended in good order;
-`notes` what rooms of the node remember, by name.
+`documents` holds the raw signed bytes in force by topic, and of a large plan its body; `counters` what was accepted of
+each key on each topic, which outlives the document; `reports` what waits for its acknowledgement; `chain`, one row, the
+last number and digest and the airing that is open; `run`, one row, whether a run of the program has begun and not ended
+in good order; `notes` what rooms of the node remember, by name.
 A database whose check or contents are wrong is damaged, not partly right.
 """
 
@@ -21,18 +21,20 @@ from protocol.errors import Refusal
 from protocol.messages import AiringRecord
 
 RESERVE_BYTES: Final = 4 * 1024 * 1024
-"""Empty pages in the database: 2,000 reports of half a kilobyte, 128 documents of 16 KiB, and as much again."""
+"""Empty pages in the database: 2,000 reports of half a kilobyte, 128 documents of 16 KiB, eight bodies of plans."""
 JOURNAL_BYTES: Final = 1024 * 1024
 """The rollback journal: forgetting 2,000 reports at once touches 1 MB of pages; usual commits touch 20 KB."""
-VERSION: Final = 3
+VERSION: Final = 4
 _RUN: Final = """
 CREATE TABLE run (one INTEGER PRIMARY KEY CHECK (one = 0), is_open INTEGER NOT NULL);
 INSERT INTO run VALUES (0, 0);
 """
 _NOTES: Final = "CREATE TABLE notes (name TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;"
+_BODY: Final = "ALTER TABLE documents ADD COLUMN body BLOB NOT NULL DEFAULT x'';"
 _UPGRADES: Final = {
-    1: f"BEGIN; {_RUN} {_NOTES} PRAGMA user_version = {VERSION}; COMMIT;",
-    2: f"BEGIN; {_NOTES} PRAGMA user_version = {VERSION}; COMMIT;",
+    1: f"BEGIN; {_RUN} {_NOTES} {_BODY} PRAGMA user_version = {VERSION}; COMMIT;",
+    2: f"BEGIN; {_NOTES} {_BODY} PRAGMA user_version = {VERSION}; COMMIT;",
+    3: f"BEGIN; {_BODY} PRAGMA user_version = {VERSION}; COMMIT;",
 }
 """From an earlier version, in one step."""
 SCHEMA: Final = f"""
@@ -40,7 +42,8 @@ BEGIN;
 {_RUN}
 {_NOTES}
 CREATE TABLE documents (
-    topic TEXT PRIMARY KEY, payload BLOB NOT NULL, key_id TEXT NOT NULL, counter INTEGER NOT NULL, sha256 BLOB NOT NULL
+    topic TEXT PRIMARY KEY, payload BLOB NOT NULL, key_id TEXT NOT NULL, counter INTEGER NOT NULL, sha256 BLOB NOT NULL,
+    body BLOB NOT NULL DEFAULT x''
 ) WITHOUT ROWID;
 CREATE TABLE counters (
     key_id TEXT NOT NULL, topic TEXT NOT NULL, counter INTEGER NOT NULL, sha256 BLOB NOT NULL,
@@ -97,7 +100,7 @@ def load_all(database: sqlite3.Connection) -> Restored:
     check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if check != "ok":
         raise StoreError(str(check))
-    documents = database.execute("SELECT topic, payload, key_id, counter, sha256 FROM documents").fetchall()
+    documents = database.execute("SELECT topic, payload, key_id, counter, sha256, body FROM documents").fetchall()
     counters = database.execute("SELECT key_id, topic, counter, sha256 FROM counters").fetchall()
     reports = database.execute("SELECT number, payload FROM reports ORDER BY number").fetchall()
     chain = database.execute("SELECT number, sha256, open_airing FROM chain").fetchone()
@@ -106,7 +109,7 @@ def load_all(database: sqlite3.Connection) -> Restored:
     notes = database.execute("SELECT name, payload FROM notes").fetchall()
     return Restored(
         documents=tuple(
-            StoredDocument(topic=row[0], payload=row[1], key_id=row[2], counter=row[3], sha256=row[4])
+            StoredDocument(topic=row[0], payload=row[1], key_id=row[2], counter=row[3], sha256=row[4], body=row[5])
             for row in documents
         ),
         counters=tuple(LastCounter(key_id=row[0], topic=row[1], counter=row[2], sha256=row[3]) for row in counters),

@@ -25,7 +25,7 @@ from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.codec import cbor_decode
 from protocol.driver import Driver
 from protocol.envelope import open_sealed
-from protocol.messages import AiringRecord, AnyDocument, FaultRecord, MediaReference, Report
+from protocol.messages import AiringRecord, AnyDocument, MediaReference, Record, Report
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
 from simulator.box import Mains, Relay
@@ -61,6 +61,7 @@ class Pole:
         self.sd_card = SdCard()
         self.pin = Relay(self.world, NODE, Mains(self.world))
         self.library: set[str] = set()
+        self.bodies: dict[str, bytes] = {}
         self.workshop = workshop or WaveWorkshop()
         self.retained: dict[str, bytes] = {}
         self.published: list[tuple[str, bytes]] = []
@@ -87,7 +88,7 @@ class Pole:
         self.pin.drive(on=False)
         self._subscribed = {}
         self.store = SimulatedStore(self.world, self.sd_card, post=post)
-        self.media = SimulatedMedia(self.world, self.sd_card, self.library, post=post)
+        self.media = SimulatedMedia(self.world, self.sd_card, self.library, self.bodies, post=post)
         openings = Openings()
         settings = AgentSettings(
             node=NODE,
@@ -262,7 +263,7 @@ class Pole:
                 found += not self.pin.commanded.at(at_ns + int(index) * NS_PER_S // SAMPLE_RATE_HZ)
         return found
 
-    def records(self) -> list[AiringRecord | FaultRecord]:
+    def records(self) -> list[Record]:
         """Every record that was sent, once, by its number."""
         reports: dict[int, Report] = {}
         name = topic(TopicName.REPORT, node=NODE)

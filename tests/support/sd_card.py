@@ -22,6 +22,7 @@ from edge.effects import (
 )
 from edge.errors import MediaFailure
 from edge.events import (
+    BodyFetched,
     Event,
     LastCounter,
     MediaFailed,
@@ -32,6 +33,7 @@ from edge.events import (
     StoredReport,
 )
 from protocol.messages import AiringRecord
+from protocol.plan import BodyReference
 from protocol.units import NS_PER_MS
 from simulator.world import Timer, World
 
@@ -126,12 +128,18 @@ class SimulatedStore:
             case StoreDocument(topic=topic, key_id=key_id, counter=counter, sha256=sha256):
                 card.counters[key_id, topic] = LastCounter(key_id=key_id, topic=topic, counter=counter, sha256=sha256)
                 card.documents[topic] = StoredDocument(
-                    topic=topic, payload=request.payload, key_id=key_id, counter=counter, sha256=sha256
+                    topic=topic,
+                    payload=request.payload,
+                    key_id=key_id,
+                    counter=counter,
+                    sha256=sha256,
+                    body=request.body,
                 )
             case StoreReport():
                 card.reports[request.number] = request.payload
                 card.last_number, card.last_sha256 = request.chain_number, request.sha256
                 card.open_airing = request.open_airing
+                card.notes |= {} if request.note is None else dict([request.note])
             case ForgetDocuments():
                 for topic in request.topics:
                     card.documents.pop(topic, None)
@@ -146,11 +154,17 @@ class SimulatedStore:
 
 
 class SimulatedMedia:
-    """The port `MediaStore` of one process; `library` is what the server has, `is_reachable` whether it answers."""
+    """The port `MediaStore` of one process; `library` and `bodies` (of plans) are what the server has.
 
-    def __init__(self, world: World, card: SdCard, library: set[str], *, post: Callable[[Event], None]) -> None:
+    `is_reachable`: whether it answers.
+    """
+
+    def __init__(
+        self, world: World, card: SdCard, library: set[str], bodies: dict[str, bytes], *, post: Callable[[Event], None]
+    ) -> None:
         self.is_reachable = True
         self.asked: list[str] = []
+        self._bodies = bodies
         self._world = world
         self._card = card
         self._library = library
@@ -188,13 +202,16 @@ class SimulatedMedia:
         if len(self._card.media) >= self._card.capacity_files:
             evicted = (min(self._card.media - effect.keep),)
         self._card.media.difference_update(evicted)
+        if isinstance(effect.reference, BodyReference):
+            self._post(BodyFetched(sha256=sha256, content=self._bodies[sha256], evicted=evicted))
+            return
         self._card.media.add(sha256)
         self._post(MediaFetched(sha256=sha256, evicted=evicted))
 
     def _failure(self, effect: FetchMedia) -> MediaFailure | None:
         if not self.is_reachable:
             return MediaFailure.UNREACHABLE
-        if effect.reference.sha256 not in self._library:
+        if effect.reference.sha256 not in {*self._library, *self._bodies}:
             return MediaFailure.NOT_FOUND
         is_full = len(self._card.media) >= self._card.capacity_files and not self._card.media - effect.keep
         return MediaFailure.DISK_FULL if self._card.fails or is_full else None

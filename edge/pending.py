@@ -1,0 +1,44 @@
+"""A document that is on its way to the disk: what waits, since when, and whether it can wait any longer.
+
+Documents come into force once they are durable (`documents`). Only a real emergency and its end are obeyed without the
+disk, when that has failed or stayed silent for PATIENCE_MS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edge.events import LastCounter
+from edge.guard import Accepted
+from protocol.messages import AllClear, Emergency, Reality
+from protocol.units import NS_PER_MS, MonotonicNs
+
+PENDING_MAX: Final = 64
+"""Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
+PATIENCE_MS: Final = 300
+"""A usual card answers within 50 ms, a cheap one within 200; a real emergency waits no longer for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """On its way to the disk; `before` is the counter that stood before it."""
+
+    accepted: Accepted
+    before: LastCounter | None
+    since: MonotonicNs
+
+    @property
+    def cannot_wait(self) -> bool:
+        """Whether it is obeyed without the disk if need be: a real emergency or its end."""
+        document = self.accepted.document
+        return isinstance(document, (Emergency, AllClear)) and document.reality is Reality.REAL
+
+    @property
+    def patience_until(self) -> MonotonicNs:
+        """Until when the disk may take."""
+        return MonotonicNs(self.since + PATIENCE_MS * NS_PER_MS)
+
+    def is_late(self, now: MonotonicNs) -> bool:
+        """Whether it is obeyed now, whatever the disk does."""
+        return self.cannot_wait and now >= self.patience_until
