@@ -24,7 +24,7 @@ from protocol.messages import (
     StreamStart,
 )
 from protocol.units import NS_PER_MS
-from simulator.checkers.evidence import Evidence, Hush, Permit, Posting
+from simulator.checkers.evidence import Due, Evidence, Hush, Permit, Posting
 from simulator.signals import source_of
 
 
@@ -91,6 +91,7 @@ class Notary:
         """A plan replaces the one before it: what it does not repeat, and was still to come, is withdrawn."""
         now_ns = self._now_ns
         named = set()
+        self._note_dues(plan)
         for occurrence in plan.occurrences:
             if occurrence.media is None:
                 continue
@@ -119,6 +120,28 @@ class Notary:
             is_repeated = (permit.key, permit.source, permit.begins_ns) in named
             if is_of_plan and is_covered and not is_repeated and permit.withdrawn_ns is None:
                 permit.withdrawn_ns = now_ns
+
+    def _note_dues(self, plan: Plan) -> None:
+        """What the poles of an area owe sound or a record for; what a newer plan leaves out they owe no more."""
+        known = {(due.id, due.begins_ns): due for due in self._evidence.dues if due.area == plan.area}
+        named = set()
+        for occurrence in plan.occurrences:
+            begins_ns = occurrence.start_at_ms * NS_PER_MS
+            place = (occurrence.id, begins_ns)
+            named.add(place)
+            if place not in known and occurrence.start_at_ms < plan.covers_until_ms:
+                due = Due(
+                    id=occurrence.id,
+                    area=plan.area,
+                    begins_ns=begins_ns,
+                    ends_ns=begins_ns + occurrence.duration_ms * NS_PER_MS,
+                    issued_ns=self._now_ns,
+                    is_relay=occurrence.media is None,
+                )
+                self._evidence.dues.append(due)
+        for place, due in known.items():
+            if place not in named and due.ends_ns > self._now_ns and due.withdrawn_ns is None:
+                due.withdrawn_ns = self._now_ns
 
     def _raised(self, document: Emergency) -> None:
         for permit in self._evidence.permits:

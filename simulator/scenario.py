@@ -32,6 +32,8 @@ from simulator.clock import BUILD_DATE_NS, ClockSettings
 from simulator.commune import ProvinceSettings
 from simulator.controller import ControllerSettings
 from simulator.delay import MOBILE, WIRED
+from simulator.drawing import Drawn, draw
+from simulator.drawing import Place as DrawnPlace
 from simulator.enclosure import EnclosureSettings
 from simulator.faults import KINDS, FaultError, FaultPlan, check_faults
 from simulator.media_server import recording
@@ -52,6 +54,7 @@ RESIDUAL_PPB_MAX: Final = 20
 
 
 ROW_POLES: Final = 10
+FIRST_SEED: Final = 1
 
 
 class ScenarioError(ValueError):
@@ -114,6 +117,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     about: str = ""
     commune: Commune | None = None
     controller: SimulatedControllerConfig | None = None
+    drawn: Drawn | None = None
     edge: SimulatedEdgeConfig = SimulatedEdgeConfig()
     media: dict[str, MediaFile] = {}
     sound: SoundMode = SoundMode.SILENT
@@ -136,8 +140,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
-        if (self.commune is None) == (self.controller is None):
-            raise ValueError("say either commune (the usual one) or controller (its whole configuration)")
+        if sum(each is not None for each in (self.commune, self.controller, self.drawn)) != 1:
+            raise ValueError("say one of commune (the usual one), controller (its whole configuration), drawn")
         for name, why in self.without.items():
             if name not in CHECKERS or not why:
                 raise ValueError(
@@ -151,17 +155,28 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     @property
     def config(self) -> Config:
-        """The controller's configuration."""
+        """The controller's configuration; where it is drawn, that of the first seed."""
         if self.controller is not None:
             return self.controller
+        if self.drawn is not None:
+            return self.place(FIRST_SEED, self.drawn).config
         commune = self.commune or Commune()
         return usual_commune(poles=commune.poles, villages=commune.villages)
 
     @property
     def start_ns(self) -> int:
         """The first instant, true time."""
-        zone = zoneinfo.ZoneInfo(self.config.time_zone)
-        return int(dt.datetime.fromisoformat(self.start).replace(tzinfo=zone).timestamp()) * NS_PER_S
+        return start_of(self.start, self.config)
+
+    def place(self, seed: int, drawn: Drawn) -> DrawnPlace:
+        """What a seed draws."""
+        return draw(drawn, seed=seed, start=self.start, minutes=self.minutes)
+
+
+def start_of(start: str, config: Config) -> int:
+    """An instant by the wall clock of the place, true time."""
+    zone = zoneinfo.ZoneInfo(config.time_zone)
+    return int(dt.datetime.fromisoformat(start).replace(tzinfo=zone).timestamp()) * NS_PER_S
 
 
 def parse_scenario(text: str, *, name: str) -> Scenario:
@@ -194,8 +209,11 @@ def load_scenario(name_or_path: str) -> tuple[str, Scenario]:
 
 def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
     """What the world is made of; crystals, clocks and cards differ from pole to pole as the seed says."""
-    config = scenario.config
+    config, start_ns = scenario.config, scenario.start_ns
     media = dict(MEDIA) if scenario.commune is not None else {}
+    if scenario.drawn is not None:
+        place = scenario.place(seed, scenario.drawn)
+        config, start_ns, media = place.config, start_of(place.start, place.config), place.media
     media |= {
         path: recording(Path(path).stem, duration_ms=int(file.seconds * 1000)) for path, file in scenario.media.items()
     }
@@ -206,7 +224,7 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         boot=BootSettings(rtc=scenario.rtc) if scenario.ntp else BootSettings(rtc=scenario.rtc, ntp_after_ns=None),
         time=scenario.time,
         disk_bytes=scenario.disk_mib * 1024 * 1024,
-        enclosure=_enclosure_of(scenario),
+        enclosure=_enclosure_of(scenario, start_ns, config.time_zone),
     )
     return ProvinceSettings(
         controller=config,
@@ -221,14 +239,12 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         },
         broker=BrokerSettings(access_rules=access_rules(controllers=(config.controller, INTRUDER))),
         controller_machine=ControllerSettings(tells_time=scenario.time is not SourceChoice.SYSTEM),
-        start_ns=scenario.start_ns,
+        start_ns=start_ns,
     )
 
 
-def _enclosure_of(scenario: Scenario) -> EnclosureSettings:
-    offset = dt.datetime.fromtimestamp(
-        scenario.start_ns // NS_PER_S, tz=zoneinfo.ZoneInfo(scenario.config.time_zone)
-    ).utcoffset()
+def _enclosure_of(scenario: Scenario, start_ns: int, time_zone: str) -> EnclosureSettings:
+    offset = dt.datetime.fromtimestamp(start_ns // NS_PER_S, tz=zoneinfo.ZoneInfo(time_zone)).utcoffset()
     battery = BatterySettings(capacity_mwh=scenario.battery_wh * 1_000) if scenario.battery_wh else None
     return EnclosureSettings(
         battery=battery, weather=scenario.weather, utc_offset_s=int((offset or dt.timedelta()).total_seconds())

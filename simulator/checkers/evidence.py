@@ -112,6 +112,23 @@ class Permit:
 
 
 @dataclass(slots=True, kw_only=True)
+class Due:
+    """One planned item of one area, file or relay: each pole there sounds it, or says why it did not.
+
+    `withdrawn_ns` is when a newer plan came that does not name it; begin and end are those of the whole round where it
+    is heard in turns.
+    """
+
+    id: str
+    area: str
+    begins_ns: int
+    ends_ns: int
+    issued_ns: int
+    is_relay: bool = False
+    withdrawn_ns: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Posting:
     """What one node was, from one assignment to the next."""
 
@@ -256,6 +273,7 @@ class Evidence:
     healed_ns: int = 0
     poles: dict[str, PoleFacts] = field(default_factory=dict)
     permits: list[Permit] = field(default_factory=list)
+    dues: list[Due] = field(default_factory=list)
     postings: dict[str, list[Posting]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     hushes: list[Hush] = field(default_factory=list)

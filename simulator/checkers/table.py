@@ -7,10 +7,12 @@ from typing import Final
 from simulator.checkers.emergency import EMERGENCY
 from simulator.checkers.evidence import Checker
 from simulator.checkers.heard import HEARD
+from simulator.checkers.items import ITEMS
 from simulator.checkers.memory import MEMORY
 from simulator.checkers.power import POWER
 from simulator.checkers.priority import PRIORITY
 from simulator.checkers.proof import PROOF
+from simulator.checkers.punctual import PUNCTUAL
 from simulator.checkers.quiet_hours import QUIET_HOURS
 from simulator.checkers.recovery import RECOVERY
 from simulator.checkers.silenced import SILENCED
@@ -26,7 +28,9 @@ CHECKERS: Final[dict[str, Checker]] = {
         SILENCED,
         SKEW,
         TURNS,
+        PUNCTUAL,
         PRIORITY,
+        ITEMS,
         PROOF,
         HEARD,
         POWER,

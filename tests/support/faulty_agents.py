@@ -10,8 +10,9 @@ from edge.agent import Agent
 from edge.effects import Effect, PowerAmplifier, StoreReport
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
-from protocol.messages import Over, Reality
-from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedNs
+from edge.studio import Outcome
+from protocol.messages import AiringState, Over, Reality, SourceKind
+from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedMs, SharedNs
 from simulator import pattern
 
 FOREIGN_TAG = 40_000
@@ -227,3 +228,36 @@ class Siren(Agent):
         found = self._repertoire.candidates(now, self._studio.horizon_ms)
         said = [replace(each, reality=Reality.REAL) for each in found]
         return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+
+
+class Late(Agent):
+    """Begins what is planned two seconds after its instant."""
+
+    late_ms = 2_000
+
+    def _play(self, now: Now) -> list[Effect]:
+        found = self._repertoire.candidates(now, self._studio.horizon_ms)
+        said = [
+            replace(each, starts_at_ms=SharedMs(each.starts_at_ms + self.late_ms))
+            if each.source is SourceKind.MEDIA
+            else each
+            for each in found
+        ]
+        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+
+
+class Discreet(Agent):
+    """Does not say what it did not sound."""
+
+    times = 0
+
+    def _keep(self, outcome: Outcome, now: Now) -> list[Effect]:
+        sounded = {AiringState.STARTED, AiringState.FINISHED}
+        outcome.records = [each for each in outcome.records for _ in range(1 if each.state in sounded else self.times)]
+        return super()._keep(outcome, now)
+
+
+class Wordy(Discreet):
+    """Says twice what it did not sound."""
+
+    times = 2
