@@ -261,7 +261,7 @@ class Desk:
                 self._fleet.listening_began(now)
                 return [subscriptions()]
             case ListeningEnded(reason=reason):
-                return self._fleet.listening_ended(reason)
+                return self._fleet.listening_ended(reason, now)
             case MediaPrepared() | MediaRefused():
                 return self._media(event)
             case SiteChanged():
@@ -271,7 +271,7 @@ class Desk:
                 self._reports.keys_changed(self._site, keys)
                 return self._clones.site_changed(self._site, now)
             case Stopping():
-                return [self._own_state(Readiness.DISCONNECTED)]
+                return [*self._fleet.stopping(now), self._own_state(Readiness.DISCONNECTED)]
             case _:
                 return ()
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from controller.effects import Effect, Level, Note
 from controller.ledger import Ledger
-from controller.records import NodeSeen
+from controller.records import NodeSeen, PresenceSpan
+from controller.reporting.presence import Presence
 from controller.site import Site
 from protocol.messages import FaultRecord, NodeState, Readiness, Telemetry
 from protocol.units import Now, SharedMs
@@ -22,6 +23,8 @@ SEEN_KEPT_EVERY_MS: Final = 60_000
 """How often `last seen` is made durable."""
 STRANGERS_MAX: Final = 32
 """Names of unknown nodes that are remembered to be shown."""
+UP: Final = frozenset({Readiness.INIT, Readiness.READY})
+"""States of a node that is connected."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Fleet:
         self._deaf_reason = ""
         self._keep_at_ms: SharedMs | None = None
         self._silent_at_ms: SharedMs | None = None
+        self._presence = Presence()
 
     def restore(self, seen: Iterable[NodeSeen]) -> None:
         """What was known before the restart."""
@@ -62,6 +66,7 @@ class Fleet:
         """Nodes that are still there keep what is known of them."""
         self._nodes = {node: self._nodes.get(node, NodeLife()) for node in site.nodes}
         self.strangers = {node: at for node, at in self.strangers.items() if node not in self._nodes}
+        self._presence.keep_only(self._nodes)
 
     def life(self, node: str) -> NodeLife:
         """One node of the site."""
@@ -70,7 +75,7 @@ class Fleet:
     @property
     def reachable(self) -> frozenset[str]:
         """Nodes that are connected as far as is known."""
-        return frozenset(node for node, life in self._nodes.items() if life.state in {Readiness.INIT, Readiness.READY})
+        return frozenset(node for node, life in self._nodes.items() if life.state in UP)
 
     @property
     def is_listening(self) -> bool:
@@ -82,12 +87,20 @@ class Fleet:
         self._deaf_reason = ""
         self._listening_since_ms = now.shared_ms
         self._silent_at_ms = SharedMs(now.shared_ms + self._lost_after_ms)
+        known = {node: life.state in UP for node, life in self._nodes.items() if life.state is not None}
+        up = [node for node, is_up in known.items() if is_up]
+        self._presence.begin(up, [node for node, is_up in known.items() if not is_up], now.shared_ms)
 
-    def listening_ended(self, reason: str) -> list[Effect]:
+    def listening_ended(self, reason: str, now: Now) -> list[Effect]:
         """Nothing is known of anybody."""
+        watched = self._counted(self._presence.end(now.shared_ms))
         self._listening_since_ms = self._silent_at_ms = None
         is_news, self._deaf_reason = reason != self._deaf_reason, reason
-        return [Note(level=Level.ERROR, what="nodes_not_heard", reason=reason)] if is_news else []
+        return [*watched, *([Note(level=Level.ERROR, what="nodes_not_heard", reason=reason)] if is_news else [])]
+
+    def stopping(self, now: Now) -> list[Effect]:
+        """The process ends: what was watched until now is kept."""
+        return self._counted(self._presence.end(now.shared_ms))
 
     def told_state(self, state: NodeState, now: Now) -> list[Effect]:
         """A birth, a will, a farewell."""
@@ -97,13 +110,13 @@ class Fleet:
         was, life.session_epoch = life.state, state.session_epoch
         life.state = state.state
         life.is_kept = False
-        if state.state in {Readiness.INIT, Readiness.READY}:
+        if state.state in UP:
             life.last_seen_ms = now.shared_ms
         else:
             life.telemetry = None
         self._keep_soon(now, 1_000)
         return self._told(
-            state.node, was, state.state, "it said so" if state.state is not Readiness.LOST else "its will"
+            state.node, was, state.state, "it said so" if state.state is not Readiness.LOST else "its will", now
         )
 
     def told_telemetry(self, telemetry: Telemetry, now: Now) -> list[Effect]:
@@ -138,15 +151,13 @@ class Fleet:
         if self._keep_at_ms is not None and now.shared_ms >= self._keep_at_ms:
             self._keep_at_ms = None
             effects += self._keep()
-        return effects
+        return [*effects, *self._counted(self._presence.look(now.shared_ms))]
 
     @property
     def next_at_ms(self) -> SharedMs | None:
         """When something is due: a node turns lost, or what was seen is kept."""
-        silent_at_ms, keep_at_ms = self._silent_at_ms, self._keep_at_ms
-        if silent_at_ms is None or keep_at_ms is None:
-            return silent_at_ms if keep_at_ms is None else keep_at_ms
-        return min(silent_at_ms, keep_at_ms)
+        times = (self._silent_at_ms, self._keep_at_ms, self._presence.next_at_ms)
+        return min((each for each in times if each is not None), default=None)
 
     def _lose_silent(self, now: Now) -> list[Effect]:
         """Who has been silent too long is lost; nobody else can be before the earliest of the rest."""
@@ -159,7 +170,7 @@ class Fleet:
             life = self._nodes[node]
             was, life.state, life.telemetry, life.is_kept = life.state, Readiness.LOST, None, False
             self._keep_soon(now, 1_000)
-            effects += self._told(node, was, Readiness.LOST, f"nothing heard for {self._lost_after_ms // 1000} s")
+            effects += self._told(node, was, Readiness.LOST, f"nothing heard for {self._lost_after_ms // 1000} s", now)
         return effects
 
     def _known(self, node: str, now: Now) -> NodeLife | None:
@@ -171,16 +182,16 @@ class Fleet:
     def _seen(self, node: str, life: NodeLife, now: Now) -> list[Effect]:
         was, life.last_seen_ms, life.is_kept = life.state, now.shared_ms, False
         self._keep_soon(now, SEEN_KEPT_EVERY_MS)
-        if was in {Readiness.INIT, Readiness.READY}:
+        if was in UP:
             return []
         life.state = Readiness.READY
-        return self._told(node, was, Readiness.READY, "it speaks again")
+        return self._told(node, was, Readiness.READY, "it speaks again", now)
 
     def _silent_at(self) -> Iterator[tuple[str, SharedMs]]:
         if self._listening_since_ms is None:
             return
         for node, life in self._nodes.items():
-            if life.state in {Readiness.INIT, Readiness.READY}:
+            if life.state in UP:
                 since = max(life.last_seen_ms or 0, self._listening_since_ms)
                 yield node, SharedMs(since + self._lost_after_ms)
 
@@ -203,9 +214,13 @@ class Fleet:
                 )
         return self._ledger.commit(changes) if changes else []
 
-    @staticmethod
-    def _told(node: str, was: Readiness | None, state: Readiness, reason: str) -> list[Effect]:
+    def _told(self, node: str, was: Readiness | None, state: Readiness, reason: str, now: Now) -> list[Effect]:
         if was is state:
             return []
-        level = Level.INFO if state in {Readiness.INIT, Readiness.READY} else Level.WARNING
+        if self.is_listening and (was is None or (was in UP) != (state in UP)):
+            self._presence.changed(node, is_up=state in UP, now_ms=now.shared_ms)
+        level = Level.INFO if state in UP else Level.WARNING
         return [Note(level=level, what=f"node_{state.value}", reason=reason, facts={"node": node})]
+
+    def _counted(self, spans: list[PresenceSpan]) -> list[Effect]:
+        return self._ledger.commit(spans) if spans else []

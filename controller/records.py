@@ -176,6 +176,16 @@ class NodeSeen:
     session_epoch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceSpan:
+    """For so long a node was connected, or was not while the controller listened; adds to what is kept."""
+
+    node: str
+    begin_ms: int
+    end_ms: int
+    is_up: bool
+
+
 Row = (
     StandingDocument
     | CounterUsed
@@ -186,8 +196,9 @@ Row = (
     | ReportGap
     | ReportHead
     | NodeSeen
+    | PresenceSpan
 )
-"""What replaces what was saved under its key."""
+"""What replaces what was saved under its key; a span of presence adds."""
 Change = Row | Act
 """What a commit keeps; an act is put at the end of the audit log."""
 

@@ -23,6 +23,7 @@ from controller.records import (
     EmergencyRecord,
     Kept,
     NodeSeen,
+    PresenceSpan,
     RelayRecord,
     RelayState,
     ReportGap,
@@ -56,6 +57,8 @@ class SimulatedDatabase:
         self.gaps: dict[tuple[str, str, int, int, str], ReportGap] = {}
         self.heads: dict[tuple[str, str], ReportHead] = {}
         self.nodes: dict[str, NodeSeen] = {}
+        self.watched_ms: dict[tuple[str, bool], int] = {}
+        """For how long each node was connected (True), or was not while the controller listened."""
 
     def load(self) -> Kept:
         """Everything that the desk begins with."""
@@ -118,8 +121,15 @@ class SimulatedDatabase:
                 self.gaps[(change.node, change.report_key, change.first, change.last, change.kind)] = change
             case ReportHead():
                 self.heads[(change.node, change.report_key)] = change
-            case NodeSeen():
-                self.nodes[change.node] = replace(change)
+            case NodeSeen() | PresenceSpan():
+                self._keep_seen(change)
+
+    def _keep_seen(self, change: NodeSeen | PresenceSpan) -> None:
+        if isinstance(change, NodeSeen):
+            self.nodes[change.node] = replace(change)
+            return
+        known_ms = self.watched_ms.get((change.node, change.is_up), 0)
+        self.watched_ms[change.node, change.is_up] = known_ms + change.end_ms - change.begin_ms
 
     def _count(self, key_id: str, topic: str, counter: int) -> None:
         """A counter only rises, whatever order commits come in."""

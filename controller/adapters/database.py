@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from controller.adapters import database_tables as tables
 from controller.adapters.audit_store import append
 from controller.adapters.database_upgrade import upgrade
+from controller.adapters.reporting.counting import StoredRow, count_presence, count_stored
 from controller.audit import Act
 from controller.errors import DatabaseError
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
@@ -33,6 +34,7 @@ from controller.records import (
     EmergencyState,
     Kept,
     NodeSeen,
+    PresenceSpan,
     RelayRecord,
     RelayState,
     ReportGap,
@@ -90,14 +92,23 @@ class SqlDatabase:
             )
 
     async def commit(self, changes: Sequence[Change]) -> None:
-        """Keep all changes or none."""
+        """Keep all changes or none; what reports count for is kept with them."""
+        spans = [change for change in changes if isinstance(change, PresenceSpan)]
+        stored = []
         async with self.connection() as connection, connection.begin():
             for change in changes:
-                if isinstance(change, Act):
-                    await append(connection, change)
-                    continue
-                for statement in self._statements(change):
-                    await connection.execute(statement)
+                match change:
+                    case Act():
+                        await append(connection, change)
+                    case StoredReport():
+                        stored += await self._store(connection, change)
+                    case PresenceSpan():
+                        continue
+                    case _:
+                        for statement in self._statements(change):
+                            await connection.execute(statement)
+            await count_stored(connection, self._insert, stored)
+            await count_presence(connection, self._insert, spans)
 
     async def airings(self, question: AiringQuestion) -> list[AiringRow]:
         """Stored airing reports, newest first."""
@@ -132,6 +143,14 @@ class SqlDatabase:
         except FOREIGN as error:
             raise DatabaseError(f"the database {self._name}: {_plain(error)}") from error
 
+    async def _store(self, connection: AsyncConnection, report: StoredReport) -> list[StoredRow]:
+        """Keep a report; none where it is stored already, for that one stays and counts no second time."""
+        insert = self._insert(tables.REPORTS).values(_report_values(report)).on_conflict_do_nothing()
+        row = (await connection.execute(insert.returning(tables.REPORTS.c.row))).scalar()
+        if row is None:
+            return []
+        return [StoredRow(row=row, node=report.node, received_at_ms=report.received_at_ms, record=report.record)]
+
     def _statements(self, change: Row) -> list[sa.Executable]:
         match change:
             case StandingDocument():
@@ -150,13 +169,13 @@ class SqlDatabase:
                 return [self._upsert(tables.EMERGENCIES, _body(change, "id", "state", "raised_at_ms"))]
             case RelayRecord():
                 return [self._upsert(tables.RELAYS, _body(change, "stream", "state", "starts_at_ms"))]
-            case StoredReport():
-                return [self._insert(tables.REPORTS).values(_report_values(change)).on_conflict_do_nothing()]
             case ReportGap() | ReportHead():
                 table = tables.GAPS if isinstance(change, ReportGap) else tables.HEADS
                 return [self._upsert(table, _values(change))]
             case NodeSeen():
                 return [self._upsert(tables.NODES, {**_values(change), "state": change.state.value})]
+            case StoredReport() | PresenceSpan():
+                raise AssertionError("reports and presence are counted, not replaced")
 
     def _upsert(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
         keys = [column.name for column in table.primary_key]

@@ -37,6 +37,7 @@ from controller.records import (
     EmergencyRecord,
     Kept,
     NodeSeen,
+    PresenceSpan,
     RelayRecord,
     ReportGap,
     ReportHead,
@@ -203,6 +204,7 @@ KEYS: dict[type[Any], tuple[str, ...]] = {
     ReportGap: ("node", "report_key", "first", "last", "kind"),
     ReportHead: ("node", "report_key"),
     NodeSeen: ("node",),
+    PresenceSpan: ("node", "begin_ms"),
 }
 """What each record is kept under, as the database's tables have it."""
 
