@@ -15,6 +15,7 @@ from controller.broker_rules import BrokerServerConfig
 from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
 from controller.keys.key_config import SigningKeyConfig
 from controller.media.media_config import MediaConfig
+from controller.policy_config import AirTimeConfig, FetchBytesConfig, VolumeCapConfigs
 from controller.programmes.programme import (
     ITEMS_MAX,
     OVERRIDES_MAX,
@@ -122,6 +123,9 @@ class AreaConfig(_Part, frozen=True, kw_only=True):
     level: Annotated[str, Meta(max_length=40)] = ""
     parent: AreaId | None = None
     turn: Turn | None = None
+    air_time: AirTimeConfig | Literal["none"] | None = None
+    volume_caps: VolumeCapConfigs = ()
+    fetch_bytes_a_day_max: FetchBytesConfig | Literal["none"] | None = None
 
 
 class QuietHoursConfig(_Part, frozen=True, kw_only=True):
@@ -144,6 +148,9 @@ class NodeConfig(_Part, frozen=True, kw_only=True):
     turn: Turn | None = None
     aiming_delay_ms: AimingDelayMs = 0.0
     emergency_aiming_delay_ms: AimingDelayMs = 0.0
+    air_time: AirTimeConfig | Literal["none"] | None = None
+    volume_caps: VolumeCapConfigs = ()
+    fetch_bytes_a_day_max: FetchBytesConfig | Literal["none"] | None = None
 
 
 class FeedConfig(_Part, frozen=True, kw_only=True):
@@ -194,8 +201,6 @@ class ProgrammeConfig(_Part, frozen=True, kw_only=True):
             raise ValueError("write either at (a time of day) or recurrence")
         if self.recurrence is not None and self.days is not None:
             raise ValueError("days belongs to at; a recurrence says its days in its rules")
-        if self.broadcast_class is BroadcastClass.EMERGENCY:
-            raise ValueError("an emergency is raised, never planned; write routine or priority")
         return Programme(
             id=self.id,
             title=self.title,

@@ -135,6 +135,7 @@ class Provision:
     def _assignment(self, node: NodeConfig, now_ms: SharedMs) -> StandingDocument | None:
         topic_ = topic(TopicName.ASSIGNMENT, node=node.id)
         site = self._site
+        policy = site.policies.of(node.id)
         clips = [self._shelf.ready[clip.file] for clip in site.clips.values() if clip.file in self._shelf.ready]
 
         def make(counter: int) -> Assignment:
@@ -157,6 +158,9 @@ class Provision:
                 turn=site.rounds.turn_of(node.id),
                 aiming_delay_us=round(node.aiming_delay_ms * US_PER_MS),
                 emergency_aiming_delay_us=round(node.emergency_aiming_delay_ms * US_PER_MS),
+                air_time=policy.air_time,
+                volume_caps=policy.volume_caps,
+                fetch_bytes_a_day_max=policy.fetch_bytes_a_day_max,
             )
 
         stands = self._stands(topic_, Assignment)

@@ -25,6 +25,7 @@ from controller.config import (
     RelayConfig,
     VoiceConfig,
 )
+from controller.policies import NO_POLICIES, Policies, policies_of
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
 from controller.programmes.sources import FileSource, Source, items_of, source_of
@@ -58,6 +59,7 @@ class Site:
     shadowed: tuple[str, ...] = ()
     """Programmes of the database whose id the configuration gives to one of its own."""
     rounds: Rounds = ALL_AT_ONCE
+    policies: Policies = NO_POLICIES
     lost_after_ms: int = LOST_AFTER_MS
 
     def nodes_below(self, area: str) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ def site_of(config: Config) -> Site:
         relay=config.relay,
         announcement=config.announcement,
         rounds=rounds_of(config, tree),
+        policies=policies_of(config, tree),
         voice=config.voice,
     )
 
