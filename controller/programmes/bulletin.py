@@ -7,9 +7,9 @@
     any --remove--> withdrawn: it stops
     withdrawn --undo--> written
 
-Rules kept: nothing is approved by default; a decision is about the very version that was read, and nobody decides on
-what they wrote themselves; only people approve, programs never. While a newer version waits, what was approved before
 Rules kept: nothing is approved by default; a decision is about the very version that was read; nobody decides on what
+they wrote themselves; only people decide, programs never. While a newer version waits, what was approved before goes on
+sounding; what was withdrawn, or whose approval was taken back, sounds again only when it is approved anew. After
 `valid_until` it does not sound.
 """
 
@@ -18,13 +18,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
 from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
-from controller.programmes.programme import Language, LocalInstant, Name, Text, Title, local_end_of
+from controller.programmes.programme import (
+    Language,
+    LocalInstant,
+    Name,
+    Text,
+    Title,
+    local_end_of,
+    require_planned_class,
+)
 from controller.programmes.speech_text import VIETNAMESE
 from protocol.identity import AreaId, MediaHash
 from protocol.messages import BroadcastClass
@@ -44,12 +52,13 @@ class Bulletin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     text: Text | None = None
     audio: MediaHash | None = None
     language: Language = VIETNAMESE
-    broadcast_class: Literal[BroadcastClass.ROUTINE, BroadcastClass.PRIORITY] = BroadcastClass.ROUTINE
+    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
 
     def __post_init__(self) -> None:
         """Refuse a bulletin of nothing, and a day that does not exist."""
         if self.text is None and self.audio is None:
             raise ValueError("a bulletin has a text, a recording (audio), or both")
+        require_planned_class(self.broadcast_class)
         local_end_of(self.valid_until)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -163,13 +163,14 @@ class Programme(_Part, frozen=True, kw_only=True):
     area: AreaId
     items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=ITEMS_MAX)]
     recurrence: Recurrence
-    broadcast_class: Literal[BroadcastClass.ROUTINE, BroadcastClass.PRIORITY] = BroadcastClass.ROUTINE
+    broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
     overrides: Annotated[tuple[Override, ...], Meta(max_length=OVERRIDES_MAX)] = ()
     valid_from: LocalInstant | None = None
     valid_until: LocalInstant | None = None
 
     def __post_init__(self) -> None:
-        """Refuse one date with two differences, and an end before the begin."""
+        """Refuse one date with two differences, an end before the begin, and what is never planned."""
+        require_planned_class(self.broadcast_class)
         dates = [local_of(override.of) for override in self.overrides]
         if len(dates) != len(set(dates)):
             raise ValueError(f"programme {self.id}: two overrides for one date; write one with both differences")
@@ -242,6 +243,12 @@ def local_end_of(text: str) -> dt.datetime:
     """The first local instant that is past what is written: a day ends with it."""
     at = local_of(text)
     return at if "T" in text else at + dt.timedelta(days=1)
+
+
+def require_planned_class(broadcast_class: BroadcastClass) -> None:
+    """Raise ValueError for what is never planned."""
+    if broadcast_class is BroadcastClass.EMERGENCY:
+        raise ValueError("an emergency is raised, never planned; write routine or priority")
 
 
 def require_order(valid_from: str | None, valid_until: str | None) -> None:

@@ -4,8 +4,8 @@ Vietnamese is written out in words; of other languages only the characters are p
 characters), for their voices know their numbers. Words that a site adds (`speech.words`) are exchanged in all.
 
 Rules kept: nothing that is written is left out, but decoration; where it is not sure what a sign means, it is read as
-it stands (a fraction, never a date that was not called one); no engine's markup comes through; the steps go in the order
-of `_STEPS`, and each sees what those before it left.
+it stands (a fraction, never a date that was not called one); no engine's markup comes through; steps go in the order of
+`_STEPS`, and each sees what those before it left.
 """
 
 from __future__ import annotations
