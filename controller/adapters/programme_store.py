@@ -1,4 +1,4 @@
-"""Keeps programmes and bulletins, every version of them, and what was decided on bulletins, on the controller's database.
+"""Keeps programmes and bulletins, each version of them, and what was decided on bulletins, in the controller's database.
 
 A version is kept whole as JSON and never changed; a row beside says which one is the latest. Rules kept: all changes of
 a commit or none, the audit entries among them; a version follows the one that its author has read, and a decision is
@@ -86,7 +86,7 @@ class VersionStore(Generic[PaperT]):
 
     def __init__(self, database: SqlDatabase, kind: type[PaperT], heads: Table, versions: Table) -> None:
         self._database = database
-        self._kind = kind
+        self._kind: type[PaperT] = kind
         self._heads = heads
         self._versions = versions
 
