@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from edge import events as happened
 from edge.assignment import nowhere
-from edge.clock_watch import ClockWatch
+from edge.clock_watch import ClockWatch, before_slewing
 from edge.condition import Rooms
 from edge.documents import Documents, Outcome
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
@@ -35,6 +35,7 @@ from edge.outbox import Outbox
 from edge.player.arbiter import Reason
 from edge.player.ports import Frames
 from edge.ports import Workshop
+from edge.proof.desk import ProofDesk
 from edge.refusals import Refusals
 from edge.repertoire import Repertoire
 from edge.streams import OpenPacket
@@ -51,12 +52,8 @@ from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Ro
 from protocol.opening import OPENER, Opener
 from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
-from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs
+from protocol.units import MonotonicNs, Now, SharedNs
 
-CLOCK_CHECK_MS: Final = 10_000
-"""What is due later than this is looked at again before: until then the shared clock may have been slewed."""
-SLEW_PARTS: Final = 1_000
-"""A clock is slewed by 500 ppm at most (adjtimex): half of one part in so many."""
 SETTLE_ROUNDS_MAX: Final = 3
 """A damaged file makes something else due; that several are damaged at once may wait for the next event."""
 
@@ -90,9 +87,10 @@ class Agent:
         node = settings.node
         self.media: Final = MediaNeed(node=node)
         self.outbox: Final = Outbox(node=node, signer=signer)
+        self._proof = ProofDesk(outbox=self.outbox)
         self._settings = settings
         self._guard = Guard(place=nowhere(node), root=settings.root, opener=opener, box=settings.machine.box)
-        self._documents = Documents(self._guard)
+        self._documents = Documents(self._guard, opener)
         self._repertoire = Repertoire(
             guard=self._guard, documents=self._documents, workshop=workshop, open_packet=open_packet
         )
@@ -139,6 +137,7 @@ class Agent:
             happened.ReportStoreFailed: self._not_stored,
             happened.MediaFetched: self._media,
             happened.MediaFailed: self._media,
+            happened.BodyFetched: self._body,
             happened.Flooded: self._refusals.flooded,
             happened.CardStarted: self._hardware,
             happened.CardFailed: self._hardware,
@@ -219,6 +218,7 @@ class Agent:
 
     def _follow(self, outcome: Outcome, now: Now) -> list[Effect]:
         effects = list(outcome.effects)
+        self._is_stale = self._is_stale or outcome.needs_body
         for document in outcome.came:
             self._is_stale = self._is_stale or not isinstance(document, Acknowledgement)
             match document:
@@ -236,7 +236,7 @@ class Agent:
     def _booted(self, event: happened.Booted, now: Now) -> list[Effect]:
         restored = event.restored
         self.media.restore(restored.media)
-        self.outbox.restore(restored, now)
+        self._proof.restore(restored, now)
         self._was_time_known = now.is_time_known
         effects: list[Effect] = [
             _log("booted", version=self._settings.version, reports=len(restored.reports), media=len(restored.media))
@@ -278,6 +278,11 @@ class Agent:
             )
         ]
 
+    def _body(self, event: happened.BodyFetched, now: Now) -> list[Effect]:
+        self._is_stale = True
+        self.media.body_fetched(event.sha256, event.evicted)
+        return self._follow(self._documents.body_fetched(event, now), now)
+
     def _hardware(
         self, event: happened.CardStarted | happened.CardFailed | happened.AmplifierFailed, now: Now
     ) -> list[Effect]:
@@ -296,9 +301,7 @@ class Agent:
         self._is_stopped = True
         self._deadline = None
         silent = self._studio.fall_silent(Reason.SHUT_DOWN, now)
-        effects = [*self._studio.switch_off(now), *silent.effects]
-        for record in silent.records:
-            effects += self.outbox.append(record)
+        effects = [*self._studio.switch_off(now), *silent.effects, *self._proof.keep(silent.records)]
         return [*effects, *self._reporter.birth(Readiness.DISCONNECTED), _log("stopped")]
 
     def _settle(self, now: Now) -> list[Effect]:
@@ -308,6 +311,7 @@ class Agent:
         effects += self._renew(now)
         self._hush.settle(now)
         effects += self._play(now)
+        effects += self._proof.settle(self._repertoire.program.planned, now)
         effects += self._hush.tell(now)
         fetch = self.media.next_fetch(now)
         if fetch is not None:
@@ -355,9 +359,7 @@ class Agent:
         return [*births, *self._reporter.status(shown, telemetry, now, is_on_air=on_air is not None)]
 
     def _keep(self, outcome: StudioOutcome, now: Now) -> list[Effect]:
-        effects = list(outcome.effects)
-        for record in outcome.records:
-            effects += self.outbox.append(record)
+        effects = [*outcome.effects, *self._proof.keep(outcome.records)]
         for sha256, detail in outcome.damaged:
             self.media.damaged(sha256, now)
             effects.append(DiscardMedia(sha256=sha256))
@@ -382,17 +384,11 @@ class Agent:
             self._documents.next_deadline(),
             self._reporter.next_deadline(),
             self._hush.next_deadline(),
-            _before_slewing(self._studio.next_deadline(now), now),
-            _before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
+            self._proof.next_deadline(),
+            before_slewing(self._studio.next_deadline(now), now),
+            before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )
         return min([wait for wait in waits if wait is not None], default=None)
-
-
-def _before_slewing(due_at: MonotonicNs | None, now: Now) -> MonotonicNs | None:
-    """When to look again at what is due at an instant of shared time, as it was known now."""
-    if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
-        return due_at
-    return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)
 
 
 def _log(decision: str, level: LogLevel = LogLevel.INFO, **fields: str | float | bool) -> LogDecision:

@@ -51,6 +51,7 @@ class _Waiting:
     is_asked: bool = False
     """The disk has been asked to keep it and has not answered."""
     sent_at: MonotonicNs | None = None
+    has_note: bool = False
 
 
 class Outbox:
@@ -67,6 +68,8 @@ class Outbox:
         self._durable: tuple[int, bytes] = (0, bytes(32))
         """Number and digest of the last report of the chain that is on the disk."""
         self._loose_given = 0
+        self._note: tuple[str, bytes] | None = None
+        """The newest; a report that the disk refused takes it along, for what it says of others is on record too."""
         self._open_airing: AiringRecord | None = None
         self._cut_short: AiringRecord | None = None
         """An airing that the end of the run before left open, until its end is on record."""
@@ -102,8 +105,8 @@ class Outbox:
             )
         self._durable = self._last_number, self._last_sha256
 
-    def append(self, record: Record) -> list[Effect]:
-        """Number, chain and sign a record; it is sent once it is stored."""
+    def append(self, record: Record, *, note: tuple[str, bytes] | None = None) -> list[Effect]:
+        """Number, chain and sign a record; it is sent once it is stored, in one step with the note."""
         effects: list[Effect] = []
         if isinstance(record, AiringRecord) and record.state is AiringState.STARTED and self._cut_short is not None:
             effects += self._end_cut_short(record.at_ms, record.clock_error_ms)
@@ -112,6 +115,9 @@ class Outbox:
         payload = self._seal(record, number, self._last_sha256)
         self._last_number, self._last_sha256 = number, hashlib.sha256(payload).digest()
         self._waiting[number] = _Waiting(payload, is_stored=False, is_airing=isinstance(record, AiringRecord))
+        if note is not None:
+            self._note = note
+            self._waiting[number].has_note = True
         effects.append(self._store(number))
         dropped = self._drop_excess()
         if dropped:
@@ -223,6 +229,7 @@ class Outbox:
             chain_number=chain_number,
             sha256=chain_sha256,
             open_airing=self._open_airing,
+            note=self._note if waiting.has_note else None,
         )
 
     def _store_refused(self) -> list[Effect]:

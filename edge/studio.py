@@ -56,10 +56,10 @@ CARD_PATIENCE_MS: Final = 3_000
 
 @dataclass(slots=True)
 class Outcome:
-    """What followed from one settling: effects to run, records to keep."""
+    """What followed from one settling: effects to run, records to keep, each with the planned item that it settles."""
 
     effects: list[Effect] = field(default_factory=list)
-    records: list[AiringRecord] = field(default_factory=list)
+    records: list[tuple[AiringRecord, tuple[str, SharedMs] | None]] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -316,7 +316,7 @@ class Studio:
     def _record(self, outcome: Outcome, record: AiringRecord | None) -> None:
         if record is None:
             return
-        outcome.records.append(record)
+        outcome.records.append((record, self._proof.take_judged(record)))
         level = LogLevel.INFO if record.reason != Reason.CARD_FAILED else LogLevel.WARNING
         fields: tuple[tuple[str, str | int | float | bool], ...] = (
             ("airing", record.airing),

@@ -23,6 +23,9 @@ MERGED_KEPT: Final = 64
 """Merged plans that are kept: a node asks again for the same few whenever a file or a document has come, and a process
 of many nodes (a fleet, a simulated province) has some for each village; 50 KB each."""
 
+PLANNED: Final = "plan:"
+"""How the keys of planned items begin."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -34,8 +37,8 @@ class Candidate:
     has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`. The content begins
     `chime_ms` behind that, after an attention signal; a stream's source has its own. All of it is as many microseconds
     later than its document says as this cluster is aimed (`aim_us`), in whole milliseconds. `before_upper` and
-    `valid_until_ms` as in an occurrence. `area` and `programme` say whence it comes, for the record. An acoustic
-    self-test (`is_self_test`) sounds its own sweep, behind everything else.
+    `valid_until_ms` as in an occurrence. `area` and `programme` say whence it comes, for the record, and `planned_at_ms` since
+    when that plan holds. An acoustic self-test (`is_self_test`) sounds its own sweep, behind everything else.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Candidate:
     valid_until_ms: int | None = None
     area: str = ""
     programme: str = ""
+    planned_at_ms: int = 0
     is_self_test: bool = False
 
     @property
@@ -81,7 +85,12 @@ class Candidate:
 
 def planned_key(area: str, occurrence: str) -> str:
     """The key of a planned item, by which a stream that serves a planned relay is matched."""
-    return f"plan:{area}:{occurrence}"
+    return f"{PLANNED}{area}:{occurrence}"
+
+
+def is_planned(key: str) -> bool:
+    """Whether a key is that of a planned item."""
+    return key.startswith(PLANNED)
 
 
 def order(candidate: Candidate) -> Rank:
@@ -122,6 +131,7 @@ def _planned(item: Scheduled, turn: int, aim_us: int) -> Candidate:
         source_id=occurrence.id,
         area=item.area,
         programme=occurrence.programme,
+        planned_at_ms=item.planned_at_ms,
         title=occurrence.title,
         broadcast_class=occurrence.broadcast_class,
         reality=item.reality,

@@ -18,13 +18,17 @@ from protocol.units import SharedMs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """One occurrence with the place that it comes from and how deep that lies; due in [starts_at_ms, ends_at_ms)."""
+    """One occurrence with the place that it comes from and how deep that lies; due in [starts_at_ms, ends_at_ms).
+
+    `planned_at_ms` is since when its plan holds: what it begins before that, nobody was told of in time.
+    """
 
     occurrence: Occurrence
     area: str
     reality: Reality
     depth: int
     rank: Rank
+    planned_at_ms: int = 0
 
     @property
     def starts_at_ms(self) -> SharedMs:
@@ -98,6 +102,7 @@ def _scheduled(plan: Plan, occurrence: Occurrence, *, depth: int) -> Scheduled:
         area=plan.area,
         reality=plan.reality,
         depth=depth,
+        planned_at_ms=plan.not_before_ms,
         rank=rank(
             occurrence.broadcast_class,
             depth,

@@ -102,6 +102,9 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "clock_unknown": ("chưa rõ giờ", "clock unknown"),
     "shut_down": ("thiết bị tắt", "node shut down"),
     "power_cut": ("mất điện", "power cut"),
+    "power_off": ("trụ không có điện", "the node was off"),
+    "too_late": ("trụ vừa bật, không kịp phát", "the node came up too late"),
+    "late_plan": ("lịch đến muộn", "the plan came too late"),
     "silenced": ("im lặng theo lệnh", "silent by order"),
     "stop_button": ("nút dừng tại loa", "stop button on the pole"),
 }

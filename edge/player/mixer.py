@@ -50,10 +50,12 @@ class Mixer:
         gain_db: float = 0.0,
         fade_in_ms: int = 10,
         delay: int = 0,
+        is_digested: bool = False,
     ) -> None:
         """Let a source sound from a grid sample on; late, it joins at once in the middle. Replaces a namesake.
 
-        What it gives at a grid sample is heard `delay` samples later; begin and end are when it is heard.
+        What it gives at a grid sample is heard `delay` samples later; begin and end are when it is heard. If it
+        `is_digested`, its statistics carry the digest of what was read.
 
         A source can only be read by one voice: another voice that has it ends where this one begins, and this one
         goes on from its gain.
@@ -71,6 +73,7 @@ class Mixer:
             fade_in_ms=fade_in_ms,
             gain_before=before,
             delay=delay,
+            is_digested=is_digested,
         )
 
     def enter(self, voice: str, fade_in_ms: int) -> None:

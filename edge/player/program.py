@@ -51,6 +51,8 @@ class Program:
     """The merged plans of one node."""
 
     def __init__(self) -> None:
+        self.planned: tuple[Candidate, ...] = ()
+        """All that the plans in force say, by its start, what is over included; the same value until they change."""
         self._coming: list[Candidate] = []
         self._until_ms: SharedMs | None = None
 
@@ -66,8 +68,8 @@ class Program:
 
     def replace(self, plans: Iterable[Plan], place: Place, now_ms: SharedMs) -> None:
         """Take in the plans that hold now; they replace all that was known."""
-        planned, self._until_ms = planned_candidates(tuple(plans), place.areas, place.turn, place.aiming_delay_us)
-        self._coming = [candidate for candidate in planned if candidate.ends_at_ms > now_ms]
+        self.planned, self._until_ms = planned_candidates(tuple(plans), place.areas, place.turn, place.aiming_delay_us)
+        self._coming = [candidate for candidate in self.planned if candidate.ends_at_ms > now_ms]
 
     def window(self, now_ms: SharedMs, horizon_ms: int) -> tuple[Candidate, ...]:
         """What touches the time from now to `horizon_ms` ahead; drops what is over."""

@@ -11,6 +11,7 @@ Rules kept:
 - a bed's airing goes on below speech, and its end says for how long it was spoken over;
 - what was played is on record by its samples and its content's digest, what was heard as the pole's ears say;
 - a self-test is no airing; its own record says what came of it (`edge.proof.self_test`);
+- what was granted the air so late that it ended before its first sample is on record as missed;
 - an airing's name is its own, also when a clock that was set back brings the same item at the same time again.
 """
 
@@ -24,7 +25,7 @@ import msgspec
 
 from edge.player.arbiter import Reason
 from edge.player.voice import VoiceStatistics
-from protocol.candidate import Candidate
+from protocol.candidate import Candidate, is_planned
 from protocol.messages import AiringRecord, AiringState, Heard
 from protocol.units import NS_PER_MS, SAMPLES_PER_MS, US_PER_MS, Now, SharedMs, sample_of_shared_ms
 
@@ -66,7 +67,12 @@ class Proof:
         self._interrupted: dict[str, tuple[int, SharedMs]] = {}
         """How often what may come back has left the air, and until when it may."""
         self._settled: dict[str, SharedMs] = {}
+        self._judged: dict[str, tuple[str, SharedMs]] = {}
         self._waiting: dict[str, tuple[Candidate, Reason, str]] = {}
+
+    def take_judged(self, record: AiringRecord) -> tuple[str, SharedMs] | None:
+        """The planned item that a record settles, by its key, and when that ends; once for each record."""
+        return self._judged.pop(record.airing, None)
 
     def next_change_ms(self) -> SharedMs | None:
         """When something that is waiting will have been missed."""
@@ -103,6 +109,7 @@ class Proof:
             interruptions=self._interrupted.get(candidate.key, (0, 0))[0],
         )
         self._started[candidate.key] = record
+        self._note_judged(record, candidate.occurrence or candidate.key, candidate)
         self._breaks[candidate.key] = breaks
         return record
 
@@ -116,10 +123,14 @@ class Proof:
         lost_to: str = "",
         breaks: int = 0,
     ) -> AiringRecord | None:
-        """It has left the air; None when it never was on it. `breaks` as in `started`."""
+        """It has left the air; None when it never was on it, and may yet be or was taken back. `breaks` as before."""
         started = self._started.pop(candidate.key, None)
         if started is None:
-            return None
+            is_lost = now.shared_ms >= candidate.ends_at_ms and candidate.key not in self._settled
+            if not is_lost or not is_planned(candidate.key):
+                return None
+            self._settle(candidate)
+            return self._missed(candidate, AiringState.MISSED, Reason.TOO_LATE, now, lost_to)
         # what the card already held begins a moment later
         at_ms = max(now.shared_ms, SharedMs(started.at_ms + candidate.aim_ms))
         interruptions = started.interruptions
@@ -185,7 +196,13 @@ class Proof:
         is_delivered = None if media is None else self._has_media(media.sha256)
         if reason is Reason.NO_STREAM:
             is_delivered = False
-        return missed(candidate, state, reason, now, is_delivered=is_delivered, lost_to=lost_to)
+        record = missed(candidate, state, reason, now, is_delivered=is_delivered, lost_to=lost_to)
+        self._note_judged(record, candidate.key, candidate)
+        return record
+
+    def _note_judged(self, record: AiringRecord, key: str, candidate: Candidate) -> None:
+        if is_planned(key):
+            self._judged[record.airing] = key, candidate.ends_at_ms
 
 
 def missed(

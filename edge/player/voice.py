@@ -7,6 +7,7 @@ than the others: its voice begins and ends where it is told, and reads its sourc
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +37,9 @@ class VoiceStatistics:
 
     `audible_ms` carried sound above AUDIBLE_DBFS, `concealed_ms` was guessed for lost packets, `silent_ms` is the
     rest: lost, pauses, silence sent. `level_dbfs` is the RMS of what was audible, None when nothing was. For
-    `ducked_ms` of all of it somebody spoke over it.
+    `ducked_ms` of all of it somebody spoke over it. `samples` were read of its source from grid sample `first_sample`
+    on, as the source counts them; `pcm_sha256` is their digest (float32, before any gain) where one was asked for:
+    poles that took in the same packets from the same sample on have the same.
     """
 
     audible_ms: int = 0
@@ -44,6 +47,9 @@ class VoiceStatistics:
     silent_ms: int = 0
     ducked_ms: int = 0
     level_dbfs: float | None = None
+    first_sample: int | None = None
+    samples: int = 0
+    pcm_sha256: str = ""
 
 
 class Voice:
@@ -63,6 +69,7 @@ class Voice:
         fade_in_ms: int,
         gain_before: float = 0.0,
         delay: int = 0,
+        is_digested: bool = False,
     ) -> None:
         self.name: Final = name
         self.source: Final = source
@@ -81,6 +88,8 @@ class Voice:
         self._concealed = 0
         self._silent = 0
         self._ducked = 0
+        self._samples = 0
+        self._digest = hashlib.sha256() if is_digested else None
 
     def enter(self, fade_in_ms: int) -> None:
         """Rise for so long; what has begun goes on rising as it did."""
@@ -149,6 +158,9 @@ class Voice:
         counters = self.source.counters
         concealed, silent = counters.concealed, counters.silent
         samples = self.source.read(SharedSample(low - self._delay), high - low)
+        self._samples += high - low
+        if self._digest is not None:
+            self._digest.update(samples.data)
         envelope = self._envelope(low, high)
         if envelope is not None:
             samples *= envelope
@@ -170,6 +182,9 @@ class Voice:
             silent_ms=self._silent // SAMPLES_PER_MS,
             ducked_ms=self._ducked // SAMPLES_PER_MS,
             level_dbfs=self._meter.audible_dbfs,
+            first_sample=self._from - self._delay if self._began else None,
+            samples=self._samples,
+            pcm_sha256=self._digest.hexdigest() if self._digest is not None and self._samples else "",
         )
 
     def _envelope(self, low: int, high: int) -> NDArray[np.float32] | None:

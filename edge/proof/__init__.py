@@ -1,0 +1,1 @@
+"""What proves that a pole sounded: what was judged, what was heard, the self-test of the horn."""
