@@ -37,8 +37,8 @@ class Candidate:
     has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`. The content begins
     `chime_ms` behind that, after an attention signal; a stream's source has its own. All of it is as many microseconds
     later than its document says as this cluster is aimed (`aim_us`), in whole milliseconds. `before_upper` and
-    `valid_until_ms` as in an occurrence. `area` and `programme` say whence it comes, for the record, and `planned_at_ms` since
-    when that plan holds. An acoustic self-test (`is_self_test`) sounds its own sweep, behind everything else.
+    `valid_until_ms` as in an occurrence. `area` and `programme` say whence it comes, for the record, and
+    `planned_at_ms` since when that plan holds. A self-test (`is_self_test`) sounds its own sweep, behind all else.
     """
 
     key: str
