@@ -52,6 +52,7 @@ class FaultKind:
 
 _SHORT: Final = (100, 10 * _MINUTE_MS)
 _LONG: Final = (_MINUTE_MS, 2 * _DAY_MS)
+_ALONE: Final = (_HOUR_MS, 14 * _DAY_MS)
 
 KINDS: Final[dict[str, FaultKind]] = {
     "clock_step": FaultKind(
@@ -124,6 +125,11 @@ KINDS: Final[dict[str, FaultKind]] = {
     ),
     "controller_restart": FaultKind(
         room=Room.CONTROLLER, says="the controller is away", parameters={"for_ms": (1_000, 2 * _HOUR_MS)}
+    ),
+    "site_away": FaultKind(
+        room=Room.CONTROLLER,
+        says="broker, controller and media server are gone together: every pole is alone",
+        parameters={"for_ms": _ALONE},
     ),
     "controller_clock": FaultKind(
         room=Room.CONTROLLER, says="the controller's clock is set wrong", parameters={"by_ms": (-60_000, 60_000)}

@@ -7,12 +7,11 @@ fault runner to everything that a province has.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from simulator.chance import PARTS_PER_MILLION
 from simulator.commune import BROKER, Province
-from simulator.fault_ports import NS_PER_MS, BrokerFaults, FaultRunner, Holding, NetworkFaults
+from simulator.fault_ports import NS_PER_MS, BrokerFaults, FaultPort, FaultRunner, Holding, NetworkFaults
 from simulator.faults import Fault, Room
 from simulator.media_server import MediaServer
 from simulator.node import Pole
@@ -30,9 +29,10 @@ MEDIA: Final = "media"
 def connect_all(runner: FaultRunner, province: Province) -> None:
     """Give every room and target of a province its port."""
     world = province.world
-    runner.connect(Room.BROKER, BROKER, BrokerFaults(world, province.broker))
-    runner.connect(Room.MEDIA, MEDIA, MediaFaults(world, province.media_server))
-    runner.connect(Room.CONTROLLER, province.controller.name, partial(_controller_fault, province))
+    broker, media = BrokerFaults(world, province.broker), MediaFaults(world, province.media_server)
+    runner.connect(Room.BROKER, BROKER, broker)
+    runner.connect(Room.MEDIA, MEDIA, media)
+    runner.connect(Room.CONTROLLER, province.controller.name, ControllerFaults(province, broker=broker, media=media))
     for name, pole in province.poles.items():
         faults = PoleFaults(world, pole)
         for room in (Room.CLOCK, Room.CARD, Room.PINS, Room.STORAGE, Room.NODE):
@@ -40,14 +40,34 @@ def connect_all(runner: FaultRunner, province: Province) -> None:
         runner.connect(Room.NETWORK, name, NetworkFaults(world, province.network, pole.host))
 
 
-def _controller_fault(province: Province, fault: Fault) -> None:
-    controller, world = province.controller, province.world
-    if fault.kind == "controller_clock":
-        controller.clock.step(fault.parameters["by_ms"] * NS_PER_MS)
-        world.after(CORRECTED_NS, controller.clock.synchronise)
-    else:
+class ControllerFaults:
+    """The controller's machine, and with `site_away` all that stands beside it: broker and media server."""
+
+    def __init__(self, province: Province, *, broker: FaultPort, media: FaultPort) -> None:
+        self._world = province.world
+        self._controller = province.controller
+        self._beside = ((broker, "broker_power_loss", {"loses_disk": 0}), (media, "media_down", {}))
+        self._away = 0
+
+    def __call__(self, fault: Fault) -> None:
+        """Set its clock wrong for a while, or take it away until no fault keeps it away any more."""
+        controller = self._controller
+        if fault.kind == "controller_clock":
+            controller.clock.step(fault.parameters["by_ms"] * NS_PER_MS)
+            self._world.after(CORRECTED_NS, controller.clock.synchronise)
+            return
+        if fault.kind == "site_away":
+            for port, kind, more in self._beside:
+                parameters = {**fault.parameters, **more}
+                port(Fault(at_ms=fault.at_ms, kind=kind, target=fault.target, parameters=parameters))
         controller.kill()
-        world.after(fault.parameters["for_ms"] * NS_PER_MS, controller.start)
+        self._away += 1
+        self._world.after(fault.parameters["for_ms"] * NS_PER_MS, self._back)
+
+    def _back(self) -> None:
+        self._away -= 1
+        if not self._away:
+            self._controller.start()
 
 
 class PoleFaults:

@@ -22,10 +22,14 @@ def province(pole: PoleSettings | None = None) -> Province:
     return Province(settings, seed=1)
 
 
-def suffer(place: Province, kind: str, **parameters: int) -> None:
+def suffer(place: Province, kind: str, *, target: str = POLE, **parameters: int) -> None:
+    suffer_all(place, Fault(at_ms=0, kind=kind, target=target, parameters=parameters))
+
+
+def suffer_all(place: Province, *faults: Fault) -> None:
     runner = FaultRunner(place.world)
     connect_all(runner, place)
-    runner.schedule(FaultPlan(faults=(Fault(at_ms=0, kind=kind, target=POLE, parameters=parameters),)))
+    runner.schedule(FaultPlan(faults=faults))
 
 
 def pulled_in(place: Province, seconds: int) -> int:
@@ -80,3 +84,21 @@ def test_a_power_cut_that_the_clock_chip_does_not_outlast_leaves_the_pole_at_its
     assert (now.shared_ns < BUILD_DATE_NS + 60 * NS_PER_S) is bool(rtc_is_dead)
     place.run_for(60)
     assert place.poles[POLE].clock.read_now().is_time_known
+
+
+def test_a_site_that_is_away_takes_broker_controller_and_media_and_brings_all_of_them_back() -> None:
+    place = province()
+    place.run_for(60)
+    name = place.controller.name
+    suffer_all(
+        place,
+        Fault(at_ms=0, kind="site_away", target=name, parameters={"for_ms": 3_600_000}),
+        Fault(at_ms=600_000, kind="controller_restart", target=name, parameters={"for_ms": 1_000}),
+        Fault(at_ms=600_000, kind="broker_kill", target="broker", parameters={"for_ms": 1_000}),
+    )
+    for seconds in (1, 1_000):
+        place.run_for(seconds)
+        assert (place.controller.is_running, place.broker.is_running, place.media_server.is_up) == (False, False, False)
+    place.run_for(3_600)
+    assert (place.controller.is_running, place.broker.is_running, place.media_server.is_up) == (True, True, True)
+    assert [node.state for node in place.controller.status().nodes] == ["ready"]
