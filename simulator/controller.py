@@ -98,7 +98,7 @@ class ControllerSettings:
 
     `new_encoder` makes real Opus encoders instead of synthetic frames; `lost_after_ms` is how long a node may say
     nothing, which must be raised where nodes are told to send their status more rarely than a real one does;
-    `tells_time` is for poles that ask.
+    `tells_time` is for poles that ask; `new_database` makes what it keeps everything in.
     """
 
     clock: ClockSettings = field(default_factory=ClockSettings)
@@ -106,6 +106,7 @@ class ControllerSettings:
     new_encoder: Callable[[int], Callable[[Samples], bytes]] | None = None
     lost_after_ms: int = LOST_AFTER_MS
     tells_time: bool = False
+    new_database: Callable[[], SimulatedDatabase] = SimulatedDatabase
 
 
 @dataclass(slots=True)
@@ -138,11 +139,11 @@ class SimulatedController:
         self.name: Final = config.controller
         self.world: Final = world
         self.config = config
-        self.database: Final = SimulatedDatabase()
+        self._settings = settings or ControllerSettings()
+        self.database: Final = self._settings.new_database()
         self.stations: Final = Stations()
         self.notes: deque[tuple[int, Note]] = deque(maxlen=NOTES_KEPT)
         self.asked: dict[int, Asked] = {}
-        self._settings = settings or ControllerSettings()
         self._surroundings = surroundings
         self._authority = authority
         self._media = media

@@ -46,7 +46,10 @@ class ControllerFaults:
     def __init__(self, province: Province, *, broker: FaultPort, media: FaultPort) -> None:
         self._world = province.world
         self._controller = province.controller
-        self._beside = ((broker, "broker_power_loss", {"loses_disk": 0}), (media, "media_down", {}))
+        self._beside: Final[tuple[tuple[FaultPort, str, dict[str, int]], ...]] = (
+            (broker, "broker_power_loss", {"loses_disk": 0}),
+            (media, "media_down", {}),
+        )
         self._away = 0
 
     def __call__(self, fault: Fault) -> None:

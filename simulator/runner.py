@@ -25,6 +25,7 @@ from protocol.units import NS_PER_S
 from simulator.checkers.evidence import Evidence, Violation
 from simulator.checkers.table import CHECKERS
 from simulator.commune import Province
+from simulator.database import SimulatedDatabase
 from simulator.expectations import Run, unmet
 from simulator.faults import Fault, FaultBounds, FaultPlan, generate_faults
 from simulator.scenario import Scenario, load_scenario, province_of, with_plan
@@ -99,11 +100,12 @@ def perform(
     sink: BinaryIO | None = None,
     agents: Mapping[str, type[Agent]] | None = None,
     filters: Mapping[str, type[ClockFilter]] | None = None,
+    new_database: Callable[[], SimulatedDatabase] = SimulatedDatabase,
 ) -> Performance:
     """Run one scenario with one seed; what the product raises ends the run and is a finding.
 
     `agents` and `filters` plant another agent or clock filter in the poles that they name, which is how checkers are
-    tried.
+    tried; `new_database` makes what the controller keeps everything in.
     """
     began_s = time.process_time()
     settings = province_of(scenario, seed=seed)
@@ -112,7 +114,8 @@ def perform(
         poles[node] = replace(poles[node], new_agent=agent)
     for node, clock_filter in (filters or {}).items():
         poles[node] = replace(poles[node], new_filter=clock_filter)
-    settings = replace(settings, poles=poles)
+    machine = replace(settings.controller_machine, new_database=new_database)
+    settings = replace(settings, poles=poles, controller_machine=machine)
     province = Province(settings, seed=seed, sink=sink)
     witness = Witness(province, settle_ns=scenario.settle_s * NS_PER_S)
     stage = Stage(scenario, province, witness)

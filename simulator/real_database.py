@@ -1,0 +1,48 @@
+"""The real database behind a simulated controller: every commit goes through SQL, every start loads from it.
+
+In virtual time a commit takes as long as in `simulator.database`; the machine's own disk takes its own time meanwhile,
+of which nothing simulated takes notice. So the same history gives the same log, and what is left behind is a database
+as a real controller leaves it, for the product's own commands to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from controller.adapters.database import open_database
+from controller.records import Change, Kept
+from simulator.database import SimulatedDatabase
+
+
+class RealDatabase(SimulatedDatabase):
+    """`SimulatedDatabase` on an SQLite file. What it remembers besides is for whoever watches; it loads from the file."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DatabaseError for a file that cannot be opened."""
+        super().__init__()
+        self.address: Final = f"sqlite:///{path}"
+        self.commits = 0
+        self._runner: Final = asyncio.Runner()
+        try:
+            self._sql = self._runner.run(open_database(self.address))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def load(self) -> Kept:
+        """See `SimulatedDatabase.load`."""
+        return self._runner.run(self._sql.load())
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """See `SimulatedDatabase.commit`."""
+        self._runner.run(self._sql.commit(changes))
+        self.commits += 1
+        super().commit(changes)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._runner.run(self._sql.close())
+        self._runner.close()
