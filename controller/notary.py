@@ -72,8 +72,13 @@ class Notary:
             return refusal
         return None
 
-    def sign(self, topic: str, make: Callable[[int], AnyDocument], now_ms: SharedMs) -> StandingDocument:
-        """The document that `make` builds from its counter, sealed; raises SigningError when no key may sign it."""
+    def sign(
+        self, topic: str, make: Callable[[int], AnyDocument], now_ms: SharedMs, *, body: bytes | None = None
+    ) -> StandingDocument:
+        """The document that `make` builds from its counter, sealed; raises SigningError when no key may sign it.
+
+        `body` is what a large plan names by its hash, and is kept with it.
+        """
         refusals = []
         for signer in self._signers:
             used = (signer.key_id, topic)
@@ -96,6 +101,7 @@ class Notary:
                 counter=counter,
                 payload=payload,
                 expires_at_ms=document.expires_at_ms,
+                body=body,
             )
         message = (
             f"no key of trust.signing_keys may sign what {topic} needs ({'; '.join(refusals) or 'there is none'}); "

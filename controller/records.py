@@ -18,13 +18,17 @@ from protocol.turns import Turns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingDocument:
-    """Signed bytes that stand on a retained topic, with the counter that its key has used there."""
+    """Signed bytes that stand on a retained topic, with the counter that its key has used there.
+
+    `body` is what a large plan names by its hash.
+    """
 
     topic: str
     key_id: str
     counter: int
     payload: bytes
     expires_at_ms: int
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ from controller.relay_documents import end_of, start_of, stream_topic
 from controller.requests import StartRelay, StopRelay
 from controller.site import Site
 from controller.standing import Standing
-from protocol.messages import BroadcastClass, Occurrence, Plan
-from protocol.topics import TopicName
+from protocol.messages import BroadcastClass, Occurrence
+from protocol.topics import TopicName, parse_topic
 from protocol.units import Now, SharedMs
 
 PREPARE_MS: Final = 10_000
@@ -350,13 +350,10 @@ class RelayDesk:
         """Area and occurrence of every planned relay, read from the standing plans when they have changed."""
         if self._planned_at_version != self._standing.version:
             self._planned_at_version = self._standing.version
-            plans = [self._standing.document(each) for each in self._standing.topics_of(TopicName.PLAN)]
             self._planned_feeds = [
-                (plan.area, each)
-                for plan in plans
-                if isinstance(plan, Plan)
-                for each in plan.occurrences
-                if each.feed is not None
+                (parse_topic(topic_).fields["area"], each)
+                for topic_ in self._standing.topics_of(TopicName.PLAN)
+                for each in self._standing.planned_feeds(topic_)
             ]
         return self._planned_feeds
 

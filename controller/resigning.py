@@ -11,6 +11,7 @@ told; the work goes in slices, so that five thousand assignments do not hold up 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -93,14 +94,15 @@ class Resigning:
         return effects
 
     def _renew(self, topic: str, now: Now) -> tuple[StandingDocument | None, Note | None]:
-        sealed, document = self._standing.sealed(topic), self._standing.document(topic)
+        sealed, document = self._standing.sealed(topic), self._standing.signed(topic)
         if sealed is None or document is None or document.expires_at_ms <= now.shared_ms:
             return None, None
         refusal = self._notary.refusal(sealed.key_id, document, now.shared_ms)
         if refusal is None:
             return None, None
         try:
-            return self._notary.sign(topic, lambda counter: _again(document, counter), now.shared_ms), None
+            make = partial(_again, document)
+            return self._notary.sign(topic, make, now.shared_ms, body=sealed.body), None
         except (SigningError, ProtocolError) as error:
             is_first, self._has_failed = not self._has_failed, True
             return None, _complaint(refusal, error) if is_first else None
@@ -111,7 +113,7 @@ class Resigning:
 
         def not_kept(reason: str, now: Now) -> list[Effect]:
             self._next_at_ms = SharedMs(min(self._next_at_ms, now.shared_ms + TRY_AGAIN_MS))
-            urgent = [each for each in documents if _is_urgent(self._standing.document(each.topic))]
+            urgent = [each for each in documents if _is_urgent(self._standing.signed(each.topic))]
             note = Note(level=Level.ERROR, what="signed_again_not_stored", reason=reason)
             return [*(self._standing.put(document, now.shared_ms) for document in urgent), note]
 

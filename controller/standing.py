@@ -7,21 +7,26 @@ Nodes take identical bytes for what they are. Only durable documents are handed 
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from controller.effects import Publish
 from controller.records import StandingDocument
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
-from protocol.messages import AnyDocument
+from protocol.messages import AnyDocument, Occurrence, Plan
+from protocol.plan_body import decode_body, filled
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
 from protocol.units import SharedMs
 
 SLICE_DOCUMENTS: Final = 100
 """Republished at once: small beside any queue bound, large enough for 5,000 nodes in a few seconds."""
 SLICE_EVERY_MS: Final = 100
+UNFOLDED_MAX: Final = 16
+"""Large plans whose occurrences are kept in memory after somebody has looked at them; 0.5 MB each."""
 _ORDER: Final = {
     name: rank
     for rank, name in enumerate(
@@ -47,6 +52,9 @@ class Standing:
         self._trust = _trust(keyset, root_chain)
         self._documents = {document.topic: document for document in documents}
         self._decoded: dict[str, AnyDocument] = {}
+        self._bodies = {_hash_of(each.body): each.topic for each in self._documents.values() if each.body}
+        self._feeds: dict[str, tuple[Occurrence, ...]] = {}
+        self._unfolded = lru_cache(maxsize=UNFOLDED_MAX)(decode_body)
         self._waiting: deque[str] = deque()
         self._slice_at_ms: SharedMs | None = None
         self._expires_at_ms = min((each.expires_at_ms for each in self._documents.values()), default=None)
@@ -74,8 +82,10 @@ class Standing:
 
     def put(self, document: StandingDocument, now_ms: SharedMs) -> Publish:
         """A durable document replaces what stood on its topic."""
+        self._forget(document.topic)
         self._documents[document.topic] = document
-        self._decoded.pop(document.topic, None)
+        if document.body:
+            self._bodies[_hash_of(document.body)] = document.topic
         self.version += 1
         if self._expires_at_ms is None or document.expires_at_ms < self._expires_at_ms:
             self._expires_at_ms = document.expires_at_ms
@@ -91,7 +101,15 @@ class Standing:
         return self._documents.get(topic_)
 
     def document(self, topic_: str) -> AnyDocument | None:
-        """What stands on a topic, as it reads."""
+        """What stands on a topic, as it reads: a large plan with its occurrences."""
+        document = self.signed(topic_)
+        body = None if document is None else self._documents[topic_].body
+        if body and isinstance(document, Plan):
+            return filled(document, body, self._unfolded(body))
+        return document
+
+    def signed(self, topic_: str) -> AnyDocument | None:
+        """What stands on a topic, as it was signed: a large plan without its body."""
         if topic_ not in self._documents:
             return None
         if topic_ not in self._decoded:
@@ -99,16 +117,37 @@ class Standing:
             self._decoded[topic_] = cbor_decode(sealed.payload, AnyDocument)
         return self._decoded[topic_]
 
+    def planned_feeds(self, topic_: str) -> tuple[Occurrence, ...]:
+        """What a standing plan relays; remembered, for a province's plans are too many to be read at each change."""
+        if topic_ not in self._feeds:
+            plan = self.document(topic_)
+            occurrences = plan.occurrences if isinstance(plan, Plan) else ()
+            self._feeds[topic_] = tuple(each for each in occurrences if each.feed is not None)
+        return self._feeds[topic_]
+
+    def body(self, sha256: str) -> bytes | None:
+        """The body of a standing plan, by its hash, as nodes ask for it."""
+        document = self._documents.get(self._bodies.get(sha256, ""))
+        return None if document is None else document.body
+
     def topics_of(self, name: TopicName) -> list[str]:
         """Where documents of a kind stand."""
         return [each for each in self._documents if parse_topic(each).name is name]
 
     def withdraw(self, topic_: str) -> Publish:
         """Nothing stands there any more."""
+        self._forget(topic_)
         self._documents.pop(topic_, None)
-        self._decoded.pop(topic_, None)
         self.version += 1
         return Publish(topic=topic_, payload=b"", qos=1, retain=True)
+
+    def _forget(self, topic_: str) -> None:
+        """What was worked out of a document that goes."""
+        before = self._documents.get(topic_)
+        if before is not None and before.body:
+            self._bodies.pop(_hash_of(before.body), None)
+        self._decoded.pop(topic_, None)
+        self._feeds.pop(topic_, None)
 
     def expired(self, now_ms: SharedMs) -> list[str]:
         """Topics whose document has run out."""
@@ -161,6 +200,10 @@ def publication(document: StandingDocument, now_ms: SharedMs) -> Publish:
         retain=row.retain,
         expiry_s=min(seconds, 2**32 - 1),
     )
+
+
+def _hash_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _trust(keyset: bytes, root_chain: bytes | None) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -54,7 +55,7 @@ from simulator.delay import DATA_CENTRE, AccessSettings
 from simulator.event_log import Fact
 from simulator.feed import SimulatedRelayWorker, Stations
 from simulator.link import Link, LinkSettings
-from simulator.media_server import Recording
+from simulator.media_server import Recording, serve_body
 from simulator.pole_parts import Surroundings
 from simulator.timekeeping import SimulatedTimeService
 from simulator.world import World
@@ -153,6 +154,7 @@ class SimulatedController:
         self._secrets = SeededSecrets(world.chance(f"controller/{self.name}"))
         self._process: _Process | None = None
         self._timer: ClockTimer | None = None
+        self.database.watch.append(partial(serve_body, surroundings.media_server))
         for recording in media.values():
             surroundings.media_server.publish(recording)
 

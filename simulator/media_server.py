@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from controller.records import StandingDocument
 from protocol.messages import MediaReference
 from protocol.units import NS_PER_S
 from simulator.network import Host
@@ -58,6 +59,12 @@ def recording(name: str, *, duration_ms: int, bitrate_bps: int = 64_000, tag: in
 def folded(sha256: str, size_bytes: int) -> bytes:
     """What stands on a card for a whole file."""
     return hashlib.shake_256(sha256.encode()).digest(-(-size_bytes // FOLD_BYTES))
+
+
+def serve_body(server: MediaServer, change: object) -> None:
+    """What the controller has made durable: the body of a plan is served from then on."""
+    if isinstance(change, StandingDocument) and change.body:
+        server.publish_body(hashlib.sha256(change.body).hexdigest(), change.body)
 
 
 class Receiver(Protocol):

@@ -23,7 +23,8 @@ from edge.player.chime import chime_of
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.errors import Refusal
-from protocol.messages import AiringRecord, AnyDocument, BroadcastClass, FaultRecord
+from protocol.messages import AiringRecord, AnyDocument, BroadcastClass, FaultRecord, Plan
+from protocol.plan_body import decode_body, filled
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.box import Line
 from simulator.checkers.evidence import (
@@ -263,6 +264,8 @@ class Witness:
             case StandingDocument(topic=topic, payload=payload):
                 try:
                     document: AnyDocument = cbor_decode(open_sealed(payload, topic=topic).payload, AnyDocument)
+                    if isinstance(document, Plan) and change.body:
+                        document = filled(document, change.body, decode_body(change.body))
                 except Refusal:
                     return
                 self._notary.take(document, self._world.now_ns)

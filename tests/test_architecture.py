@@ -147,7 +147,7 @@ def test_what_touches_nothing_is_not_blamed(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("edge/planted.py", "import controller.planner"),
+        ("edge/planted.py", "import controller.provision"),
         ("controller/planted.py", "from edge import agent"),
         ("protocol/planted.py", "from edge.player import level"),
         ("edge/adapters/planted.py", "import simulator"),
@@ -162,7 +162,7 @@ def test_an_import_against_the_arrows_is_seen(path: str, text: str) -> None:
 def test_imports_along_the_arrows_are_not_blamed() -> None:
     for path in ("edge/planted.py", "controller/planted.py", "simulator/planted.py"):
         assert not forbidden_arrows(planted("from protocol import units\nimport json", path))
-    assert not forbidden_arrows(planted("import edge.agent, controller.planner", "simulator/planted.py"))
+    assert not forbidden_arrows(planted("import edge.agent, controller.provision", "simulator/planted.py"))
 
 
 def modules(**imports: str) -> list[Source]:

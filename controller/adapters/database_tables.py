@@ -20,6 +20,7 @@ DOCUMENTS: Final = Table(
     Column("counter", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=True),
 )
 COUNTERS: Final = Table(
     "counters",

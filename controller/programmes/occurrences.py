@@ -6,7 +6,8 @@ at another time of day than the recurrence's DTSTART. A moved date keeps the id 
 
 Rules kept: where the clock is put forward over a begin, it is as much later as the clock jumped; where it is put back,
 it is the first of the two; two begins that fall on one instant are one. An item outside its validity is left out, and
-what follows moves up. Which of two occurrences sounds is the node's decision.
+what follows moves up; its end goes along, for a plan may be days old when it sounds. Which of two occurrences sounds is
+the node's decision.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def _items_of(programme: ReadyProgramme, begin: Begin) -> Iterator[Occurrence]:
             turns=item.turns,
             chime_ms=item.chime_ms,
             over=item.over,
+            before_upper=programme.before_upper,
+            valid_until_ms=_ms(local_end_of(item.valid_until), begin.zone) if item.valid_until else None,
         )
         at_ms += item.duration_ms
 

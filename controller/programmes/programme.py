@@ -156,7 +156,10 @@ class Override(_Part, frozen=True, kw_only=True):
 
 
 class Programme(_Part, frozen=True, kw_only=True):
-    """A programme as people write it."""
+    """A programme as people write it.
+
+    A priority programme with `before_upper` goes before priority programmes of the areas above, as its own area orders.
+    """
 
     id: Name
     title: Title
@@ -167,10 +170,13 @@ class Programme(_Part, frozen=True, kw_only=True):
     overrides: Annotated[tuple[Override, ...], Meta(max_length=OVERRIDES_MAX)] = ()
     valid_from: LocalInstant | None = None
     valid_until: LocalInstant | None = None
+    before_upper: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse one date with two differences, an end before the begin, and what is never planned."""
+        """Refuse one date with two differences, an end before the begin, what is never planned, or has no say."""
         require_planned_class(self.broadcast_class)
+        if self.before_upper and self.broadcast_class is not BroadcastClass.PRIORITY:
+            raise ValueError(f"programme {self.id}: before_upper is for programmes of class priority only")
         dates = [local_of(override.of) for override in self.overrides]
         if len(dates) != len(set(dates)):
             raise ValueError(f"programme {self.id}: two overrides for one date; write one with both differences")
@@ -218,6 +224,7 @@ class ReadyProgramme:
     overrides: Mapping[str, ReadyOverride] = field(default_factory=dict)
     valid_from: str | None = None
     valid_until: str | None = None
+    before_upper: bool = False
 
 
 def weekly(at: str, days: tuple[str, ...] | None = None) -> Recurrence:

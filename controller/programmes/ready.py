@@ -53,6 +53,7 @@ def ready_of(programme: Programme, *, shelf: MediaShelf, site: Site) -> ReadyPro
         overrides={override.of: override_of(override) for override in programme.overrides},
         valid_from=programme.valid_from,
         valid_until=programme.valid_until,
+        before_upper=programme.before_upper,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from controller.events import BrokerConnected, BrokerLost, MediaRefused, SiteChanged, Woken
-from controller.planner import DAY_MS
+from controller.planning.compile import DAY_MS
 from controller.provision import SLICE_EVERY_MS, SLICE_SIGNED
 from controller.records import EmergencyRecord
 from controller.requests import RaiseEmergency
 from controller.site import site_of
 from protocol.messages import Assignment, Over, Plan, QuietHours
+from protocol.plan_body import decode_body
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import CLIP, DRILL_CLIP, DeskWorld, config_of, document, plain_config, published
 from tests.support.pki import DevelopmentKeys
@@ -157,6 +158,29 @@ def test_a_refused_file_is_left_out_and_told(pki: DevelopmentKeys) -> None:
     assert plan is not None
     assert {each.feed for each in plan.occurrences} == {"vov1"}
     assert world.desk.status(world.now).warnings == ("/site/song.mp3 is silent",)
+
+
+def test_a_large_plan_is_published_by_the_hash_of_a_body_that_nodes_can_ask_for(pki: DevelopmentKeys) -> None:
+    programme = plain_config(pki)["programmes"][0]
+    world = begun(pki, programmes=[dict(programme, items=programme["items"] * 16)])
+    sent = published(world.effects, AT_XA)[-1]
+    said = document(sent, Plan)
+    assert len(sent.payload) < 1_000
+    assert said.occurrences == ()
+    assert said.body is not None
+    stands = world.desk.plan("xa")
+    assert stands is not None
+    assert len(stands.occurrences) == 32 * 8
+    content = world.desk.body(said.body.sha256)
+    assert content is not None
+    assert decode_body(content) == stands.occurrences
+    assert stands.covers_until_ms - world.now.shared_ms >= 7 * DAY_MS
+    world.restart()
+    assert world.desk.body(said.body.sha256) == content
+    assert {each.payload for each in published(world.effects, AT_XA)} == {sent.payload}
+    shorter = site_of(config_of(pki, programmes=[programme]))
+    world.post(SiteChanged(site=shorter))
+    assert world.desk.body(said.body.sha256) is None, "the plan that stands now needs it no longer"
 
 
 def test_a_full_disk_publishes_no_plan_that_is_not_durable(pki: DevelopmentKeys) -> None:

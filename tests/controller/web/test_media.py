@@ -21,6 +21,8 @@ from tests.support.pki import DevelopmentKeys, make_pki
 
 SOUND = bytes(range(256)) * 40
 HASH = hashlib.sha256(SOUND).hexdigest()
+BODY = b"body"
+BODY_HASH = "b" * 64
 
 
 def listener(pki: DevelopmentKeys, port: int) -> NodesListenerConfig:
@@ -52,7 +54,9 @@ async def address(pki: DevelopmentKeys, tmp_path: Path) -> AsyncIterator[str]:
     (store.folder / ("d" * 64)).symlink_to(tmp_path / "secret")
     at = listener(pki, free_port())
     tls = mutual_tls(at, trust(pki))
-    runner = await open_listener(media_application(store), host=at.host, port=at.port, key="http.nodes", tls=tls)
+    runner = await open_listener(
+        media_application(store, {BODY_HASH: BODY}.get), host=at.host, port=at.port, key="http.nodes", tls=tls
+    )
     yield f"https://localhost:{at.port}"
     await runner.cleanup()
 
@@ -73,6 +77,12 @@ async def test_a_node_gets_the_whole_and_the_rest(address: str, node: aiohttp.Cl
         assert (rest.status, await rest.read()) == (206, SOUND[10_000:])
     async with node.get(url, headers={"Range": f"bytes={len(SOUND)}-"}) as beyond:
         assert beyond.status == 416
+
+
+async def test_a_node_gets_the_body_of_a_standing_plan(address: str, node: aiohttp.ClientSession) -> None:
+    async with node.get(f"{address}/media/sha256/{BODY_HASH}") as answer:
+        assert (answer.status, await answer.read()) == (200, BODY)
+        assert answer.headers["Content-Type"] == "application/cbor"
 
 
 @pytest.mark.parametrize("path", ["e" * 64, "d" * 64, HASH.upper(), "..%2f..%2fsecret", "x", HASH[:-1]])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.planner import (
+from controller.planning.compile import (
     COMPILED_MS,
     DAY_MS,
-    OCCURRENCES_MAX,
+    INLINE_OCCURRENCES_MAX,
     PLAN_FRAME_BYTES,
     compile_area,
 )
@@ -20,6 +21,8 @@ from controller.programmes.occurrences import occurrences_of
 from controller.programmes.programme import ReadyItem, ReadyProgramme, weekly
 from protocol.codec import cbor_encode
 from protocol.messages import DOCUMENT_BYTES_MAX, BroadcastClass, MediaReference
+from protocol.plan import BODY_OCCURRENCES_MAX, PLAN_BODY_BYTES_MAX
+from protocol.plan_body import decode_body
 from protocol.units import SharedMs
 
 HANOI = "Asia/Ho_Chi_Minh"
@@ -52,14 +55,18 @@ programmes = st.builds(
 instants = st.integers(1_767_225_600_000, 1_893_456_000_000).map(SharedMs)
 
 
-def programme(*, at: str = "05:30", days: tuple[str, ...] = DAYS, count: int = 1) -> ReadyProgramme:
+def programme(
+    *, at: str = "05:30", days: tuple[str, ...] = DAYS, count: int = 1, name: str = "morning", title: str = "bài"
+) -> ReadyProgramme:
     return ReadyProgramme(
-        id="morning",
+        id=name,
         title="Chương trình sáng",
         area="xa",
         broadcast_class=BroadcastClass.ROUTINE,
         recurrence=weekly(at, days),
-        items=tuple(ReadyItem(title=f"bài {number}", duration_ms=60_000, media=SONG) for number in range(count)),
+        items=tuple(
+            ReadyItem(title=f"{number} {title}"[:200], duration_ms=60_000, media=SONG) for number in range(count)
+        ),
     )
 
 
@@ -138,11 +145,45 @@ def test_what_runs_now_is_in_the_plan() -> None:
     assert plan.occurrences[0].start_at_ms < SUNDAY_MS < plan.occurrences[0].start_at_ms + 60_000
 
 
-def test_a_plan_too_large_for_a_message_is_cut_in_time_and_says_so() -> None:
-    plan = compile_area([programme(count=30)], time_zone=HANOI, now_ms=SUNDAY_MS)
-    assert plan.is_cut
-    assert len(plan.occurrences) <= OCCURRENCES_MAX
-    size = sum(len(cbor_encode(each)) for each in plan.occurrences)
+@given(count=st.integers(0, 30), title=st.text(max_size=200))
+def test_what_stands_in_the_plan_itself_always_fits_one_message(count: int, title: str) -> None:
+    found = compile_area([programme(count=count, title=title)], time_zone=HANOI, now_ms=SUNDAY_MS)
+    assert not found.is_cut
+    assert len(found.inline) <= INLINE_OCCURRENCES_MAX
+    size = sum(len(cbor_encode(each)) for each in found.inline)
     assert size <= DOCUMENT_BYTES_MAX - PLAN_FRAME_BYTES
-    assert all(each.start_at_ms < plan.covers_until_ms for each in plan.occurrences)
-    assert plan.covers_until_ms < SUNDAY_MS + COMPILED_MS
+    assert (found.body is None) == (found.inline == found.occurrences)
+
+
+def test_a_plan_too_large_for_a_message_goes_whole_into_a_body() -> None:
+    found = compile_area([programme(count=30)], time_zone=HANOI, now_ms=SUNDAY_MS)
+    assert not found.is_cut
+    assert found.inline == ()
+    assert found.body is not None
+    assert found.body.size_bytes == len(found.content) < DOCUMENT_BYTES_MAX
+    assert decode_body(found.content) == found.occurrences
+    assert found.covers_until_ms == SUNDAY_MS + COMPILED_MS
+
+
+def test_what_not_even_a_body_holds_is_cut_in_time_and_says_so() -> None:
+    many = [programme(at=f"{hour:02}:00", count=64, name=f"p{hour}") for hour in range(24)]
+    found = compile_area(many, time_zone=HANOI, now_ms=SUNDAY_MS)
+    assert found.is_cut
+    assert 0 < len(found.occurrences) <= BODY_OCCURRENCES_MAX
+    assert len(found.content) <= PLAN_BODY_BYTES_MAX
+    assert all(each.start_at_ms < found.covers_until_ms for each in found.occurrences)
+    assert SUNDAY_MS < found.covers_until_ms < SUNDAY_MS + COMPILED_MS
+    long = [programme(at=f"{hour:02}:00", count=60, name=f"p{hour}", title=f"{hour} {190 * 'ă'}") for hour in range(8)]
+    assert compile_area(long, time_zone=HANOI, now_ms=SUNDAY_MS).is_cut
+
+
+def test_the_order_of_a_commune_and_an_end_of_validity_travel_with_the_occurrence() -> None:
+    expiring = ReadyItem(title="x", duration_ms=60_000, media=SONG, valid_until="2026-11-24")
+    ordered = replace(
+        programme(), broadcast_class=BroadcastClass.PRIORITY, before_upper=True, items=(expiring, expiring)
+    )
+    found = compile_area([ordered], time_zone=HANOI, now_ms=SUNDAY_MS).occurrences
+    assert [each.id for each in found] == [f"morning.202611{day}.{item}" for day in (22, 23, 24) for item in (0, 1)]
+    midnight = dt.datetime(2026, 11, 25, tzinfo=zoneinfo.ZoneInfo(HANOI))
+    assert {each.valid_until_ms for each in found} == {round(midnight.timestamp() * 1000)}
+    assert all(each.before_upper for each in found)
