@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from controller.audit import Actor
 from controller.notary import Scopes
+from controller.programmes.bulletin import Bulletin
+from controller.programmes.programme import Programme
 from controller.relay import RelayEvent
 from controller.requests import Request
 from controller.site import Site
@@ -93,6 +95,14 @@ class SiteChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgrammesChanged:
+    """Some of the database's programmes and bulletins are otherwise now; None: gone, or must not sound."""
+
+    programmes: Mapping[str, Programme | None]
+    bulletins: Mapping[str, Bulletin | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportKeysChanged:
     """Units were enrolled, replaced or revoked: with which key each node reports now; "" for none."""
 
@@ -146,6 +156,7 @@ Event = (
     | MediaPrepared
     | MediaRefused
     | SiteChanged
+    | ProgrammesChanged
     | ReportKeysChanged
     | AuthorityChanged
     | RequestReceived

@@ -11,13 +11,13 @@ from typing import Final
 
 from controller.airing import ReportDesk
 from controller.clones import CloneWatch
-from controller.effects import Effect, Level, Note, Subscribe
+from controller.effects import Effect, Level, Note, Publish, Subscribe
 from controller.events import MessageReceived
 from controller.fleet import Fleet
 from controller.group_delay import GroupDelays
-from protocol.codec import json_decode
+from protocol.codec import json_decode, json_encode
 from protocol.errors import Refusal, RefusalReason
-from protocol.messages import NodeState, Telemetry
+from protocol.messages import ControllerState, NodeState, Readiness, Telemetry
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
 from protocol.units import Now
 
@@ -73,3 +73,14 @@ def subscriptions() -> Subscribe:
 def _require_own_name(node: str, claimed: str) -> None:
     if claimed != node:
         raise Refusal(RefusalReason.WRONG_AUDIENCE, f"{node} speaks in the name of {claimed}")
+
+
+def own_state(controller: str, state: Readiness, epoch: int) -> Publish:
+    """What everybody may know of this controller."""
+    row = TOPICS[TopicName.CONTROLLER_STATE]
+    return Publish(
+        topic=topic(TopicName.CONTROLLER_STATE, controller=controller),
+        payload=json_encode(ControllerState(controller=controller, state=state, session_epoch=epoch)),
+        qos=row.qos,
+        retain=row.retain,
+    )

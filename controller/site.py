@@ -99,9 +99,10 @@ class MediaShelf:
     ready: dict[str, MediaReference]
     refused: dict[str, str]
 
-    def is_settled(self, sources: Iterable[Source]) -> bool:
-        """Whether each source is prepared or refused."""
-        return all(source.key in self.ready or source.key in self.refused for source in sources)
+    def unsettled(self, sources: Iterable[Source]) -> Iterator[str]:
+        """The keys of those that are neither prepared nor refused yet."""
+        keys = (source.key for source in sources)
+        return (key for key in keys if key not in self.ready and key not in self.refused)
 
 
 def site_of(config: Config) -> Site:

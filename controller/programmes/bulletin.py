@@ -8,9 +8,9 @@
     withdrawn --undo--> written
 
 Rules kept: nothing is approved by default; a decision is about the very version that was read; nobody decides on what
-they wrote themselves; only people decide, programs never. While a newer version waits, what was approved before goes on
-sounding; what was withdrawn, or whose approval was taken back, sounds again only when it is approved anew. After
-`valid_until` it does not sound.
+they wrote themselves, in this version or in one before it that nobody approved; only people decide, programs never.
+While a newer version waits, what was approved before goes on sounding; what was withdrawn, or whose approval was taken
+back, sounds again only when it is approved anew. After `valid_until` it does not sound.
 """
 
 from __future__ import annotations
@@ -92,11 +92,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What must be known of a version to decide on it: its number, who wrote it, whether it is archived."""
+    """What must be known of a version to decide on it; `restores` is the number of the one that it says again."""
 
     number: int
     who: str
-    is_archived: bool
+    is_archived: bool = False
+    restores: int = 0
 
 
 _VERDICTS: Final[Mapping[tuple[BulletinState, bool], Verdict]] = {
@@ -127,6 +128,14 @@ def airing_number(drafts: Sequence[Draft], decisions: Sequence[Decision]) -> int
     return last.number if last is not None and last.verdict is Verdict.APPROVED else None
 
 
+def authors_of(drafts: Sequence[Draft], decisions: Sequence[Decision]) -> frozenset[str]:
+    """Whoever wrote anything since the last version that somebody approved, and what is said again."""
+    seen = max((each.number for each in decisions if each.verdict is not Verdict.REFUSED), default=0)
+    since = [each for each in drafts if each.number > seen] or list(drafts[-1:])
+    again = {each.restores for each in since}
+    return frozenset(person_of(each.who) for each in drafts if each in since or each.number in again)
+
+
 def decided(
     drafts: Sequence[Draft],
     decisions: Sequence[Decision],
@@ -145,7 +154,7 @@ def decided(
     if person_of(by.who) in NO_PERSON:
         what = "chỉ người có tài khoản mới được duyệt / only a person decides: use a token of your own account"
         raise RequestError(RequestCode.FORBIDDEN, f"{what} (people token), or log in")
-    if person_of(by.who) == person_of(head.who):
+    if person_of(by.who) in authors_of(drafts, decisions):
         what = "người viết không tự duyệt, hãy nhờ người khác / nobody decides on what they wrote: ask somebody else"
         raise RequestError(RequestCode.FORBIDDEN, what)
     state = state_of(drafts, decisions)

@@ -1,0 +1,318 @@
+"""The desk of programmes and bulletins: who writes what, what is kept, and what the planner is told of it.
+
+Joins the rules (`programmes.versions`, `bulletin`, `fitting`) with their tables. Rules kept: one change after another:
+the planner hears of them in the order in which they are kept; what is told is durable, its act in the audit log with
+it; what would change nothing makes no version and no act. Who may do what was settled before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zoneinfo
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic
+
+from controller.adapters.database import SqlDatabase
+from controller.adapters.programme_store import BulletinStore, VersionStore, programme_store
+from controller.audit import Act, Actor, act_of
+from controller.errors import RequestCode, RequestError
+from controller.programmes.bulletin import (
+    Bulletin,
+    BulletinState,
+    Decision,
+    Draft,
+    Verdict,
+    airing_number,
+    decided,
+    state_of,
+)
+from controller.programmes.fitting import (
+    AREA_PROGRAMMES_MAX,
+    PAPERS_MAX,
+    Recorded,
+    require_bulletin,
+    require_programme,
+    require_same_area,
+)
+from controller.programmes.programme import Programme, local_end_of
+from controller.programmes.sources import items_of
+from controller.programmes.versions import Change, PaperT, Version, added, edited, removed, restored, unknown
+from controller.site import Site
+
+Tell = Callable[[Mapping[str, Programme | None], Mapping[str, Bulletin | None]], None]
+"""Programmes and bulletins that are otherwise now; None is gone, or must not sound."""
+_DEEDS: Final = {
+    Change.ADDED: "add",
+    Change.EDITED: "edit",
+    Change.REMOVED: "remove",
+    Change.RESTORED: "undo",
+    Change.IMPORTED: "import",
+}
+_VERDICTS: Final = {Verdict.APPROVED: "approve", Verdict.REFUSED: "refuse", Verdict.TAKEN_BACK: "take_back"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulletinFile:
+    """A bulletin with all that is known of it: its versions, the oldest first, and what was decided."""
+
+    versions: Sequence[Version[Bulletin]]
+    decisions: Sequence[Decision]
+
+    @property
+    def state(self) -> BulletinState:
+        """Of the latest version."""
+        return state_of(self._drafts, self.decisions)
+
+    @property
+    def airing(self) -> int | None:
+        """The number of the version that may sound."""
+        return airing_number(self._drafts, self.decisions)
+
+    @property
+    def _drafts(self) -> list[Draft]:
+        return drafts_of(self.versions)
+
+
+class PaperDesk(Generic[PaperT]):
+    """What both kinds have in common: versions are made, kept and told, one after another."""
+
+    def __init__(self, store: VersionStore[PaperT], kind: str, clock: Callable[[], int]) -> None:
+        self.store: Final[VersionStore[PaperT]] = store
+        self._kind = kind
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    async def add(self, paper: PaperT, *, by: Actor) -> Version[PaperT]:
+        """Write a new one; raises RequestError, DatabaseError."""
+        async with self._turn:
+            made = added(await self.store.head(paper.id), paper, by=by, at_ms=self._clock())
+            await self._require(paper, is_new=True)
+            await self._keep([made], by)
+            return made
+
+    async def edit(self, paper: PaperT, *, read: int, by: Actor) -> tuple[Version[PaperT], bool]:
+        """Change what was read as version `read`; whether that made a version. Raises RequestError, DatabaseError."""
+        async with self._turn:
+            head = await self.store.head(paper.id)
+            made = edited(head, paper, read=read, by=by, at_ms=self._clock())
+            if made is None or head is None:
+                return await self._known(paper.id), False
+            require_same_area(head.paper.area, paper.area, paper.id)
+            await self._require(paper, is_new=False)
+            await self._keep([made], by)
+            return made, True
+
+    async def remove(self, name: str, *, read: int, by: Actor) -> Version[PaperT]:
+        """Archive it; raises RequestError, DatabaseError."""
+        async with self._turn:
+            made = removed(await self.store.head(name), name, read=read, by=by, at_ms=self._clock())
+            await self._keep([made], by)
+            return made
+
+    async def restore(self, name: str, *, to: int | None, by: Actor) -> Version[PaperT]:
+        """Bring an earlier version back; raises RequestError, DatabaseError."""
+        async with self._turn:
+            versions: list[Version[PaperT]] = await self.store.versions(name)
+            old = None if to is None or not versions else await self.store.version(name, to)
+            known: Sequence[Version[PaperT]] = [old, *versions] if old is not None and old not in versions else versions
+            made = restored(known, name, to=to, by=by, at_ms=self._clock())
+            if not made.is_archived:
+                await self._require(made.paper, is_new=versions[-1].is_archived)
+            await self._keep([made], by)
+            return made
+
+    async def take_in(self, papers: Sequence[PaperT], *, by: Actor) -> list[Version[PaperT]]:
+        """Keep what came from elsewhere, all or none: new ones, and other versions of those that are known."""
+        async with self._turn:
+            made: list[Version[PaperT]] = []
+            for paper in papers:
+                head = await self.store.head(paper.id)
+                next_ = _imported(head, paper, by=by, at_ms=self._clock())
+                if next_ is not None:
+                    if head is not None:
+                        require_same_area(head.paper.area, paper.area, paper.id)
+                    await self._require(paper, is_new=head is None or head.is_archived)
+                    made.append(next_)
+            await self._keep(made, by)
+            return made
+
+    async def _known(self, name: str) -> Version[PaperT]:
+        head = await self.store.head(name)
+        if head is None:
+            raise unknown(name)
+        return head
+
+    async def _keep(self, made: Sequence[Version[PaperT]], by: Actor) -> None:
+        if not made:
+            return
+        acts = [self._act(version, by) for version in made]
+        await self.store.keep([(version, self._ends_at_ms(version.paper)) for version in made], acts)
+        await self._tell(made)
+
+    def _act(self, version: Version[PaperT], by: Actor) -> Act:
+        back = f", as version {version.restores}" if version.restores else ""
+        return act_of(
+            f"{self._kind}_{_DEEDS[version.change]}",
+            by=by,
+            at_ms=version.at_ms,
+            place=version.paper.area,
+            detail=f"{version.paper.id} version {version.number}{back}: {version.paper.title}",
+        )
+
+    async def _require(self, paper: PaperT, *, is_new: bool) -> None:
+        """Raise RequestError where it does not fit."""
+        raise NotImplementedError
+
+    async def _tell(self, made: Sequence[Version[PaperT]]) -> None:
+        """Say what is otherwise now."""
+        raise NotImplementedError
+
+    def _ends_at_ms(self, paper: PaperT) -> int | None:
+        raise NotImplementedError
+
+
+class ProgrammeDesk(PaperDesk[Programme]):
+    """Programmes of the database."""
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        *,
+        site: Callable[[], Site],
+        tell: Tell,
+        is_recorded: Recorded,
+        clock: Callable[[], int],
+    ) -> None:
+        super().__init__(programme_store(database), "programme", clock)
+        self._bulletins = BulletinStore(database)
+        self._site = site
+        self._tell_planner = tell
+        self._is_recorded = is_recorded
+
+    async def check(self, programme: Programme) -> None:
+        """Raise RequestError where it does not fit the place that it is for."""
+        named = {item.bulletin for item in items_of(programme) if item.bulletin is not None}
+        heads = [await self._bulletins.head(name) for name in sorted(named)]
+        known = {head.paper.id: head.paper for head in heads if head is not None and not head.is_archived}
+        require_programme(programme, site=self._site(), bulletins=known, is_recorded=self._is_recorded)
+
+    async def _require(self, paper: Programme, *, is_new: bool) -> None:
+        await self.check(paper)
+        if not is_new:
+            return
+        standing = len(self._site().programmes_of(paper.area))
+        if standing >= AREA_PROGRAMMES_MAX or await self.store.count() >= PAPERS_MAX:
+            what = f"{paper.area} đã có {standing} chương trình / has {standing} programmes: remove some first"
+            raise RequestError(RequestCode.TOO_MANY, what)
+
+    async def _tell(self, made: Sequence[Version[Programme]]) -> None:
+        self._tell_planner({each.paper.id: None if each.is_archived else each.paper for each in made}, {})
+
+    def _ends_at_ms(self, paper: Programme) -> int | None:
+        return _end_ms(paper.valid_until, self._site().time_zone)
+
+
+class BulletinDesk(PaperDesk[Bulletin]):
+    """Bulletins, and what others than their authors decide on them."""
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        *,
+        site: Callable[[], Site],
+        tell: Tell,
+        is_recorded: Recorded,
+        clock: Callable[[], int],
+    ) -> None:
+        self._bulletins = BulletinStore(database)
+        super().__init__(self._bulletins, "bulletin", clock)
+        self._site = site
+        self._tell_planner = tell
+        self._is_recorded = is_recorded
+
+    async def file(self, name: str) -> BulletinFile:
+        """Everything that is known of one; raises RequestError where there is none."""
+        versions = await self.store.versions(name)
+        if not versions:
+            raise unknown(name)
+        return BulletinFile(versions=versions, decisions=(await self._bulletins.decisions([name])).get(name, []))
+
+    async def files(self, heads: Sequence[Version[Bulletin]]) -> list[BulletinFile]:
+        """The same for the latest versions of a list."""
+        return [await self.file(head.paper.id) for head in heads]
+
+    async def decide(self, name: str, *, read: int, is_approved: bool, reason: str, by: Actor) -> BulletinFile:
+        """Approve or refuse the version that was read; raises RequestError, DatabaseError."""
+        async with self._turn:
+            known = await self.file(name)
+            made = decided(
+                drafts_of(known.versions),
+                known.decisions,
+                read=read,
+                is_approved=is_approved,
+                reason=reason,
+                by=by,
+                at_ms=self._clock(),
+            )
+            paper = known.versions[-1].paper
+            what = f"bulletin_{_VERDICTS[made.verdict]}"
+            told = f"{name} version {made.number}: {made.reason or paper.title}"
+            act = act_of(what, by=by, at_ms=made.at_ms, place=paper.area, detail=told)
+            await self._bulletins.decide(name, made, [act])
+            await self._tell(known.versions[-1:])
+            return await self.file(name)
+
+    async def airing(self) -> dict[str, Bulletin]:
+        """Those that may sound now."""
+        standing = await self.store.standing(not_ended_by_ms=self._clock())
+        decisions = await self._bulletins.decisions()
+        found = {}
+        for head in standing:
+            said = decisions.get(head.paper.id, [])
+            if any(each.verdict is Verdict.APPROVED for each in said):
+                paper = await self._airing(head.paper.id)
+                if paper is not None:
+                    found[head.paper.id] = paper
+        return found
+
+    async def _airing(self, name: str) -> Bulletin | None:
+        known = await self.file(name)
+        number = known.airing
+        version = await self.store.version(name, number) if number is not None else None
+        return version.paper if version is not None else None
+
+    async def _require(self, paper: Bulletin, *, is_new: bool) -> None:
+        require_bulletin(paper, site=self._site(), is_recorded=self._is_recorded)
+        if is_new and await self.store.count() >= PAPERS_MAX:
+            what = f"đã có {PAPERS_MAX} bản tin / there are {PAPERS_MAX} bulletins, archived ones too"
+            raise RequestError(RequestCode.TOO_MANY, f"{what}: give the controller another database")
+
+    async def _tell(self, made: Sequence[Version[Bulletin]]) -> None:
+        self._tell_planner({}, {each.paper.id: await self._airing(each.paper.id) for each in made})
+
+    def _ends_at_ms(self, paper: Bulletin) -> int | None:
+        return _end_ms(paper.valid_until, self._site().time_zone)
+
+
+def drafts_of(versions: Sequence[Version[Bulletin]]) -> list[Draft]:
+    """What is decided on."""
+    return [
+        Draft(number=each.number, who=each.who, is_archived=each.is_archived, restores=each.restores)
+        for each in versions
+    ]
+
+
+def _imported(head: Version[PaperT] | None, paper: PaperT, *, by: Actor, at_ms: int) -> Version[PaperT] | None:
+    """What an import makes of it: what was archived stands again."""
+    if head is None:
+        return added(None, paper, by=by, at_ms=at_ms, change=Change.IMPORTED)
+    if head.is_archived:
+        return Version(number=head.number + 1, at_ms=at_ms, who=by.who, change=Change.IMPORTED, paper=paper)
+    return edited(head, paper, read=head.number, by=by, at_ms=at_ms, change=Change.IMPORTED)
+
+
+def _end_ms(valid_until: str | None, time_zone: str) -> int | None:
+    if valid_until is None:
+        return None
+    return int(local_end_of(valid_until).replace(tzinfo=zoneinfo.ZoneInfo(time_zone)).timestamp() * 1000)
