@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -198,6 +199,19 @@ def test_documents_go_with_their_counters_or_without(bench: StoreBench) -> None:
     store, restored = bench.open()
     assert restored.documents == ()
     assert [each.topic for each in restored.counters] == [TOPIC]
+    store.close()
+
+
+def test_a_plans_body_is_kept_and_replaced_with_its_document(bench: StoreBench) -> None:
+    store, _ = bench.open()
+    store.ask(replace(document(1), body=b"the first body"))
+    store.close()
+    store, restored = bench.open()
+    assert [each.body for each in restored.documents] == [b"the first body"]
+    store.ask(document(2))
+    store.close()
+    store, restored = bench.open()
+    assert [each.body for each in restored.documents] == [b""]
     store.close()
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import pytest
+
 from edge.effects import FetchMedia
 from edge.errors import MediaFailure
-from edge.events import Event, MediaFailed, MediaFetched
+from edge.events import BodyFetched, Event, MediaFailed, MediaFetched
+from protocol.messages import BroadcastClass
+from protocol.plan import BodyReference
 from protocol.units import NS_PER_S
 from simulator.delay import MOBILE
 from simulator.disk import Disk
 from simulator.media_files import FOLDER, SimulatedMediaStore
-from simulator.media_server import MediaServer, Recording, folded, recording
+from simulator.media_server import FOLD_BYTES, MediaServer, Recording, folded, recording
 from simulator.network import Network
 from simulator.world import World
 
@@ -59,7 +65,7 @@ def reason(event: Event) -> MediaFailure:
 
 def test_a_file_arrives_whole_and_takes_the_time_that_its_line_needs() -> None:
     pole = Pole()
-    assert pole.fetch(SMALL) == MediaFetched(sha256=SMALL.sha256)
+    assert pole.fetch(SMALL) == MediaFetched(sha256=SMALL.sha256, received_bytes=SMALL.size_bytes)
     assert pole.store.present() == {SMALL.sha256}
     assert pole.store.content(SMALL.sha256) == folded(SMALL.sha256, SMALL.size_bytes)
     assert pole.fetch(SMALL, seconds=0.001) == MediaFetched(sha256=SMALL.sha256)
@@ -123,7 +129,7 @@ def test_room_is_made_by_what_was_used_longest_ago_and_nothing_needs() -> None:
         pole.fetch(file)
     pole.store.content(files[0].sha256)
     event = pole.fetch(files[3], keep=frozenset({files[1].sha256}))
-    assert event == MediaFetched(sha256=files[3].sha256, evicted=(files[2].sha256,))
+    assert event == MediaFetched(sha256=files[3].sha256, evicted=(files[2].sha256,), received_bytes=files[3].size_bytes)
     everything = frozenset(file.sha256 for file in files)
     assert reason(pole.fetch(LARGE, keep=everything)) is MediaFailure.TOO_LARGE
     pole.store.discard(files[0].sha256)
@@ -133,3 +139,58 @@ def test_room_is_made_by_what_was_used_longest_ago_and_nothing_needs() -> None:
 def test_a_full_card_is_said_to_be_full() -> None:
     pole = Pole(capacity_bytes=SMALL.size_bytes // 2)
     assert reason(pole.fetch(SMALL)) is MediaFailure.DISK_FULL
+
+
+def test_a_slice_brings_so_much_and_the_next_goes_on_behind_it() -> None:
+    pole = Pole()
+    pole.server.publish(LARGE)
+    slice_bytes = 2 * LARGE.size_bytes // 3
+    received = 0
+    for _ in range(2):
+        pole.store.fetch(FetchMedia(reference=LARGE.reference, keep=frozenset(), bytes_max=slice_bytes))
+        pole.world.run_for(600 * 10**9)
+        event = pole.events[-1]
+        assert isinstance(event, MediaFailed | MediaFetched)
+        assert 0 < event.received_bytes <= slice_bytes
+        received += event.received_bytes
+    assert isinstance(event, MediaFetched)
+    assert received == pytest.approx(LARGE.size_bytes, abs=2 * FOLD_BYTES)
+    assert isinstance(pole.events[0], MediaFailed)
+    assert pole.events[0].reason is MediaFailure.PARTLY
+
+
+def test_for_what_is_urgent_the_plans_own_files_go_last() -> None:
+    files = [recording(f"item {number}", duration_ms=120_000) for number in range(4)]
+    pole = Pole(bytes_max=3 * files[0].size_bytes + 20_000)
+    for file in files:
+        pole.server.publish(file)
+    for file in files[:3]:
+        pole.fetch(file)
+    spare = (files[2].sha256, files[0].sha256)
+    pole.store.fetch(FetchMedia(reference=files[3].reference, keep=frozenset({files[1].sha256}), spare=spare))
+    pole.world.run_for(600 * 10**9)
+    event = pole.events[-1]
+    assert isinstance(event, MediaFetched)
+    assert event.evicted == (files[2].sha256,)
+
+
+def test_a_plans_body_is_handed_over_and_not_kept() -> None:
+    pole = Pole()
+    content = b"what stands in a plan" * 1_000
+    body = BodyReference(
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        occurrences=1,
+        classes=(BroadcastClass.ROUTINE,),
+        ends_at_ms=1,
+    )
+    pole.server.publish_body(body.sha256, content)
+    pole.store.fetch(FetchMedia(reference=body, keep=frozenset()))
+    pole.world.run_for(60 * NS_PER_S)
+    assert isinstance(pole.events[-1], BodyFetched)
+    assert pole.events[-1].content == content
+    assert pole.store.present() == frozenset()
+    pole.server.withdraw(body.sha256)
+    pole.store.fetch(FetchMedia(reference=body, keep=frozenset()))
+    pole.world.run_for(60 * NS_PER_S)
+    assert reason(pole.events[-1]) is MediaFailure.NOT_FOUND

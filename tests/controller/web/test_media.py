@@ -83,6 +83,9 @@ async def test_a_node_gets_the_body_of_a_standing_plan(address: str, node: aioht
     async with node.get(f"{address}/media/sha256/{BODY_HASH}") as answer:
         assert (answer.status, await answer.read()) == (200, BODY)
         assert answer.headers["Content-Type"] == "application/cbor"
+    for span, status, rest in (("1-", 206, BODY[1:]), ("1-2", 206, BODY[1:3]), ("4-", 416, b""), ("x", 416, b"")):
+        async with node.get(f"{address}/media/sha256/{BODY_HASH}", headers={"Range": f"bytes={span}"}) as answer:
+            assert (answer.status, await answer.read()) == (status, rest)
 
 
 @pytest.mark.parametrize("path", ["e" * 64, "d" * 64, HASH.upper(), "..%2f..%2fsecret", "x", HASH[:-1]])

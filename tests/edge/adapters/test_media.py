@@ -15,8 +15,9 @@ from edge.adapters.media import HttpsMediaStore, MediaSettings
 from edge.adapters.media_files import mark_used
 from edge.effects import FetchMedia
 from edge.errors import MediaFailure
-from edge.events import Event, MediaFailed, MediaFetched
-from protocol.messages import MediaReference
+from edge.events import BodyFetched, Event, MediaFailed, MediaFetched
+from protocol.messages import BroadcastClass, MediaReference
+from protocol.plan import BodyReference
 from tests.support.media_server import MediaServer, media_server
 from tests.support.pki import DevelopmentKeys
 from tests.support.waiting import until_blocking
@@ -47,12 +48,20 @@ class MediaBench:
         return HttpsMediaStore(settings, post=self.events.append)
 
     def fetch(
-        self, sha256: str = SHA, *, size_bytes: int = len(FILE), store: HttpsMediaStore | None = None, keep: str = ""
+        self,
+        sha256: str = SHA,
+        *,
+        size_bytes: int = len(FILE),
+        store: HttpsMediaStore | None = None,
+        keep: str = "",
+        spare: tuple[str, ...] = (),
+        bytes_max: int | None = None,
     ) -> Event:
         """Ask for a file and wait for the answer."""
         count = len(self.events)
         reference = MediaReference(sha256=sha256, size_bytes=size_bytes, duration_ms=5_000)
-        (store or self.store).fetch(FetchMedia(reference=reference, keep=frozenset({keep})))
+        effect = FetchMedia(reference=reference, keep=frozenset({keep}), spare=spare, bytes_max=bytes_max)
+        (store or self.store).fetch(effect)
         until_blocking(lambda: len(self.events) > count, what="an answer")
         return self.events[-1]
 
@@ -77,7 +86,7 @@ def bench(tmp_path: Path, pki: DevelopmentKeys) -> Iterator[MediaBench]:
 
 
 def test_arrives_whole_and_verified(bench: MediaBench) -> None:
-    assert bench.fetch() == MediaFetched(sha256=SHA)
+    assert bench.fetch() == MediaFetched(sha256=SHA, received_bytes=len(FILE))
     assert bench.store.path(SHA).read_bytes() == FILE
     assert bench.store.present() == {SHA}
     assert bench.fetch() == MediaFetched(sha256=SHA)
@@ -92,7 +101,7 @@ def test_a_line_that_breaks_is_resumed_where_it_broke(bench: MediaBench) -> None
     bench.store = bench.open()
     assert bench.refusal() is MediaFailure.UNREACHABLE
     bench.server.cut_after = None
-    assert bench.fetch() == MediaFetched(sha256=SHA)
+    assert bench.fetch() == MediaFetched(sha256=SHA, received_bytes=len(FILE) - 140_000)
     assert bench.server.ranges == [None, "bytes=70000-", "bytes=140000-"]
     assert bench.store.path(SHA).read_bytes() == FILE
 
@@ -135,7 +144,7 @@ def test_a_server_that_sends_another_range_is_not_believed(bench: MediaBench) ->
     bench.server.shifts_ranges = True
     assert bench.refusal() is MediaFailure.UNREACHABLE
     bench.server.shifts_ranges = False
-    assert bench.fetch() == MediaFetched(sha256=SHA)
+    assert bench.fetch() == MediaFetched(sha256=SHA, received_bytes=len(FILE))
 
 
 def test_nobody_listening_is_unreachable(bench: MediaBench) -> None:
@@ -164,7 +173,9 @@ def test_makes_room_by_what_was_used_longest_ago_and_nothing_needs(bench: MediaB
         os.utime(path, (1_000_000 + age, 1_000_000 + age))
     mark_used(bench.folder / names[0])
     store = bench.open(bytes_max=400_000)
-    assert bench.fetch(store=store, keep=names[1]) == MediaFetched(sha256=SHA, evicted=(names[2],))
+    assert bench.fetch(store=store, keep=names[1]) == MediaFetched(
+        sha256=SHA, evicted=(names[2],), received_bytes=len(FILE)
+    )
     store.close()
     assert bench.store.present() == {SHA, names[0], names[1]}
 
@@ -202,3 +213,60 @@ def test_a_damaged_file_can_be_discarded(bench: MediaBench) -> None:
     bench.store.discard(SHA)
     assert bench.store.present() == frozenset()
     assert bench.store.free_bytes() > 0
+
+
+def test_a_slice_brings_so_many_bytes_and_the_next_goes_on_behind_it(bench: MediaBench) -> None:
+    first = bench.fetch(bytes_max=150_000)
+    assert isinstance(first, MediaFailed)
+    assert (first.reason, first.received_bytes) == (MediaFailure.PARTLY, 150_000)
+    bench.store.close()
+    bench.store = bench.open()
+    assert bench.fetch(bytes_max=150_000) == MediaFetched(sha256=SHA, received_bytes=50_000)
+    assert bench.server.ranges == ["bytes=0-149999", "bytes=150000-299999"]
+    assert bench.store.path(SHA).read_bytes() == FILE
+
+
+def test_what_came_before_a_line_broke_in_a_slice_is_told(bench: MediaBench) -> None:
+    bench.server.cut_after = 70_000
+    broken = bench.fetch(bytes_max=100_000)
+    assert isinstance(broken, MediaFailed)
+    assert (broken.reason, broken.received_bytes) == (MediaFailure.UNREACHABLE, 70_000)
+
+
+def test_a_server_that_knows_no_slices_is_asked_for_none_again_and_again(bench: MediaBench) -> None:
+    bench.server.knows_ranges = False
+    assert bench.refusal(bytes_max=150_000) is MediaFailure.UNREACHABLE
+    assert bench.fetch() == MediaFetched(sha256=SHA, received_bytes=len(FILE))
+
+
+def test_for_what_is_urgent_the_plans_own_files_go_last_and_the_latest_needed_first(bench: MediaBench) -> None:
+    tomorrow, week, idle = (f"{number:064x}" for number in range(3))
+    for name in (tomorrow, week, idle):
+        (bench.folder / name).write_bytes(bytes(60_000))
+    (bench.folder / f"{week}.part").write_bytes(bytes(60_000))
+    store = bench.open(bytes_max=300_000)
+    event = bench.fetch(store=store, spare=(week, tomorrow))
+    assert event == MediaFetched(sha256=SHA, evicted=(idle, week), received_bytes=len(FILE))
+    assert store.present() == {SHA, tomorrow}
+    assert not (bench.folder / f"{week}.part").exists()
+    store.close()
+
+
+def test_a_plans_body_is_handed_over_and_not_kept(bench: MediaBench) -> None:
+    body = BodyReference(
+        sha256=SHA, size_bytes=len(FILE), occurrences=1, classes=(BroadcastClass.ROUTINE,), ends_at_ms=1
+    )
+    for left_behind in (None, FILE, bytes(len(FILE))):
+        bench.events.clear()
+        if left_behind is not None:
+            bench.store.path(SHA).write_bytes(left_behind)
+        bench.store.fetch(FetchMedia(reference=body, keep=frozenset()))
+        until_blocking(lambda: bool(bench.events), what="an answer")
+        event = bench.events[0]
+        if left_behind in (None, FILE):
+            assert isinstance(event, BodyFetched)
+            assert (event.sha256, event.content) == (SHA, FILE)
+        else:
+            assert isinstance(event, MediaFailed)
+            assert event.reason is MediaFailure.WRONG_HASH
+        assert bench.store.present() == frozenset()

@@ -173,13 +173,14 @@ def test_the_reserve_is_taken_once_and_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "node.sqlite-journal").stat().st_size >= JOURNAL_BYTES
 
 
-@pytest.mark.parametrize(("version", "unknown"), [(1, ("run", "notes")), (2, ("notes",))])
+@pytest.mark.parametrize(("version", "unknown"), [(1, ("run", "notes")), (2, ("notes",)), (3, ())])
 def test_a_database_of_a_program_before_is_taken_over(tmp_path: Path, version: int, unknown: tuple[str, ...]) -> None:
     database = sqlite3.connect(tmp_path / "node.sqlite")
     database.execute("PRAGMA journal_mode = WAL")
     database.executescript(SCHEMA)
     for table in unknown:
         database.execute(f"DROP TABLE {table}")
+    database.execute("ALTER TABLE documents DROP COLUMN body")
     database.execute(f"PRAGMA user_version = {version}")
     database.execute("INSERT INTO reports VALUES (1, x'00')")
     database.commit()
