@@ -31,6 +31,7 @@ from controller.events import (
     MediaPrepared,
     MediaRefused,
     MessageReceived,
+    ProgrammesChanged,
     RelayNews,
     ReportKeysChanged,
     RequestReceived,
@@ -39,7 +40,7 @@ from controller.events import (
 )
 from controller.fleet import Fleet
 from controller.group_delay import GroupDelays, bounds_of
-from controller.inbox import Inbox, subscriptions
+from controller.inbox import Inbox, own_state, subscriptions
 from controller.ledger import Ledger
 from controller.notary import Notary, Scopes
 from controller.ports import Fresh
@@ -58,7 +59,7 @@ from controller.requests import (
 )
 from controller.resigning import Resigning
 from controller.silence import SilenceDesk
-from controller.site import MediaShelf, Site, with_report_keys
+from controller.site import MediaShelf, Site, with_changed, with_report_keys
 from controller.standing import Standing
 from controller.streams_desk import StreamsDesk
 from controller.views import (
@@ -72,12 +73,11 @@ from controller.views import (
     relay_view,
     silence_view,
 )
-from protocol.codec import json_encode
 from protocol.enrolment import EnrolmentDocuments
 from protocol.envelope import Signer
-from protocol.messages import AiringRecord, ControllerState, Plan, Readiness
+from protocol.messages import AiringRecord, Plan, Readiness
 from protocol.opening import OPENER, Opener
-from protocol.topics import TOPICS, TopicName, topic
+from protocol.topics import TopicName, topic
 from protocol.units import MonotonicNs, Now, SharedMs, ns_of_ms
 
 WAKE_MS_MAX: Final = 60_000
@@ -219,10 +219,19 @@ class Desk:
         """What the desk works for now."""
         return self._site
 
+    @property
+    def shelf(self) -> MediaShelf:
+        """What is prepared and what was refused, to be looked at."""
+        return self._shelf
+
     def documents_of(self, node: str) -> EnrolmentDocuments:
         """What stands for a node, for one that has just come and does not want to wait for the broker."""
         assignment = self._standing.sealed(topic(TopicName.ASSIGNMENT, node=node))
         return EnrolmentDocuments(keyset=self._standing.keyset, assignment=assignment.payload if assignment else b"")
+
+    def body(self, sha256: str) -> bytes | None:
+        """The body of a standing plan, by its hash."""
+        return self._standing.body(sha256)
 
     def plan(self, area: str) -> Plan | None:
         """The plan that stands for an area; raises RequestError for an area that is not known."""
@@ -266,12 +275,16 @@ class Desk:
                 return self._media(event)
             case SiteChanged():
                 return self._site_changed(event, now)
+            case ProgrammesChanged(programmes=programmes, bulletins=bulletins):
+                self._site, areas = with_changed(self._site, programmes, bulletins)
+                return self._provision.programmes_changed(self._site, areas)
             case ReportKeysChanged(keys=keys):
                 self._site = with_report_keys(self._site, keys)
                 self._reports.keys_changed(self._site, keys)
                 return self._clones.site_changed(self._site, now)
             case Stopping():
-                return [*self._fleet.stopping(now), self._own_state(Readiness.DISCONNECTED)]
+                gone = own_state(self._site.controller, Readiness.DISCONNECTED, self._epoch)
+                return [*self._fleet.stopping(now), gone]
             case _:
                 return ()
 
@@ -351,7 +364,8 @@ class Desk:
             case BrokerConnected():
                 self._broker = BrokerView(is_connected=True, since_ms=now.shared_ms)
                 self._standing.connected(now.shared_ms)
-                return [Note(level=Level.INFO, what="broker_connected"), self._own_state(Readiness.READY)]
+                ready = own_state(self._site.controller, Readiness.READY, self._epoch)
+                return [Note(level=Level.INFO, what="broker_connected"), ready]
             case BrokerLost(reason=reason):
                 is_news = self._broker.is_connected or self._broker.reason != reason
                 since_ms = now.shared_ms if self._broker.is_connected else self._broker.since_ms
@@ -360,7 +374,7 @@ class Desk:
                 return [Note(level=Level.ERROR, what="broker_away", reason=reason)] if is_news else ()
 
     def _media(self, event: MediaPrepared | MediaRefused) -> Sequence[Effect]:
-        self._provision.look_soon()
+        self._provision.media_settled(event.path)
         match event:
             case MediaPrepared(path=path, media=media):
                 self._shelf.ready[path] = media
@@ -380,14 +394,3 @@ class Desk:
         kept = self._ledger.commit(acts) if acts else []
         note = Note(level=Level.INFO, what="configuration_read_again")
         return [note, *kept, *self._clones.site_changed(site, now)]
-
-    def _own_state(self, state: Readiness) -> Publish:
-        controller = self._site.controller
-        row = TOPICS[TopicName.CONTROLLER_STATE]
-        payload = json_encode(ControllerState(controller=controller, state=state, session_epoch=self._epoch))
-        return Publish(
-            topic=topic(TopicName.CONTROLLER_STATE, controller=controller),
-            payload=payload,
-            qos=row.qos,
-            retain=row.retain,
-        )

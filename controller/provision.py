@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,14 +20,14 @@ from controller.effects import Effect, Level, Note
 from controller.errors import SigningError
 from controller.ledger import Ledger
 from controller.notary import CLOCK_TOLERANCE_MS, Notary
-from controller.planner import COVERED_MS_MIN, DAY_MS, Compiled, compile_area, same_until
+from controller.planning.compile import COVERED_MS_MIN, DAY_MS, Compiled, compile_area, same_until
 from controller.programmes.ready import ready_of
 from controller.records import Change, StandingDocument, WithdrawnDocument
 from controller.site import MediaShelf, Site, quiet_hours_of
 from controller.standing import Standing
 from protocol.errors import ProtocolError
 from protocol.identity import area_audience, node_audience
-from protocol.messages import Assignment, BroadcastClass, Document, MediaReference, Plan
+from protocol.messages import Assignment, Document, MediaReference, Plan
 from protocol.reconnect import herd_window_s
 from protocol.topics import TopicName, topic
 from protocol.units import US_PER_MS, Now, SharedMs
@@ -60,10 +60,16 @@ class Provision:
         self._standing = standing
         self._ledger = ledger
         self._next_at_ms = SharedMs(0)
+        self._round_at_ms = SharedMs(0)
+        """When everything is compared again; single plans are in between."""
         self._under_way: set[str] = set()
         self._waiting: deque[Maker] = deque()
         self._settled: dict[str, tuple[tuple[MediaReference, ...], Assignment]] = {}
         """From what each node's assignment was found to be as it should; to be built again when that changes."""
+        self._unsettled: dict[str, set[str]] = {}
+        """The areas whose plans wait for a source, by its key."""
+        self._changed_meanwhile: set[str] = set()
+        """Areas whose programmes changed while a plan of theirs was being stored."""
         self.warnings: dict[str, str] = {}
         """What a person should know, by what it concerns."""
 
@@ -76,7 +82,29 @@ class Provision:
         """The configuration was read again; everything is compared at the next look."""
         self._site = site
         self._settled.clear()
+        self._unsettled.clear()
         self.look_soon()
+
+    def programmes_changed(self, site: Site, areas: Iterable[str]) -> list[Effect]:
+        """The plans of these areas come first; a round that is under way goes on behind them."""
+        self._site = site
+        self._plan_soon(areas)
+        return []
+
+    def media_settled(self, key: str) -> None:
+        """A source is prepared or refused: the plans that waited for it come first, or all, where it is of all."""
+        areas = self._unsettled.pop(key, None)
+        if areas is None or any(clip.file == key for clip in self._site.clips.values()):
+            self.look_soon()
+        else:
+            self._plan_soon(areas)
+
+    def _plan_soon(self, areas: Iterable[str]) -> None:
+        """First in line; slices that are under way keep their pace."""
+        first = [functools.partial(self._plan, area) for area in sorted(areas) if area in self._site.tree]
+        if first and not self._waiting:
+            self._next_at_ms = SharedMs(0)
+        self._waiting.extendleft(first)
 
     def look_soon(self) -> None:
         """Something that plans or assignments are made of has changed: a round that was under way begins anew."""
@@ -89,7 +117,9 @@ class Provision:
         if now_ms < self._next_at_ms:
             return []
         effects: list[Effect] = []
-        if not self._waiting:
+        if not self._waiting or now_ms >= self._round_at_ms:
+            self._round_at_ms = SharedMs(now_ms + LOOK_AGAIN_MS)
+            self._waiting.clear()
             self.warnings.clear()
             self._waiting.extend(self._makers())
             effects += self._withdrawals() if is_connected else []
@@ -104,7 +134,7 @@ class Provision:
                 effects.append(Note(level=Level.ERROR, what="not_signed", reason=str(error)))
             else:
                 signed += [document] if document else []
-        self._next_at_ms = SharedMs(now_ms + (SLICE_EVERY_MS if self._waiting else LOOK_AGAIN_MS))
+        self._next_at_ms = SharedMs(now_ms + SLICE_EVERY_MS) if self._waiting else self._round_at_ms
         return effects + (self._keep(signed) if signed else [])
 
     def _keep(self, documents: list[StandingDocument]) -> list[Effect]:
@@ -113,11 +143,13 @@ class Provision:
 
         def kept(now: Now) -> list[Effect]:
             self._under_way -= topics
+            self._plan_soon(self._changed_meanwhile)
+            self._changed_meanwhile.clear()
             return [self._standing.put(document, now.shared_ms) for document in documents]
 
         def not_kept(reason: str, now: Now) -> list[Effect]:
             self._under_way -= topics
-            self._next_at_ms = SharedMs(now.shared_ms + 60_000)
+            self._next_at_ms = self._round_at_ms = SharedMs(now.shared_ms + 60_000)
             return [Note(level=Level.ERROR, what="plans_not_stored", reason=reason)]
 
         return self._ledger.commit(documents, then=kept, otherwise=not_kept)
@@ -128,6 +160,11 @@ class Provision:
         if all(file in self._shelf.ready or file in self._shelf.refused for file in files):
             yield from (functools.partial(self._assignment, node) for node in self._site.nodes.values())
         yield from (functools.partial(self._plan, area.id) for area in self._site.tree.areas)
+        for name in self._site.shadowed:
+            self.warnings[f"programme {name}"] = (
+                f"the programme {name} stands in the configuration and in the database: the configuration's counts; "
+                "rename it there, or remove the other one"
+            )
         for clip in self._site.clips.values():
             if clip.file in self._shelf.refused:
                 self.warnings[f"clip {clip.id}"] = self._shelf.refused[clip.file]
@@ -180,8 +217,15 @@ class Provision:
         topic_ = topic(TopicName.PLAN, area=area)
         site = self._site
         programmes = site.programmes_of(area)
-        if topic_ in self._under_way or not all(self._shelf.is_settled(site.sources_of(each)) for each in programmes):
+        if topic_ in self._under_way:
+            self._changed_meanwhile.add(area)
             return None
+        unsettled = {key for programme in programmes for key in self._shelf.unsettled(site.sources_of(programme))}
+        for key in unsettled:
+            self._unsettled.setdefault(key, set()).add(area)
+        if unsettled:
+            return None
+        self.warnings.pop(f"plan {area}", None)
         self._warn_refused(area)
         compiled = compile_area(
             (ready_of(programme, shelf=self._shelf, site=site) for programme in programmes),
@@ -191,7 +235,7 @@ class Provision:
         if compiled.is_cut:
             days = (compiled.covers_until_ms - now_ms) / DAY_MS
             self.warnings[f"plan {area}"] = (
-                f"the plan of {area} is too large for one message and covers only {days:.1f} days; "
+                f"the plan of {area} is too large and covers only {days:.1f} days; "
                 "shorten its programmes, or move some to an area above or below"
             )
         stands = self._stands(topic_, Plan)
@@ -199,7 +243,6 @@ class Provision:
             return None
 
         def make(counter: int) -> Plan:
-            classes = {occurrence.broadcast_class for occurrence in compiled.occurrences}
             return Plan(
                 id=f"plan.{area}.{counter}",
                 issuer=site.controller,
@@ -207,16 +250,15 @@ class Provision:
                 counter=counter,
                 not_before_ms=now_ms - CLOCK_TOLERANCE_MS,
                 expires_at_ms=compiled.covers_until_ms,
-                broadcast_class=BroadcastClass.PRIORITY
-                if BroadcastClass.PRIORITY in classes
-                else BroadcastClass.ROUTINE,
+                broadcast_class=compiled.broadcast_class,
                 area=area,
                 covers_from_ms=now_ms,
                 covers_until_ms=compiled.covers_until_ms,
-                occurrences=compiled.occurrences,
+                occurrences=compiled.inline,
+                body=compiled.body,
             )
 
-        return self._notary.sign(topic_, make, now_ms)
+        return self._notary.sign(topic_, make, now_ms, body=compiled.content or None)
 
     def _warn_refused(self, area: str) -> None:
         for programme in self._site.programmes_of(area):

@@ -28,7 +28,7 @@ from controller.config import (
 from controller.policies import NO_POLICIES, Policies, policies_of
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
-from controller.programmes.sources import FileSource, Source, items_of, source_of
+from controller.programmes.sources import FileSource, Source, items_of, sources_of
 from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
 from protocol.messages import MediaReference, QuietHours
 
@@ -81,10 +81,7 @@ class Site:
 
     def sources_of(self, programme: Programme) -> Iterator[Source]:
         """What a programme's items sound from, as far as they may sound."""
-        for item in items_of(programme):
-            source = source_of(item, self.bulletins)
-            if source is not None:
-                yield source
+        return sources_of(programme, self.bulletins)
 
     @property
     def media_paths(self) -> tuple[str, ...]:

@@ -113,12 +113,14 @@ class PaperDesk(Generic[PaperT]):
     async def restore(self, name: str, *, to: int | None, by: Actor) -> Version[PaperT]:
         """Bring an earlier version back; raises RequestError, DatabaseError."""
         async with self._turn:
-            versions: list[Version[PaperT]] = await self.store.versions(name)
-            old = None if to is None or not versions else await self.store.version(name, to)
-            known: Sequence[Version[PaperT]] = [old, *versions] if old is not None and old not in versions else versions
-            made = restored(known, name, to=to, by=by, at_ms=self._clock())
+            versions = await self.store.versions(name)
+            is_archived = bool(versions) and versions[-1].is_archived
+            old = None if to is None else await self.store.version(name, to)
+            if old is not None and old not in versions:
+                versions.insert(0, old)
+            made = restored(versions, name, to=to, by=by, at_ms=self._clock())
             if not made.is_archived:
-                await self._require(made.paper, is_new=versions[-1].is_archived)
+                await self._require(made.paper, is_new=is_archived)
             await self._keep([made], by)
             return made
 

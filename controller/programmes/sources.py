@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Item, Programme
 from controller.programmes.speech import language_or_default
 from protocol.messages import BroadcastClass
+
+TEXT_KEYS: Final = "text:"
+"""What the key of every spoken text begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class TextSource:
     @property
     def key(self) -> str:
         """The same for the same text."""
-        return f"text:{self.language}:{hashlib.sha256(self.text.encode()).hexdigest()}"
+        return f"{TEXT_KEYS}{self.language}:{hashlib.sha256(self.text.encode()).hexdigest()}"
 
 
 Source = FileSource | MediaSource | TextSource
@@ -82,6 +86,14 @@ def items_of(programme: Programme) -> Iterator[Item]:
     yield from programme.items
     for override in programme.overrides:
         yield from override.items or ()
+
+
+def sources_of(programme: Programme, bulletins: Bulletins) -> Iterator[Source]:
+    """What a programme's items sound from, as far as they may sound."""
+    for item in items_of(programme):
+        source = source_of(item, bulletins)
+        if source is not None:
+            yield source
 
 
 def is_of_class(bulletin: Bulletin, broadcast_class: BroadcastClass) -> bool:
