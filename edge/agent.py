@@ -23,6 +23,7 @@ from edge.clock_watch import ClockWatch, before_slewing
 from edge.condition import Rooms
 from edge.documents import Documents, Outcome
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
+from edge.errors import MediaFailure
 from edge.events import Event
 from edge.gpio.amplifier import AmplifierSettings
 from edge.gpio.faults import Fault
@@ -99,7 +100,7 @@ class Agent:
             guard=self._guard,
             voices=Voices(workshop=workshop, stream_source=self._repertoire.streams.source),
             settings=settings.amplifier,
-            has_media=self.media.has,
+            lacks=self.media.lacks,
         )
         birth = make_state(node, Readiness.INIT, settings.session_epoch, settings.version, settings.machine)
         self._reporter = StatusReporter(birth=birth, settings=settings.telemetry)
@@ -235,7 +236,7 @@ class Agent:
 
     def _booted(self, event: happened.Booted, now: Now) -> list[Effect]:
         restored = event.restored
-        self.media.restore(restored.media)
+        self.media.restore(restored)
         self._proof.restore(restored, now)
         self._was_time_known = now.is_time_known
         effects: list[Effect] = [
@@ -265,22 +266,16 @@ class Agent:
     def _media(self, event: happened.MediaFetched | happened.MediaFailed, now: Now) -> list[Effect]:
         self._is_stale = True
         if isinstance(event, happened.MediaFetched):
-            self.media.fetched(event.sha256, event.evicted)
+            self.media.fetched(event)
             return [_log("media fetched", sha256=event.sha256, evicted=len(event.evicted))]
-        self.media.failed(event.sha256, event.reason, now)
-        return [
-            _log(
-                "media not fetched",
-                LogLevel.WARNING,
-                sha256=event.sha256,
-                reason=event.reason.value,
-                detail=event.detail,
-            )
-        ]
+        self.media.failed(event, now)
+        level = LogLevel.DEBUG if event.reason is MediaFailure.PARTLY else LogLevel.WARNING
+        fields = {"sha256": event.sha256, "reason": event.reason.value, "detail": event.detail}
+        return [_log("media not fetched", level, **fields)]
 
     def _body(self, event: happened.BodyFetched, now: Now) -> list[Effect]:
         self._is_stale = True
-        self.media.body_fetched(event.sha256, event.evicted)
+        self.media.body_fetched(event)
         return self._follow(self._documents.body_fetched(event, now), now)
 
     def _hardware(
@@ -313,9 +308,7 @@ class Agent:
         effects += self._play(now)
         effects += self._proof.settle(self._repertoire.program.planned, now)
         effects += self._hush.tell(now)
-        fetch = self.media.next_fetch(now)
-        if fetch is not None:
-            effects.append(fetch)
+        effects += self.media.next_fetch(now)
         effects += self.outbox.wake(now)
         free_bytes = None if self._measured is None else self._measured.disk_free_bytes
         effects += self._health.watch(self._studio.amplifier, free_bytes, now)
@@ -333,7 +326,7 @@ class Agent:
         self._repertoire.renew_streams(now.shared_ms)
         if self._is_stale:
             self._is_stale = False
-            self.media.require(self._repertoire.renew_program(now.shared_ms))
+            self.media.require(*self._repertoire.renew_program(now.shared_ms), self._guard.place)
         return list(purged)
 
     def _play(self, now: Now) -> list[Effect]:

@@ -35,6 +35,7 @@ class Rooms:
         on_air = self.studio.on_air
         heard = self.studio.heard
         streams = self.repertoire.streams.told()
+        fetched_bytes, fetch_bytes_max = self.media.fetched_today or (0, None)
         return Telemetry(
             node=self.birth.node,
             at_ms=now.shared_ms,
@@ -64,6 +65,8 @@ class Rooms:
             correction_ppm=None if on_air is None else self.studio.playout.correction_ppm,
             card_error_ms=None if on_air is None else self.studio.playout.card_error_ms,
             streams=streams,
+            fetched_bytes=fetched_bytes,
+            fetch_bytes_max=fetch_bytes_max,
         )
 
     def _refused(self, measured: Measured | None) -> dict[str, int]:

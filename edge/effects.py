@@ -70,7 +70,7 @@ class ForgetDocuments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReport:
-    """Make a report durable, and with it which airing is open, where the chain ends and a note by its name, in one step.
+    """Make a report durable, and in one step with it which airing is open, where the chain ends, and a note.
 
     Answered by ReportStored or ReportStoreFailed. `chain_number` and `sha256` are the chain's last report once this
     one is stored: itself, or a later one when it comes late, or when it is a loose one.
@@ -106,11 +106,15 @@ class KeepNote:
 class FetchMedia:
     """Bring a media file onto the disk; `keep` may not be evicted for it. Answered by MediaFetched or MediaFailed.
 
-    A plan's body is given to whoever asked instead, by BodyFetched, and not kept.
+    `spare` goes only when nothing else is left to go, its first before its last. Of a file not more than `bytes_max`
+    come at once, which is a MediaFailed (PARTLY) if more is missing; what has come stays. A plan's body is given to
+    whoever asked instead, by BodyFetched, and not kept.
     """
 
     reference: Fetchable
     keep: frozenset[str]
+    spare: tuple[str, ...] = ()
+    bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,8 @@ class MediaFailure(StrEnum):
     DISK_FULL = "disk_full"
     UNREACHABLE = "unreachable"
     TOO_LARGE = "too_large"
+    PARTLY = "partly"
+    """As much as was asked for has come, and more is missing: no fault."""
 
 
 class MediaError(EdgeError):

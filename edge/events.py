@@ -149,28 +149,31 @@ class ReportStoreFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFetched:
-    """A media file is on the disk, whole and verified; `evicted` had to go for it."""
+    """A media file is on the disk, whole and verified; `evicted` had to go for it, `received_bytes` came for it now."""
 
     sha256: str
     evicted: tuple[str, ...] = ()
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyFetched:
-    """A plan's body has arrived, whole and verified; `evicted` as for a media file."""
+    """A plan's body has arrived, whole and verified; the rest as for a media file."""
 
     sha256: str
     content: bytes
     evicted: tuple[str, ...] = ()
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFailed:
-    """A media file did not arrive."""
+    """A media file did not arrive; `received_bytes` of it did, and stay if they may be of use."""
 
     sha256: str
     reason: MediaFailure
     detail: str
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,8 @@ def decision_of(effect: Effect) -> list[Any]:
             opened = None if effect.open_airing is None else _unmeasured(msgspec.to_builtins(effect.open_airing))
             return [name, effect.number, _report(effect.payload), opened]
         case wanted.FetchMedia():
-            return [name, effect.reference.sha256, sorted(effect.keep)]
+            bounds = [list(effect.spare), effect.bytes_max] if effect.spare or effect.bytes_max is not None else []
+            return [name, effect.reference.sha256, sorted(effect.keep), *bounds]
         case wanted.LogDecision():
             told = [[key, value] for key, value in effect.fields if key not in _MEASURED]
             return [name, effect.decision, effect.level.value, told]

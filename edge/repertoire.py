@@ -37,12 +37,12 @@ class Repertoire:
         """Make the live streams those of the documents in force, and forget those that are over."""
         self.streams.update(self._in_force().live, self._guard.place, now_ms)
 
-    def renew_program(self, now_ms: SharedMs) -> tuple[Fetchable, ...]:
-        """Make the program that of the plans in force; returns what is to be fetched, most urgent first."""
+    def renew_program(self, now_ms: SharedMs) -> tuple[tuple[Fetchable, ...], tuple[Fetchable, ...]]:
+        """Make the program that of the plans in force; what is to be fetched, the urgent and the planned, in order."""
         self.program.replace(self._in_force().plans, self._guard.place, now_ms)
         standing = tuple(document.clip for document in self._standing(now_ms))
         planned = tuple(each.media for each in self.program.coming if each.media is not None)
-        return (*standing, *self._documents.bodies.needed, *self._guard.place.prepared_clips, *planned)
+        return (*standing, *self._documents.bodies.needed, *self._guard.place.prepared_clips), planned
 
     def candidates(self, now: Now, horizon_ms: int) -> tuple[Candidate, ...]:
         """What touches the time from now to the horizon; only real emergencies while the shared time is unknown."""

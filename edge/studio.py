@@ -64,7 +64,7 @@ class Outcome:
 
 
 class Studio:
-    """The air of one node. `has_media` says whether a file is on the disk, `hear` what the pole's ears heard."""
+    """The air of one node. `lacks` says why a file is not on the disk, `hear` what the pole's ears heard."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Studio:
         guard: Guard,
         voices: Voices,
         settings: AmplifierSettings,
-        has_media: Callable[[str], bool],
+        lacks: Callable[[str], Reason | None],
         hear: Hear = deaf,
     ) -> None:
         self.amplifier = Amplifier(settings)
@@ -83,9 +83,9 @@ class Studio:
         self._settings = settings
         self.horizon_ms: Final = max(CARD_LEAD_MS, settings.warm_up_ms + POWER_SLACK_MS) + STOP_AHEAD_MS
         """How far ahead candidates must be given to `settle`."""
-        self._has_media = has_media
+        self._lacks = lacks
         self._arbiter = Arbiter()
-        self._proof = Proof(has_media=has_media, hear=hear)
+        self._proof = Proof(has_media=lambda sha256: lacks(sha256) is None, hear=hear)
         self._is_card_wanted = False
         self._is_card_running = False
         self._card_waits_since: MonotonicNs | None = None
@@ -217,9 +217,7 @@ class Studio:
             return forbidden
         if candidate.is_planned_relay:
             return Reason.NO_STREAM
-        if candidate.media is not None and not self._has_media(candidate.media.sha256):
-            return Reason.MEDIA_MISSING
-        return None
+        return None if candidate.media is None else self._lacks(candidate.media.sha256)
 
     def _hardware_blocked(self, now: Now) -> Reason | None:
         if self.amplifier.is_blocked:

@@ -67,7 +67,8 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `clock_error_ms` bounds how far its clock is from the shared time and `clock_source` says who told it that time;
     `correction_ppm` is by how much the player stretches the sound now, `card_error_ms` how far what is heard lies
-    behind (positive) or ahead of its instant. The lateness here is that of the stream with the least to spare.
+    behind (positive) or ahead of its instant. The lateness here is that of the stream with the least to spare. Of
+    `fetch_bytes_max`, where its SIM has a budget, `fetched_bytes` have come today.
     """
 
     node: NodeId
@@ -98,3 +99,5 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     correction_ppm: float | None = None
     card_error_ms: float | None = None
     streams: Annotated[tuple[StreamHeard, ...], Meta(max_length=STREAMS_TOLD_MAX)] = ()
+    fetched_bytes: Counter = 0
+    fetch_bytes_max: Counter | None = None

@@ -98,55 +98,61 @@ class SimulatedMediaStore:
             effect = self._waiting.popleft()
             reference = effect.reference
             if self._disk.exists(FOLDER + reference.sha256):
-                self._world.after(0, self._tell, reference, ())
+                self._world.after(0, self._tell, reference, (), 0)
                 continue
             try:
-                evicted = self._make_room(reference, effect.keep | {reference.sha256})
+                evicted = self._make_room(reference, effect.keep | {reference.sha256}, effect.spare)
             except DiskError as error:
                 self._fail_later(reference, MediaFailure.DISK_FULL, str(error))
                 continue
             if evicted is not None:
-                self._download = _Download(self, self._world, self._disk, reference, evicted)
+                self._download = _Download(self, self._world, self._disk, effect, evicted)
                 part = self._disk.read(self._download.part)
                 self._server.request(self._host, reference.sha256, len(part), self._download)
 
-    def ended(self, reference: Fetchable, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...]) -> None:
-        """A download is over, well or not."""
+    def ended(
+        self, reference: Fetchable, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...], received: int
+    ) -> None:
+        """A download is over, well or not, after so many bytes."""
         self._download = None
         if failure is None:
-            self._tell(reference, evicted)
+            self._tell(reference, evicted, received)
         else:
-            self._post(MediaFailed(sha256=reference.sha256, reason=failure, detail=detail[:200]))
+            sha256 = reference.sha256
+            self._post(MediaFailed(sha256=sha256, reason=failure, detail=detail[:200], received_bytes=received))
         if self._download is None:
             self._begin()
 
-    def _tell(self, reference: Fetchable, evicted: tuple[str, ...]) -> None:
+    def _tell(self, reference: Fetchable, evicted: tuple[str, ...], received: int) -> None:
         """A file is here; a plan's body is handed over and not kept."""
         if not isinstance(reference, BodyReference):
-            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted, received_bytes=received))
             return
         name, sha256 = FOLDER + reference.sha256, reference.sha256
         is_good = self._disk.read(name) == folded(sha256, reference.size_bytes)
         if not self._disk.is_read_only:
             self._disk.remove(name)
         if is_good:
-            self._post(BodyFetched(sha256=sha256, content=self._server.body(sha256), evicted=evicted))
+            content = self._server.body(sha256)
+            self._post(BodyFetched(sha256=sha256, content=content, evicted=evicted, received_bytes=received))
         else:
             detail = "the body was damaged; it is fetched again"
             self._post(MediaFailed(sha256=sha256, reason=MediaFailure.WRONG_HASH, detail=detail))
 
-    def _make_room(self, reference: Fetchable, keep: frozenset[str]) -> tuple[str, ...] | None:
+    def _make_room(self, reference: Fetchable, keep: frozenset[str], spare: tuple[str, ...]) -> tuple[str, ...] | None:
         """What had to go; None when it cannot fit, which was told. Raises DiskError."""
         if reference.size_bytes > self._bytes_max:
             detail = f"{reference.size_bytes} bytes; media.bytes_max is {self._bytes_max}"
             self._fail_later(reference, MediaFailure.TOO_LARGE, detail)
             return None
         for name in self._files():
-            if name.endswith(PART) and name.removeprefix(FOLDER).removesuffix(PART) not in keep:
+            if name.endswith(PART) and name.removeprefix(FOLDER).removesuffix(PART) not in keep.union(spare):
                 self._disk.remove(name)
         sizes = {name: len(self._disk.read(name)) * FOLD_BYTES for name in self._files()}
-        idle = [name for name in sizes if name.removeprefix(FOLDER) not in keep and not name.endswith(PART)]
+        kept = {FOLDER + name for name in keep.union(spare)}
+        idle = [name for name in sizes if name not in kept and not name.endswith(PART)]
         idle.sort(key=lambda name: self._used.get(name.removeprefix(FOLDER), 0))
+        idle += [each for name in spare for each in (FOLDER + name, FOLDER + name + PART) if each in sizes]
         evicted: list[str] = []
         used_bytes = sum(sizes.values())
         while (
@@ -161,7 +167,7 @@ class SimulatedMediaStore:
             self._disk.remove(name)
             used_bytes -= sizes[name]
             evicted.append(name.removeprefix(FOLDER))
-        return tuple(evicted)
+        return tuple(name for name in evicted if not name.endswith(PART))
 
     def _fail_later(self, reference: Fetchable, reason: MediaFailure, detail: str) -> None:
         failed = MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200])
@@ -176,16 +182,19 @@ class _Download:
         store: SimulatedMediaStore,
         world: World,
         disk: Disk,
-        reference: Fetchable,
+        effect: FetchMedia,
         evicted: tuple[str, ...],
     ) -> None:
-        self.part: Final = f"{FOLDER}{reference.sha256}{PART}"
+        self.part: Final = f"{FOLDER}{effect.reference.sha256}{PART}"
         self.is_gone = False
         self._store = store
         self._world = world
         self._disk = disk
-        self._reference = reference
+        self._reference = effect.reference
         self._evicted = evicted
+        self._room = None if effect.bytes_max is None else max(1, effect.bytes_max // FOLD_BYTES)
+        """How many folded bytes may still come; None is as many as there are."""
+        self._received = 0
         self._patience: Timer = world.after(_SILENCE_NS, self._give_up)
 
     def leave(self) -> None:
@@ -205,8 +214,13 @@ class _Download:
         """See `Receiver.arrived`."""
         self._world.cancel(self._patience)
         self._patience = self._world.after(_SILENCE_NS, self._give_up)
+        taken = chunk if self._room is None else chunk[: self._room - self._received]
+        self._received += len(taken)
         try:
-            self._disk.append(self.part, chunk, fold=FOLD_BYTES)
+            self._disk.append(self.part, taken, fold=FOLD_BYTES)
+            if self._received == self._room and not self._is_whole():
+                self._disk.sync(self.part)
+                self._end(MediaFailure.PARTLY, "as much as was asked for; the rest follows")
         except DiskError as error:
             self._end(MediaFailure.DISK_FULL, str(error))
 
@@ -228,10 +242,14 @@ class _Download:
             return
         self._end(None, "")
 
+    def _is_whole(self) -> bool:
+        return len(self._disk.read(self.part)) * FOLD_BYTES >= self._reference.size_bytes
+
     def _give_up(self) -> None:
         self._end(MediaFailure.UNREACHABLE, "the server says nothing")
 
     def _end(self, failure: MediaFailure | None, detail: str) -> None:
         if not self.is_gone:
             self.leave()
-            self._store.ended(self._reference, failure, detail, self._evicted)
+            received = min(self._received * FOLD_BYTES, self._reference.size_bytes)
+            self._store.ended(self._reference, failure, detail, self._evicted, received)

@@ -5,8 +5,8 @@ a lost line, a restart or a power cut. A file is whole only under its own hash, 
 the folder. A plan's body is given to the agent and not kept. It leaves to the agent what is needed and when to try
 again; every failure is a MediaFailed event.
 
-Rules kept: never more bytes than the reference says; room is made first, by evicting what was used longest ago
-and nothing needs; the free space that the store and the log live from is never touched.
+Rules kept: never more bytes than the reference says, nor than were asked for at once; room is made first, by evicting
+what was used longest ago and nothing needs; the free space that the store and the log live from is never touched.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class HttpsMediaStore:
         self._requests: queue.Queue[FetchMedia | None] = queue.Queue(REQUESTS_MAX)
         self._is_closing = threading.Event()
         self._connection: http.client.HTTPSConnection | None = None
+        self._received_bytes = 0
+        """What has come for the request that is being done."""
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._work, name="media", daemon=True)
         self._thread.start()
@@ -85,7 +87,8 @@ class HttpsMediaStore:
         try:
             self._requests.put_nowait(effect)
         except queue.Full:
-            self._fail(effect.reference, MediaFailure.UNREACHABLE, f"{REQUESTS_MAX} requests are waiting")
+            detail = f"{REQUESTS_MAX} requests are waiting"
+            self._post(MediaFailed(sha256=effect.reference.sha256, reason=MediaFailure.UNREACHABLE, detail=detail))
 
     def discard(self, sha256: str) -> None:
         """See `MediaStore.discard`."""
@@ -113,9 +116,9 @@ class HttpsMediaStore:
 
     def _work(self) -> None:
         while (effect := self._requests.get()) is not None and not self._is_closing.is_set():
-            reference = effect.reference
+            reference, self._received_bytes = effect.reference, 0
             try:
-                evicted = self._fetch(reference, effect.keep)
+                evicted = self._fetch(effect)
             except MediaError as error:
                 self._fail(reference, error.reason, error.detail)
             except OSError as error:
@@ -126,7 +129,7 @@ class HttpsMediaStore:
     def _tell(self, reference: Fetchable, evicted: tuple[str, ...]) -> None:
         """A file is here. A plan's body is handed over and not kept: it will stand in the store, beside its plan."""
         if not isinstance(reference, BodyReference):
-            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted))
+            self._post(MediaFetched(sha256=reference.sha256, evicted=evicted, received_bytes=self._received_bytes))
             return
         path = self.path(reference.sha256)
         try:
@@ -138,17 +141,24 @@ class HttpsMediaStore:
         if hashlib.sha256(content).hexdigest() != reference.sha256:  # it has lain here since a power cut
             self._fail(reference, MediaFailure.WRONG_HASH, f"{path} was damaged; it is fetched again")
             return
-        self._post(BodyFetched(sha256=reference.sha256, content=content, evicted=evicted))
+        received_bytes = self._received_bytes
+        self._post(
+            BodyFetched(sha256=reference.sha256, content=content, evicted=evicted, received_bytes=received_bytes)
+        )
 
     def _fail(self, reference: Fetchable, reason: MediaFailure, detail: str) -> None:
         if not self._is_closing.is_set():
-            self._post(MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200]))
+            received_bytes = self._received_bytes
+            self._post(
+                MediaFailed(sha256=reference.sha256, reason=reason, detail=detail[:200], received_bytes=received_bytes)
+            )
 
-    def _fetch(self, reference: Fetchable, keep: frozenset[str]) -> tuple[str, ...]:
+    def _fetch(self, effect: FetchMedia) -> tuple[str, ...]:
+        reference, keep = effect.reference, effect.keep
         if self.path(reference.sha256).exists():
             return ()
         folder = self._settings.folder
-        remove_old_parts(folder, keep=keep | {reference.sha256})
+        remove_old_parts(folder, keep=keep | {reference.sha256, *effect.spare})
         part = PartFile(folder / f"{reference.sha256}.part", size_bytes=reference.size_bytes)
         evicted = make_room(
             folder,
@@ -157,25 +167,27 @@ class HttpsMediaStore:
             bytes_max=self._settings.bytes_max,
             free_bytes_min=self._settings.free_bytes_min,
             keep=keep | {reference.sha256},
+            spare=effect.spare,
         )
         if part.length < reference.size_bytes:
-            self._download(reference, part)
+            self._download(reference, part, effect.bytes_max)
         part.finish(self.path(reference.sha256), sha256=reference.sha256)
         sync(folder)
         return evicted
 
-    def _download(self, reference: Fetchable, part: PartFile) -> None:
+    def _download(self, reference: Fetchable, part: PartFile, bytes_max: int | None) -> None:
         parts = urlsplit(self._settings.url)
         self._connection = http.client.HTTPSConnection(
             parts.hostname or "", parts.port, timeout=SILENCE_S_MAX, context=self._context
         )
         path = f"{parts.path.rstrip('/')}/media/sha256/{reference.sha256}"
-        headers = {"Range": f"bytes={part.length}-"} if part.length else {}
+        until = "" if bytes_max is None else str(part.length + bytes_max - 1)
+        headers = {"Range": f"bytes={part.length}-{until}"} if part.length or until else {}
         try:
             self._connection.request("GET", path, headers=headers)
             response = self._connection.getresponse()
-            self._judge(response, part)
-            self._copy(response, part)
+            self._judge(response, part, is_slice=bytes_max is not None)
+            self._copy(response, part, bytes_max)
         except (OSError, http.client.HTTPException, ValueError) as error:
             detail = f"{self._settings.url}: {str(error) or type(error).__name__}"
             raise MediaError(MediaFailure.UNREACHABLE, detail) from error
@@ -183,12 +195,16 @@ class HttpsMediaStore:
             self._connection.close()
             self._connection = None
         if part.length != reference.size_bytes:
-            raise MediaError(
-                MediaFailure.UNREACHABLE, f"{part.length} of {reference.size_bytes} bytes arrived; the rest follows"
-            )
+            is_slice = bytes_max is not None and self._received_bytes >= bytes_max
+            if is_slice:
+                part.sync()
+            reason = MediaFailure.PARTLY if is_slice else MediaFailure.UNREACHABLE
+            raise MediaError(reason, f"{part.length} of {reference.size_bytes} bytes arrived; the rest follows")
 
-    def _judge(self, response: http.client.HTTPResponse, part: PartFile) -> None:
+    def _judge(self, response: http.client.HTTPResponse, part: PartFile, *, is_slice: bool) -> None:
         match response.status:
+            case http.client.OK if is_slice:
+                raise MediaError(MediaFailure.UNREACHABLE, f"{self._settings.url} gives a file whole or not at all")
             case http.client.OK:
                 part.restart()
             case http.client.PARTIAL_CONTENT:
@@ -204,8 +220,14 @@ class HttpsMediaStore:
             case status:
                 raise MediaError(MediaFailure.UNREACHABLE, f"{self._settings.url} answers {status} {response.reason}")
 
-    def _copy(self, response: http.client.HTTPResponse, part: PartFile) -> None:
-        while chunk := response.read1(CHUNK_BYTES):
+    def _copy(self, response: http.client.HTTPResponse, part: PartFile, bytes_max: int | None) -> None:
+        """Take in what comes; of a whole file also what should not come, which `part` refuses."""
+        while bytes_max is None or self._received_bytes < bytes_max:
+            room = CHUNK_BYTES if bytes_max is None else min(CHUNK_BYTES, bytes_max - self._received_bytes)
+            chunk = response.read1(room)
+            if not chunk:
+                return
+            self._received_bytes += len(chunk)
             if self._is_closing.is_set():
                 raise MediaError(MediaFailure.UNREACHABLE, "the node is stopping")
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,11 @@ class PartFile:
             file.write(chunk)
         self.length += len(chunk)
 
+    def sync(self) -> None:
+        """Make durable what has arrived: it has cost bytes of somebody's SIM."""
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
+
     def finish(self, whole: Path, *, sha256: str) -> None:
         """Verify, make durable, and give it its name; raises MediaError(WRONG_HASH) and forgets it then."""
         digest = hashlib.sha256()
@@ -55,19 +61,28 @@ class PartFile:
 
 
 def make_room(
-    folder: Path, *, needed_bytes: int, file_bytes: int, bytes_max: int, free_bytes_min: int, keep: frozenset[str]
+    folder: Path,
+    *,
+    needed_bytes: int,
+    file_bytes: int,
+    bytes_max: int,
+    free_bytes_min: int,
+    keep: frozenset[str],
+    spare: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Evict what was used longest ago and is not in `keep` until the file fits; returns what had to go.
 
-    Raises MediaError(TOO_LARGE) when it can never fit, MediaError(DISK_FULL) when nothing more may go.
+    What is `spare` goes behind all that, its first before its last, and what has come of such files too. Raises
+    MediaError(TOO_LARGE) when it can never fit, MediaError(DISK_FULL) when nothing more may go.
     """
     if file_bytes > bytes_max:
         raise MediaError(MediaFailure.TOO_LARGE, f"{file_bytes} bytes; media.bytes_max is {bytes_max}")
     files = [(entry.name, entry.stat()) for entry in folder.iterdir() if entry.is_file()]
     used_bytes = sum(status.st_size for _, status in files)
-    idle = sorted(
-        (status.st_mtime_ns, name, status.st_size) for name, status in files if name not in keep and PART not in name
-    )
+    sizes = {name: status.st_size for name, status in files}
+    oldest_first = sorted(files, key=lambda file: (file[1].st_mtime_ns, file[0]))
+    idle = [name for name, _ in oldest_first if name not in keep and PART not in name and name not in spare]
+    idle += [each for name in spare for each in (name, f"{name}{PART}") if name not in keep and each in sizes]
     evicted: list[str] = []
     while used_bytes + needed_bytes > bytes_max or _free_bytes(folder) - needed_bytes < free_bytes_min:
         if not idle:
@@ -76,11 +91,11 @@ def make_room(
                 f"no room for {needed_bytes} bytes: {used_bytes} of {bytes_max} used, {_free_bytes(folder)} free, of "
                 f"which {free_bytes_min} stay free; everything here is needed",
             )
-        _, name, size_bytes = idle.pop(0)
+        name = idle.pop(0)
         folder.joinpath(name).unlink(missing_ok=True)
-        used_bytes -= size_bytes
+        used_bytes -= sizes[name]
         evicted.append(name)
-    return tuple(evicted)
+    return tuple(name for name in evicted if PART not in name)
 
 
 def remove_old_parts(folder: Path, *, keep: frozenset[str]) -> None:

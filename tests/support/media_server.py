@@ -11,13 +11,17 @@ from pathlib import Path
 
 
 class MediaServer:
-    """`files` by hash; `status` answers everything so; `cut_after` ends each answer after so many bytes."""
+    """`files` by hash; `status` answers everything so; `cut_after` ends each answer after so many bytes.
+
+    `knows_ranges`: without, it gives each file whole.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.status: int | None = None
         self.cut_after: int | None = None
         self.shifts_ranges = False
+        self.knows_ranges = True
         self.ranges: list[str | None] = []
         self.port = 0
 
@@ -64,15 +68,17 @@ def _answer(handler: BaseHTTPRequestHandler, server: MediaServer) -> None:
     if server.status is not None or data is None:
         handler.send_error(server.status or 404)
         return
-    first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+    asked = asked if server.knows_ranges else None
+    begin, _, end = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+    first = int(begin)
     if first >= len(data):
         handler.send_error(416)
         return
-    body = data[first:]
+    body = data[first : int(end) + 1 if end else None]
     handler.send_response(206 if asked else 200)
     if asked:
         claimed = first + 1 if server.shifts_ranges else first
-        handler.send_header("Content-Range", f"bytes {claimed}-{len(data) - 1}/{len(data)}")
+        handler.send_header("Content-Range", f"bytes {claimed}-{first + len(body) - 1}/{len(data)}")
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body if server.cut_after is None else body[: server.cut_after])

@@ -55,6 +55,8 @@ class SdCard:
     open_airing: AiringRecord | None = None
     media: set[str] = field(default_factory=set)
     notes: dict[str, bytes] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    """How many bytes have come of a file that is not whole."""
     is_run_open: bool = False
     fails: bool = False
     capacity_files: int = 1_000
@@ -194,19 +196,29 @@ class SimulatedMedia:
 
     def _arrive(self, effect: FetchMedia) -> None:
         sha256 = effect.reference.sha256
+        parts, size_bytes = self._card.parts, effect.reference.size_bytes
         failure = self._failure(effect)
         if failure is not None:
             self._post(MediaFailed(sha256=sha256, reason=failure, detail="simulated"))
             return
+        received = size_bytes - parts.get(sha256, 0)
+        if effect.bytes_max is not None and received > effect.bytes_max:
+            parts[sha256] = parts.get(sha256, 0) + effect.bytes_max
+            reason, received = MediaFailure.PARTLY, effect.bytes_max
+            self._post(MediaFailed(sha256=sha256, reason=reason, detail="a slice", received_bytes=received))
+            return
+        parts.pop(sha256, None)
         evicted: tuple[str, ...] = ()
         if len(self._card.media) >= self._card.capacity_files:
-            evicted = (min(self._card.media - effect.keep),)
+            evicted = (min(self._card.media - effect.keep - set(effect.spare), default=(*effect.spare, "")[0]),)
         self._card.media.difference_update(evicted)
         if isinstance(effect.reference, BodyReference):
-            self._post(BodyFetched(sha256=sha256, content=self._bodies[sha256], evicted=evicted))
+            self._post(
+                BodyFetched(sha256=sha256, content=self._bodies[sha256], evicted=evicted, received_bytes=received)
+            )
             return
         self._card.media.add(sha256)
-        self._post(MediaFetched(sha256=sha256, evicted=evicted))
+        self._post(MediaFetched(sha256=sha256, evicted=evicted, received_bytes=received))
 
     def _failure(self, effect: FetchMedia) -> MediaFailure | None:
         if not self.is_reachable:
