@@ -237,26 +237,27 @@ class TimeExchange:
         return (AskTime(topic=topic(TopicName.TIME_REQUEST, node=self._node), payload=self._question.data),)
 
     def _take(self, event: ReplyArrived, at: MonotonicNs) -> tuple[ExchangeEffect, ...]:
+        """What a reply ends, if anything. It asks nothing: judging took time, a question has a reading of its own."""
         if self._is_late(event, at):
             self.refused[Unusable.LATE] += 1
-            return self._go_on(at)
+            return ()
         if self._question is None:
             self.refused[Unusable.UNASKED] += 1
-            return self._go_on(at)
+            return ()
         try:
             sample = open_reply(
                 event.payload, at=event.topic, question=self._question, received=at, keyring=self._keyring
             )
         except Refusal as refusal:
             self.refused[refusal.reason.value] += 1
-            return self._go_on(at)
+            return ()
         self._question = None
         self._unanswered = 0
         self.answered += 1
         self._burst.append(sample)
         if self._tried >= self._settings.burst_samples:
             return self._finish(at)
-        self._due = at  # a reading of its own for the next question: checking this answer has taken time
+        self._due = at
         return ()
 
     def _is_late(self, event: ReplyArrived, at: MonotonicNs) -> bool:

@@ -202,15 +202,10 @@ class TimeLink:
         if not self._paces.take(topic, received_ns):
             self._dropped += 1  # a flood costs no signatures
             return
-        answered = self._exchange.answered
         try:
             self._drive(ReplyArrived(topic=topic, payload=payload), received_ns)
         except Exception:
             log.exception("an answer about the time was not taken; the exchange goes on")
-        if self._exchange.answered > answered:
-            self.answered_at_ns = received_ns
-            round_trip_ns = received_ns - self._asked_ns
-            self._quickest_ns = min(round_trip_ns, self._quickest_ns or round_trip_ns)
         for reason in self.refused.keys() - self._logged:
             self._logged.add(reason)
             log.warning("an answer about the time was refused (%s), the first of its kind", reason)
@@ -246,7 +241,13 @@ class TimeLink:
     def _drive(self, event: ExchangeEvent, now_ns: MonotonicNs | None = None) -> None:
         raw_ns = self._read_raw() if now_ns is None else now_ns
         now = Now(monotonic_ns=raw_ns, shared_ns=SharedNs(0), source=TimeSource.UNKNOWN)
-        for effect in self._exchange.handle(event, now):
+        answered = self._exchange.answered
+        effects = self._exchange.handle(event, now)
+        if self._exchange.answered > answered:
+            self.answered_at_ns = raw_ns
+            round_trip_ns = raw_ns - self._asked_ns
+            self._quickest_ns = min(round_trip_ns, self._quickest_ns or round_trip_ns)
+        for effect in effects:
             match effect:
                 case AskTime(topic=at, payload=payload):
                     row = TOPICS[TopicName.TIME_REQUEST]
