@@ -24,6 +24,8 @@ from protocol.identity import AREA_PATTERN, AreaId, MediaHash
 from protocol.messages import BroadcastClass, MediaReference, Over
 from protocol.turns import Turns
 
+USUAL_ZONE: Final = "Asia/Ho_Chi_Minh"
+"""By which a recurrence that names no zone is checked; most sites have it, so that it is read once."""
 ITEMS_MAX: Final = 64
 """Items of one programme: a day of a quarter of an hour each."""
 OVERRIDES_MAX: Final = 366
@@ -133,7 +135,7 @@ class Recurrence(_Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse rules that cannot be read."""
         try:
-            rules_of(self.rules, "UTC")
+            rules_of(self.rules, USUAL_ZONE)
         except RecurrenceError as error:
             raise ValueError(str(error)) from error
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import re
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ DATES_MAX: Final = 1000
 """Single dates of one recurrence, of each kind: two a day for more than a year."""
 
 UTC_ZONE: Final = "UTC"
+REMEMBERED_MAX: Final = 65_536
+"""Texts and their begins; more than the programmes of a province, some 2 kB each."""
+_INSTANT: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2}))?Z?")
 
 
 class HolidayRule(StrEnum):
@@ -77,7 +81,7 @@ class Rules:
         return sorted(found)
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=REMEMBERED_MAX)
 def rules_of(text: str, time_zone: str) -> Rules:
     """What a recurrence's text says; `time_zone` where DTSTART names none. Raises RecurrenceError."""
     lines = [_Line.of(line) for line in unfolded(text)]
@@ -107,7 +111,7 @@ def rules_of(text: str, time_zone: str) -> Rules:
     )
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=REMEMBERED_MAX)
 def begins_of(rule: Rule | LunarRule, first: dt.date, last: dt.date) -> tuple[dt.datetime, ...]:
     """A rule's begins between two days, remembered."""
     return tuple(rule.begins(first, last))
@@ -201,10 +205,11 @@ def _in_zone(value: str, *, named: str, zone: str, of: str) -> dt.datetime | dt.
 
 def _instant_of(value: str, *, of: str) -> dt.datetime | dt.date:
     """`20261122`, `20261122T053000` or the latter with Z; the zone is the caller's."""
-    text = value.upper().removesuffix("Z")
+    match = _INSTANT.fullmatch(value.upper())
     try:
-        if len(text) == len("20261122"):
-            return dt.datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a day has no zone
-        return dt.datetime.strptime(text, "%Y%m%dT%H%M%S")  # noqa: DTZ007 - local; the zone stands beside it
+        if match is not None:
+            numbers = [int(part) for part in match.groups() if part is not None]
+            return dt.datetime(*numbers) if match[4] else dt.date(*numbers)  # type: ignore[arg-type] # noqa: DTZ001
     except ValueError as error:
-        raise RecurrenceError(f"{of}: {value[:40]!r} is no instant; write 20261122T053000") from error
+        raise RecurrenceError(f"{of}: {value[:40]!r}: no calendar has this instant") from error
+    raise RecurrenceError(f"{of}: {value[:40]!r} is no instant; write 20261122T053000")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from controller.errors import RecurrenceError
-from controller.programmes.rules import HOURS, MINUTES, Frequency, Rule
+from controller.programmes.rules import HOURS, MINUTES, Frequency, Rule, period_of
 
 BEGINS_A_DAY_MAX: Final = 288
 """Once in five minutes."""
@@ -70,8 +70,10 @@ class Parts:
 
     def numbers(self, key: str, *, lowest: int, highest: int, is_signed: bool = False) -> tuple[int, ...]:
         """Numbers of a list, in order; signed ones count from the end."""
+        if key not in self.values:
+            return ()
         found = set()
-        for text in self.values[key].split(",") if key in self.values else ():
+        for text in self.values[key].split(","):
             number = int(text) if _NUMBER.match(text) else None
             size = abs(number) if is_signed and number is not None else number
             if number is None or size is None or not lowest <= size <= highest:
@@ -81,27 +83,43 @@ class Parts:
 
 
 def read_parts(parts: Parts, *, start: dt.datetime) -> Rule:
-    """The rule that parts and DTSTART make; UNTIL and COUNT are the caller's. Raises RecurrenceError."""
+    """The rule that parts and DTSTART make; UNTIL and COUNT are the caller's. Raises RecurrenceError.
+
+    Days that the parts do not say are DTSTART's, as RFC 5545 has it.
+    """
     frequency = parts.frequency()
     for key, frequencies in _NOT_WITH.items():
         if key in parts.values and frequency in frequencies:
             raise RecurrenceError(f"RRULE: {key} has no meaning with FREQ={frequency.name}")
     hours, minutes, seconds = times_of(parts, start=start, frequency=frequency)
-    rule = Rule(
+    interval = parts.number("INTERVAL", lowest=1, highest=INTERVAL_MAX, default=1)
+    week_start = _week_start(parts)
+    weeks = frozenset(parts.numbers("BYWEEKNO", lowest=1, highest=53, is_signed=True))
+    year_days = frozenset(parts.numbers("BYYEARDAY", lowest=1, highest=366, is_signed=True))
+    months = frozenset(parts.numbers("BYMONTH", lowest=1, highest=12))
+    month_days = frozenset(parts.numbers("BYMONTHDAY", lowest=1, highest=31, is_signed=True))
+    weekdays = _weekdays(parts, frequency)
+    if not (month_days or year_days or weekdays):
+        if frequency is Frequency.WEEKLY or weeks:
+            weekdays = frozenset({(start.weekday(), 0)})
+        elif frequency in {Frequency.YEARLY, Frequency.MONTHLY}:
+            month_days = frozenset({start.day})
+            months = months or (frozenset({start.month}) if frequency is Frequency.YEARLY else months)
+    return Rule(
         frequency=frequency,
-        interval=parts.number("INTERVAL", lowest=1, highest=INTERVAL_MAX, default=1),
-        week_start=_week_start(parts),
-        months=frozenset(parts.numbers("BYMONTH", lowest=1, highest=12)),
-        month_days=frozenset(parts.numbers("BYMONTHDAY", lowest=1, highest=31, is_signed=True)),
-        year_days=frozenset(parts.numbers("BYYEARDAY", lowest=1, highest=366, is_signed=True)),
-        weeks=frozenset(parts.numbers("BYWEEKNO", lowest=1, highest=53, is_signed=True)),
-        weekdays=_weekdays(parts, frequency),
-        positions=parts.numbers("BYSETPOS", lowest=1, highest=366, is_signed=True),
+        interval=interval,
+        phase=_number_of(start, frequency, week_start) % interval,
+        week_start=week_start,
+        months=months,
+        month_days=month_days,
+        year_days=year_days,
+        weeks=weeks,
+        weekdays=weekdays,
         hours=hours,
         minutes=minutes,
         seconds=seconds,
+        positions=parts.numbers("BYSETPOS", lowest=1, highest=366, is_signed=True),
     )
-    return _with_phase(_with_days_of(rule, start), start)
 
 
 def times_of(parts: Parts, *, start: dt.datetime, frequency: Frequency) -> tuple[tuple[int, ...], ...]:
@@ -122,29 +140,13 @@ def times_of(parts: Parts, *, start: dt.datetime, frequency: Frequency) -> tuple
     return hours, minutes, seconds
 
 
-def _with_days_of(rule: Rule, start: dt.datetime) -> Rule:
-    """What RFC 5545 takes from DTSTART where the parts do not say it."""
-    has_days = bool(rule.month_days or rule.year_days or rule.weekdays)
-    match rule.frequency:
-        case Frequency.YEARLY if rule.weeks and not has_days:
-            return replace(rule, weekdays=frozenset({(start.weekday(), 0)}))
-        case Frequency.YEARLY if not has_days:
-            return replace(rule, months=rule.months or frozenset({start.month}), month_days=frozenset({start.day}))
-        case Frequency.MONTHLY if not has_days:
-            return replace(rule, month_days=frozenset({start.day}))
-        case Frequency.WEEKLY if not has_days:
-            return replace(rule, weekdays=frozenset({(start.weekday(), 0)}))
-        case _:
-            return rule
-
-
-def _with_phase(rule: Rule, start: dt.datetime) -> Rule:
-    number = rule.period_of(start.date())
-    if rule.frequency is Frequency.HOURLY:
-        number = number * HOURS + start.hour
-    elif rule.frequency is Frequency.MINUTELY:
-        number = number * MINUTES + start.hour * 60 + start.minute
-    return replace(rule, phase=number % rule.interval)
+def _number_of(start: dt.datetime, frequency: Frequency, week_start: int) -> int:
+    """The number of DTSTART's period."""
+    if frequency is Frequency.HOURLY:
+        return start.toordinal() * HOURS + start.hour
+    if frequency is Frequency.MINUTELY:
+        return start.toordinal() * MINUTES + start.hour * 60 + start.minute
+    return period_of(start, frequency, week_start)
 
 
 def _week_start(parts: Parts) -> int:

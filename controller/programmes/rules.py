@@ -82,22 +82,10 @@ class Rule:
             chosen = {number - 1 if number > 0 else len(whole) + number for number in self.positions}
             yield from (at for index, at in enumerate(whole) if index in chosen and first <= at.date() <= last)
 
-    def period_of(self, day: dt.date) -> int:
-        """The number of a day's year, month, week or day."""
-        match self.frequency:
-            case Frequency.YEARLY:
-                return day.year
-            case Frequency.MONTHLY:
-                return day.year * 12 + day.month
-            case Frequency.WEEKLY:
-                return (day.toordinal() - 1 - self.week_start) // 7
-            case _:
-                return day.toordinal()
-
     def _is_in_turn(self, day: dt.date) -> bool:
         if self.interval == 1 or self.frequency > Frequency.DAILY:
             return True
-        return self.period_of(day) % self.interval == self.phase
+        return period_of(day, self.frequency, self.week_start) % self.interval == self.phase
 
     def _has(self, day: dt.date) -> bool:
         if self.months and day.month not in self.months:
@@ -162,6 +150,19 @@ class Rule:
                     bounds = day, day
             yield bounds
             day = bounds[1] + dt.timedelta(days=1)
+
+
+def period_of(day: dt.date, frequency: Frequency, week_start: int) -> int:
+    """The number of a day's year, month, week or day."""
+    match frequency:
+        case Frequency.YEARLY:
+            return day.year
+        case Frequency.MONTHLY:
+            return day.year * 12 + day.month
+        case Frequency.WEEKLY:
+            return (day.toordinal() - 1 - week_start) // 7
+        case _:
+            return day.toordinal()
 
 
 def counted(
