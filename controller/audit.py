@@ -54,6 +54,7 @@ class Deed(StrEnum):
     TOKEN = "token"  # noqa: S105 - a word for the log, no secret
     CONFIGURATION = "configuration"
     KEYS = "keys"
+    MEDIA = "media"
 
 
 class Outcome(StrEnum):

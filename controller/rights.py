@@ -39,6 +39,7 @@ class Action(StrEnum):
     SECURE_ACCOUNT = "secure_account"
     WRITE_BULLETINS = "write_bulletins"
     APPROVE_BULLETINS = "approve_bulletins"
+    MANAGE_MEDIA = "manage_media"
     RELAY = "relay"
     SPEAK = "speak"
     RAISE_DRILL = "raise_drill"
@@ -53,12 +54,13 @@ class Action(StrEnum):
 
 PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
     Role.VIEWER: frozenset({Action.SEE}),
-    Role.AUTHOR: frozenset({Action.SEE, Action.WRITE_BULLETINS}),
+    Role.AUTHOR: frozenset({Action.SEE, Action.WRITE_BULLETINS, Action.MANAGE_MEDIA}),
     Role.APPROVER: frozenset({Action.SEE, Action.APPROVE_BULLETINS}),
     Role.OPERATOR: frozenset(
         {
             Action.SEE,
             Action.WRITE_BULLETINS,
+            Action.MANAGE_MEDIA,
             Action.RELAY,
             Action.SPEAK,
             Action.RAISE_DRILL,

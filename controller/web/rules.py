@@ -16,6 +16,7 @@ from aiohttp import web
 
 from controller.errors import RequestCode, RequestError
 from controller.rights import EVERYWHERE, Action, Question
+from controller.web.media_parts import area_of_entry, area_of_intake
 from controller.web.parts import CONSOLE, FORM_TYPE, OFFICE, form_of, posted
 
 API: Final = "/api/v1"
@@ -65,6 +66,11 @@ async def _area_in_path(request: web.Request, action: Action) -> Question:
 
 async def _area_asked(request: web.Request, action: Action) -> Question:
     return Question(action=action, areas=((await fields_of(request)).get("area", ""),))
+
+
+async def _area_in_query(request: web.Request, action: Action) -> Question:
+    """Of what carries bytes in its body, not fields."""
+    return Question(action=action, areas=(request.query.get("area", ""),))
 
 
 async def _raising(request: web.Request, _action: Action) -> Question:
@@ -175,6 +181,19 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/silences"): _program(Action.SEE),
     ("POST", f"{API}/silences"): _program(Action.SILENCE, _silenced),
     ("POST", f"{API}/silences/release"): _program(Action.SILENCE, _silenced),
+    ("GET", f"{API}/media"): _program(Action.SEE),
+    ("GET", f"{API}/media/intakes"): _program(Action.SEE),
+    ("POST", f"{API}/media/intakes"): _program(Action.MANAGE_MEDIA, _area_in_query),
+    ("GET", f"{API}/media/intakes/{{intake}}"): _program(Action.MANAGE_MEDIA, area_of_intake),
+    ("PATCH", f"{API}/media/intakes/{{intake}}"): _program(Action.MANAGE_MEDIA, area_of_intake),
+    ("DELETE", f"{API}/media/intakes/{{intake}}"): _program(Action.MANAGE_MEDIA, area_of_intake),
+    ("POST", f"{API}/media/pulls"): _program(Action.MANAGE_MEDIA, _area_asked),
+    ("GET", f"{API}/media/{{entry}}"): _program(Action.SEE),
+    ("DELETE", f"{API}/media/{{entry}}"): _program(Action.MANAGE_MEDIA, area_of_entry),
+    ("POST", f"{API}/media/{{entry}}/restore"): _program(Action.MANAGE_MEDIA, area_of_entry),
+    ("GET", f"{API}/media/{{entry}}/sound"): _program(Action.SEE),
+    ("GET", f"{API}/media/{{entry}}/original"): _program(Action.SEE),
+    ("GET", f"{API}/media/{{entry}}/waveform"): _program(Action.SEE),
     ("GET", f"{API}/enrolments"): _program(Action.ENROL_NODES, _everywhere),
     ("POST", f"{API}/enrolments/claims"): _program(Action.ENROL_NODES, _place_of_node),
     ("POST", f"{API}/enrolments/approvals"): _program(Action.ENROL_NODES, _place_of_node),

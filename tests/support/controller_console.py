@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.people.passwords import PasswordCost, Passwords
 from controller.adapters.relay.voice_worker import VoiceWorker
+from controller.adapters.reporting.tally_store import TallyStore
 from controller.audit import Act, Actor
 from controller.config import ConsoleListenerConfig
 from controller.dispatch import Desk
@@ -20,6 +23,7 @@ from controller.people import SessionLimits
 from controller.ports import AiringQuestion, AiringRow
 from controller.records import StoredReport
 from controller.relay import RelayEvent
+from controller.reporting.questions import Tallies
 from controller.requests import Request
 from controller.rights import Grant, Principal, Role
 from controller.views import StatusView
@@ -28,6 +32,7 @@ from controller.web.listeners import open_listener
 from controller.web.parts import ConsoleSettings
 from controller.web.people_parts import PeopleParts, clock, people_parts
 from controller.web.quiet_connections import QuietLimits
+from controller.web.reports import add_reports
 from protocol.adapters.system_clock import read_now
 from protocol.messages import AiringRecord
 from simulator.demo.broker import free_port
@@ -127,6 +132,8 @@ async def served_place(
     cost: PasswordCost = CHEAP,
     limits: SessionLimits = LIMITS,
     quiet: QuietLimits | None = None,
+    add_more: Callable[[web.Application], None] = lambda _: None,
+    tallies: Tallies | None = None,
 ) -> AsyncIterator[Place]:
     """The console while the block runs; browsers reach it as http://localhost, for passkeys know no addresses."""
     port, now = free_port(), MovedClock()
@@ -138,6 +145,8 @@ async def served_place(
         )
         settings = ConsoleSettings(listener=listener, token=TOKEN, file_token=FILE_TOKEN, step_up_ms=600_000)
         application = full_console(console, settings=settings, people=people)
+        add_reports(application, tallies or TallyStore(database))
+        add_more(application)
         runner = await open_listener(
             application, host=host, port=port, key="http.console", quiet=quiet or QuietLimits()
         )

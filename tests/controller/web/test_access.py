@@ -10,14 +10,18 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.adapters.enrolment_service import EnrolmentService
+from controller.adapters.media.library import MediaLibrary
 from controller.audit import Deed
 from controller.config import ConsoleListenerConfig
 from controller.people import PersonSet, PersonState
+from controller.reporting.questions import Tallies
 from controller.rights import Grant, Role
 from controller.web.access import local_path
 from controller.web.console_start import full_console
 from controller.web.enrolment_api import add_enrolment_api
+from controller.web.media_api import add_media_api
 from controller.web.parts import Console, ConsoleSettings
+from controller.web.reports import add_reports
 from controller.web.rules import RULES
 from tests.support.console_hand import SYSTEM, Hand, added, prove, refusals, with_totp
 from tests.support.controller_console import FILE_TOKEN, TOKEN, Place, WorldConsole, served_place
@@ -34,6 +38,8 @@ def application_of(place: Place) -> web.Application:
     settings = ConsoleSettings(listener=listener, file_token=FILE_TOKEN, token=TOKEN, step_up_ms=1)
     application = full_console(console, settings=settings, people=place.people)
     add_enrolment_api(application, cast("EnrolmentService", None), url="")
+    add_media_api(application, cast("MediaLibrary", None))
+    add_reports(application, cast("Tallies", None))
     return application
 
 
