@@ -28,6 +28,7 @@ from controller.adapters.enrolment_start import open_enrolment, open_enrolment_d
 from controller.adapters.keys.signing import load_authority
 from controller.adapters.media_import import import_media, import_settings
 from controller.adapters.media_store import MediaStore
+from controller.adapters.reporting.tally_store import start_counting
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
 from controller.adapters.time_link import start_time_service
@@ -50,6 +51,7 @@ async def serve(path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(config.database)
         stack.push_async_callback(database.close)
+        await start_counting(stack, database, time_zone=config.time_zone)
         runtime = Runtime(
             config=config,
             authority=authority,

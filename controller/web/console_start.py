@@ -14,6 +14,7 @@ from aiohttp import web
 
 from controller.adapters.audit_recorder import AuditRecorder, Checkpoints
 from controller.adapters.database import SqlDatabase
+from controller.adapters.reporting.tally_store import TallyStore
 from controller.config import Config
 from controller.web.access import origin_of
 from controller.web.account import add_account
@@ -29,6 +30,7 @@ from controller.web.parts import Console, ConsoleSettings
 from controller.web.people import add_people
 from controller.web.people_parts import PeopleParts, checkpoints_of, people_of, settings_of
 from controller.web.quiet_connections import QuietLimits
+from controller.web.reports import add_reports
 from controller.web.silence_page import add_silence_page
 from controller.web.voice import add_voice
 
@@ -67,6 +69,7 @@ async def open_console(
     people = people_of(config, database)
     checkpoints = checkpoints_of(config, database)
     application = full_console(console, settings=settings_of(config, token), people=people)
+    add_reports(application, TallyStore(database))
     add_more(application)
     listener = config.http.console
     opened = await open_listener(

@@ -20,6 +20,7 @@ _DAY_S: Final = 86_400
 _PAGES: Final = (
     ("/", "Trang chính", "Overview", Action.SEE),
     ("/measures", "Số đo", "Measures", Action.SEE),
+    ("/reports", "Báo cáo", "Reports", Action.SEE),
     ("/emergency", "Khẩn cấp", "Emergency", Action.RAISE_DRILL),
     ("/silence", "Im lặng", "Silence", Action.SILENCE),
     ("/people", "Người dùng", "People", Action.MANAGE_PEOPLE),

@@ -18,6 +18,7 @@ from controller.errors import RequestCode, RequestError
 from controller.rights import EVERYWHERE, Action, Question
 from controller.web.media_parts import area_of_entry, area_of_intake
 from controller.web.parts import CONSOLE, FORM_TYPE, OFFICE, form_of, posted
+from controller.web.report_parts import area_of_report
 
 API: Final = "/api/v1"
 Subject = Callable[[web.Request, Action], Awaitable[Question]]
@@ -194,6 +195,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/media/{{entry}}/sound"): _program(Action.SEE),
     ("GET", f"{API}/media/{{entry}}/original"): _program(Action.SEE),
     ("GET", f"{API}/media/{{entry}}/waveform"): _program(Action.SEE),
+    ("GET", f"{API}/reports"): _program(Action.SEE, area_of_report),
     ("GET", f"{API}/enrolments"): _program(Action.ENROL_NODES, _everywhere),
     ("POST", f"{API}/enrolments/claims"): _program(Action.ENROL_NODES, _place_of_node),
     ("POST", f"{API}/enrolments/approvals"): _program(Action.ENROL_NODES, _place_of_node),
@@ -203,6 +205,8 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/now"): _LOOK,
     ("GET", "/measures"): _LOOK,
     ("GET", "/measures/now"): _LOOK,
+    ("GET", "/reports"): Rule(door=Door.ONLOOKER, subject=area_of_report),
+    ("GET", "/reports/file"): Rule(door=Door.ONLOOKER, subject=area_of_report),
     ("GET", "/static/{name}"): _OPEN,
     ("GET", "/login"): _OPEN,
     ("POST", "/login"): _OPEN,
