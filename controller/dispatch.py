@@ -273,11 +273,8 @@ class Desk:
                 return self._fleet.listening_ended(reason, now)
             case MediaPrepared() | MediaRefused():
                 return self._media(event)
-            case SiteChanged():
+            case SiteChanged() | ProgrammesChanged():
                 return self._site_changed(event, now)
-            case ProgrammesChanged(programmes=programmes, bulletins=bulletins):
-                self._site, areas = with_changed(self._site, programmes, bulletins)
-                return self._provision.programmes_changed(self._site, areas)
             case ReportKeysChanged(keys=keys):
                 self._site = with_report_keys(self._site, keys)
                 self._reports.keys_changed(self._site, keys)
@@ -385,7 +382,10 @@ class Desk:
                 self._shelf.ready.pop(path, None)
                 return [Note(level=Level.ERROR, what="media_refused", reason=reason)]
 
-    def _site_changed(self, event: SiteChanged, now: Now) -> Sequence[Effect]:
+    def _site_changed(self, event: SiteChanged | ProgrammesChanged, now: Now) -> Sequence[Effect]:
+        if isinstance(event, ProgrammesChanged):
+            self._site, areas = with_changed(self._site, event.programmes, event.bulletins)
+            return self._provision.programmes_changed(self._site, areas)
         self._site = site = event.site
         self._notary.set_parents(site.tree.chain)
         for room in (self._provision, self._emergencies, self._streams, self._silences, self._fleet, self._reports):

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 from controller.errors import MediaError, SpeechError
 from controller.events import MediaPrepared, MediaRefused
@@ -29,7 +30,8 @@ class Preparing:
     """One process's sources. `say` and `recording` are set by whoever has a voice and keeps the library."""
 
     def __init__(self, import_media: ImportMedia) -> None:
-        self._import_media = import_media
+        self.take_in: Final = import_media
+        """How a file becomes media of the store."""
         self._wanted = asyncio.Queue[Source]()
         self._done: set[str] = set()
         self.ready: dict[str, MediaReference] = {}
@@ -69,7 +71,7 @@ class Preparing:
     async def _media(self, source: Source) -> MediaReference:
         match source:
             case FileSource(path=path):
-                return await asyncio.to_thread(self._import_media, Path(path))
+                return await asyncio.to_thread(self.take_in, Path(path))
             case TextSource(text=text, language=language):
                 return await asyncio.to_thread(self.say, text, language)
             case MediaSource(sha256=sha256):

@@ -109,6 +109,10 @@ class SpokenMedia:
             raise SpeechError(f"the spoken text cannot be kept: {error.strerror or error}") from error
         return made
 
+    def path_of(self, sha256: str) -> Path:
+        """Where the store keeps a sound; it may be gone."""
+        return media_path(self._media_dir, sha256)
+
     def _recall(self, note: Path) -> MediaReference | None:
         try:
             known = msgspec.json.decode(note.read_bytes(), type=MediaReference)
