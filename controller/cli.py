@@ -22,7 +22,10 @@ from controller.broker_cli import add_broker_verbs
 from controller.enrolment_cli import add_enrolment_verbs
 from controller.errors import ConfigError, ControllerError
 from controller.keys.cli import add_keys_verbs, add_signer_verb
+from controller.media.cli import add_media_verbs
 from controller.people_cli import add_people_verbs
+from controller.planning.cli import add_plan_verbs
+from controller.reporting.cli import add_report_verb
 from controller.silence_cli import add_silence_verbs
 from controller.tables import TABLES, table_of
 from controller.voice_cli import add_voice_verbs
@@ -203,7 +206,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_emergency(verbs)
     _add_relay(verbs)
     add_silence_verbs(verbs)
+    add_media_verbs(verbs)
     add_voice_verbs(verbs)
+    add_report_verb(verbs)
+    add_plan_verbs(verbs)
     add_people_verbs(verbs)
     add_broker_verbs(verbs)
     add_enrolment_verbs(verbs)

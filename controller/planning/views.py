@@ -1,0 +1,170 @@
+"""A dry run and a difference as API and commands show them.
+
+Plain structs with the names that records use, so that what is said beforehand can be held against what is on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from controller.planning.difference import Change, Difference
+from controller.planning.dry_run import DryRun, Fate, Span, Verdict, Why
+from protocol.messages import BroadcastClass, Over, Reality
+
+
+class SpanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stretch of time; of sound, `is_bed` below another's speech."""
+
+    from_ms: int
+    until_ms: int
+    is_bed: bool = False
+
+
+class LossView(Struct, frozen=True, kw_only=True):
+    """Silent for another item, `to`, by a step of the collision rule."""
+
+    to: str
+    to_title: str
+    to_area: str
+    why: Why
+    from_ms: int
+    until_ms: int
+
+
+class RefusalView(Struct, frozen=True, kw_only=True):
+    """Kept silent by a rule of the place."""
+
+    reason: str
+    from_ms: int
+    until_ms: int
+
+
+class ItemView(Struct, frozen=True, kw_only=True):
+    """One item and what becomes of it on the pole; `wins_over` are the keys of what is silent for it."""
+
+    key: str
+    occurrence: str
+    area: str
+    title: str
+    broadcast_class: BroadcastClass
+    reality: Reality
+    starts_at_ms: int
+    ends_at_ms: int
+    media: str | None
+    is_relay: bool
+    over: Over
+    before_upper: bool
+    verdict: Verdict
+    sounding_ms: int
+    sounds: tuple[SpanView, ...]
+    wins_over: tuple[str, ...]
+    losses: tuple[LossView, ...]
+    refusals: tuple[RefusalView, ...]
+
+
+class ChangeView(Struct, frozen=True, kw_only=True):
+    """One item that a draft changes."""
+
+    key: str
+    change: Change
+    before: ItemView | None
+    after: ItemView | None
+
+
+class PlanStanding(Struct, frozen=True, kw_only=True):
+    """A plan that was played through; `counter` None: it is a draft.
+
+    `size_bytes` is that of the body that nodes fetch; 0 where the plan fits its message.
+    """
+
+    area: str
+    counter: int | None
+    covers_until_ms: int
+    size_bytes: int
+    is_cut: bool = False
+
+
+class PolePlanView(Struct, frozen=True, kw_only=True):
+    """What sounds on one pole in the coming days."""
+
+    pole: str
+    title: str
+    areas: tuple[str, ...]
+    time_zone: str
+    from_ms: int
+    until_ms: int
+    known_until_ms: int | None
+    plans: tuple[PlanStanding, ...]
+    items: tuple[ItemView, ...]
+    changes: tuple[ChangeView, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def items_of(run: DryRun) -> tuple[ItemView, ...]:
+    """Every item of a run, by its begin."""
+    fates = {fate.candidate.key: fate for fate in run.fates}
+    return tuple(_item(fate, fates) for fate in run.fates)
+
+
+def changes_of(found: tuple[Difference, ...], before: DryRun, after: DryRun) -> tuple[ChangeView, ...]:
+    """What a draft changes."""
+    known = {fate.candidate.key: fate for fate in before.fates}
+    coming = {fate.candidate.key: fate for fate in after.fates}
+    return tuple(
+        ChangeView(
+            key=each.key,
+            change=each.change,
+            before=None if each.before is None else _item(each.before, known),
+            after=None if each.after is None else _item(each.after, coming),
+        )
+        for each in found
+    )
+
+
+def _item(fate: Fate, fates: Mapping[str, Fate]) -> ItemView:
+    candidate = fate.candidate
+    beaten = (key for key, other in fates.items() if any(loss.to == candidate.key for loss in other.losses))
+    return ItemView(
+        key=candidate.key,
+        occurrence=candidate.source_id,
+        area=_area_of(candidate.key),
+        title=candidate.title,
+        broadcast_class=candidate.broadcast_class,
+        reality=candidate.reality,
+        starts_at_ms=candidate.starts_at_ms,
+        ends_at_ms=candidate.ends_at_ms,
+        media=None if candidate.media is None else candidate.media.sha256,
+        is_relay=candidate.is_planned_relay,
+        over=candidate.over,
+        before_upper=candidate.before_upper,
+        verdict=fate.verdict,
+        sounding_ms=fate.sounding_ms,
+        sounds=tuple(_span(span) for span in fate.sounds),
+        wins_over=tuple(beaten),
+        losses=tuple(
+            LossView(
+                to=loss.to,
+                to_title=fates[loss.to].candidate.title,
+                to_area=_area_of(loss.to),
+                why=loss.why,
+                from_ms=loss.span.from_ms,
+                until_ms=loss.span.until_ms,
+            )
+            for loss in fate.losses
+        ),
+        refusals=tuple(
+            RefusalView(reason=each.reason, from_ms=each.span.from_ms, until_ms=each.span.until_ms)
+            for each in fate.refusals
+        ),
+    )
+
+
+def _span(span: Span) -> SpanView:
+    return SpanView(from_ms=span.from_ms, until_ms=span.until_ms, is_bed=span.is_bed)
+
+
+def _area_of(key: str) -> str:
+    """A planned item's key names its area (`protocol.candidate.planned_key`)."""
+    return key.split(":", 2)[1]
