@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from protocol.messages import AiringState, BroadcastClass, Occurrence, Plan
+from protocol.messages import AiringRecord, AiringState, BroadcastClass, Occurrence, Plan
 from protocol.plan_body import encode_body
 from protocol.topics import TopicName, topic
-from tests.support.issuer import COMMUNE, media, occurrence
+from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
 from tests.support.pole import T0_MS, Pole
 
 NEWS = media("news")
@@ -33,7 +33,8 @@ def in_two_parts(pole: Pole, *occurrences: Occurrence, is_served: bool = True, *
 
 
 def started(pole: Pole) -> list[str]:
-    return [record.source_id for record in pole.airings() if record.state is AiringState.STARTED]
+    airings = [record for record in pole.records() if isinstance(record, AiringRecord)]
+    return [record.source_id for record in airings if record.state is AiringState.STARTED]
 
 
 def decisions(pole: Pole) -> list[str]:
@@ -52,13 +53,16 @@ def test_a_large_plan_plays_like_any_other() -> None:
 def test_its_body_is_fetched_before_any_media() -> None:
     pole = new_pole()
     pole.media.is_reachable = False
+    pole.send(pole.issuer.plan(occurrence("b", START_MS, MUSIC), area=VILLAGE))
+    pole.run_for(500)
     plan = in_two_parts(pole, occurrence("a", START_MS, NEWS))
-    pole.send(pole.issuer.plan(occurrence("b", START_MS, MUSIC), area="thon-dong"))
     pole.send(plan)
-    pole.run_for(100)
+    pole.run_for(500)
     pole.media.asked.clear()
     pole.media.is_reachable = True
-    pole.run_for(15_000)
+    pole.disconnect()
+    pole.connect()
+    pole.run_for(5_000)
     assert plan.body is not None
     assert pole.media.asked[0] == plan.body.sha256
     assert set(pole.media.asked) == {plan.body.sha256, NEWS.sha256, MUSIC.sha256}
@@ -83,6 +87,8 @@ def test_after_a_power_cut_the_body_stands_beside_its_plan_without_any_network()
     pole.cut_power()
     pole.boot()
     pole.run_until(START_MS + 8_000)
+    pole.connect()
+    pole.run_for(1_000)
     assert started(pole) == ["a"]
 
 
@@ -179,4 +185,6 @@ def test_whenever_the_power_is_cut_one_whole_plan_plays(cut_after_ms: int) -> No
     pole.cut_power()
     pole.boot()
     pole.run_until(START_MS + 8_000)
+    pole.connect()
+    pole.run_for(1_000)
     assert started(pole) in (["old"], ["new"])
