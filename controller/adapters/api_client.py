@@ -9,8 +9,8 @@ import http.client
 import json
 import ssl
 import urllib.parse
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from controller.config import ConsoleListenerConfig
 from controller.errors import ApiError
@@ -18,7 +18,14 @@ from controller.errors import ApiError
 ANSWER_S_MAX: Final = 20.0
 """Longer than the controller itself waits for its database."""
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+PIECE_BYTES: Final = 256 * 1024
+_ALL: Final = ANSWER_BYTES_MAX
+T = TypeVar("T")
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a listener on all addresses is asked on loopback
+
+
+class RefusedError(ApiError):
+    """The controller answers, and said no: asking again changes nothing."""
 
 
 class ApiClient:
@@ -46,13 +53,53 @@ class ApiClient:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer's JSON; raises ApiError."""
-        at = f"{'https' if self._listener.certificate else 'http'}://{self._host}:{self._port}"
-        connection = self._connection()
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", "Host": self._name}
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._asked(method, path, data, headers, lambda answer: self._checked(answer, answer.read(_ALL)))
+
+    def send(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPMessage:
+        """The headers of an answer whose body says nothing; raises ApiError, RefusedError."""
+
+        def read(answer: http.client.HTTPResponse) -> http.client.HTTPMessage:
+            body = answer.read(_ALL)
+            if answer.status >= http.client.BAD_REQUEST and method != "HEAD":
+                self._checked(answer, body)
+            if answer.status >= http.client.BAD_REQUEST:
+                raise RefusedError(f"the controller at {self._at} answered with status {answer.status}")
+            return answer.headers
+
+        return self._asked(method, path, data, headers, read)
+
+    def download(self, path: str, write: Callable[[bytes], object]) -> None:
+        """Hand over the bytes of a file as they come; raises ApiError, RefusedError."""
+
+        def read(answer: http.client.HTTPResponse) -> None:
+            if answer.status != http.client.OK:
+                self._checked(answer, answer.read(_ALL))
+            while piece := answer.read(PIECE_BYTES):
+                write(piece)
+            if answer.length:
+                raise ApiError(f"the controller at {self._at} broke off; {answer.length} bytes are missing: try again")
+
+        self._asked("GET", path, None, {}, read)
+
+    @property
+    def _at(self) -> str:
+        return f"{'https' if self._listener.certificate else 'http'}://{self._host}:{self._port}"
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        read: Callable[[http.client.HTTPResponse], T],
+    ) -> T:
+        at, connection = self._at, self._connection()
+        always = {"Authorization": f"Bearer {self._token}", "Host": self._name}
         try:
-            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
-            answer = connection.getresponse()
-            data = answer.read(ANSWER_BYTES_MAX)
+            connection.request(method, path, body=body, headers={**headers, **always})
+            return read(connection.getresponse())
         except ConnectionRefusedError as error:
             raise ApiError(
                 f"no controller answers at {at}; start it: loaxa-controller run CONFIG "
@@ -62,7 +109,9 @@ class ApiClient:
             raise ApiError(f"the controller at {at} does not answer: {error}") from error
         finally:
             connection.close()
-        return _checked(answer.status, data, at)
+
+    def _checked(self, answer: http.client.HTTPResponse, data: bytes) -> dict[str, Any]:
+        return _checked(answer.status, data, self._at)
 
     def _connection(self) -> http.client.HTTPConnection:
         """Over TLS to exactly the certificate that the configuration names: no authority can stand in for it."""
@@ -94,5 +143,5 @@ def _checked(status: int, data: bytes, at: str) -> dict[str, Any]:
     if status >= http.client.BAD_REQUEST:
         refusal = value.get("error")
         message = refusal.get("message") if isinstance(refusal, dict) else None
-        raise ApiError(str(message or f"the controller at {at} answered with status {status}"))
+        raise RefusedError(str(message or f"the controller at {at} answered with status {status}"))
     return value

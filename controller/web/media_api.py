@@ -298,7 +298,7 @@ def _shown(request: web.Request, entry: MediaEntry) -> dict[str, Any]:
 
 def _told(intake: Intake) -> dict[str, Any]:
     names = ("id", "kind", "area", "title", "licence", "name", "by", "state", "entry", "is_new", "measured_ms")
-    counts = ("size_bytes", "received_bytes", "begun_at_ms", "changed_at_ms", "refusal")
+    counts = ("expected_sha256", "size_bytes", "received_bytes", "begun_at_ms", "changed_at_ms", "refusal")
     plain: dict[str, Any] = msgspec.to_builtins(intake)
     return {name: plain[name] for name in (*names, *counts)}
 
