@@ -66,6 +66,19 @@ _GONE: Final = "(không còn trong cấu hình)"
 _WATCHED: Final = Column(heading="Sẵn sàng", english="available", cells=As.SHARE)
 
 
+def shown(cell: Cell, kind: As) -> str:
+    """A cell as people read it on a screen."""
+    match cell:
+        case None | "":
+            return words.DASH
+        case str():
+            return cell
+        case _ if kind is As.SHARE:
+            return words.share_words(cell)
+        case _:
+            return words.number(cell, 1 if kind is As.MINUTES else 0)
+
+
 def share_of(part: int, whole: int) -> float | None:
     """A part of a whole; None of nothing."""
     return part / whole if whole else None

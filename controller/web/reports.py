@@ -24,14 +24,13 @@ from controller.reporting.periods import CLOSING_DAY
 from controller.reporting.questions import Tallies
 from controller.reporting.report import Report, question_of, report_of
 from controller.reporting.sheets import (
-    As,
-    Cell,
     areas_sheet,
     cut,
     emergencies_sheet,
     kinds_sheet,
     missing_sheet,
     reasons_sheet,
+    shown,
     summary_of,
     without,
 )
@@ -107,19 +106,6 @@ async def _page(request: web.Request) -> web.Response:
         shown=shown,
         report_words=words.words_of,
     )
-
-
-def shown(cell: Cell, kind: As) -> str:
-    """A cell as a page shows it."""
-    match cell:
-        case None | "":
-            return words.DASH
-        case str():
-            return cell
-        case _ if kind is As.SHARE:
-            return words.share_words(cell)
-        case _:
-            return words.number(cell, 1 if kind is As.MINUTES else 0)
 
 
 async def _made(request: web.Request, asked: Asked, make: Callable[[Report], ResultT]) -> ResultT:

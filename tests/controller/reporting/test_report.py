@@ -1,0 +1,166 @@
+"""A report's figures: what is real and what a drill, by place and by cluster, and how they are said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from controller.reporting import words
+from controller.reporting.questions import EmergencyAnswers, TallyAnswer
+from controller.reporting.report import Report, Sums, question_of, report_of
+from controller.reporting.sheets import (
+    areas_sheet,
+    cut,
+    emergencies_sheet,
+    kinds_sheet,
+    long_sheet,
+    missing_sheet,
+    sheets_of,
+    summary_of,
+    without,
+)
+from controller.reporting.text import text_of
+from tests.support.pki import DevelopmentKeys
+from tests.support.report_world import MADE_AT_MS, NOVEMBER, answer_of, commune, commune_report
+
+
+@pytest.fixture(scope="module")
+def report(pki: DevelopmentKeys) -> Report:
+    return commune_report(commune(pki))
+
+
+def test_what_is_real_is_never_added_to_drills(report: Report) -> None:
+    assert (report.totals.items, report.drills.items) == (32 * 155, 32)
+    assert report.totals.items == report.totals.aired + report.totals.missed
+    assert report.totals.missed == sum(line.missed for line in report.reasons if line.reality == "real")
+    assert [line.reality for line in report.kinds] == ["real", "real", "drill"]
+
+
+def test_places_and_clusters_add_up_to_the_whole(report: Report) -> None:
+    for name in ("items", "aired", "missed", "audible_ms"):
+        assert sum(getattr(line.sums, name) for line in report.areas) == getattr(report.totals, name)
+        assert sum(getattr(line.sums, name) for line in report.nodes) == getattr(report.totals, name)
+    assert sum(line.nodes for line in report.areas) == len(report.nodes) == 32
+    assert [line.title for line in report.areas][:2] == ["Thôn Đông", "Thôn Đoài"]
+
+
+def test_those_that_missed_are_named_the_worst_first(report: Report) -> None:
+    rows = missing_sheet(report).rows
+    assert len(rows) == sum(1 for line in report.nodes if line.sums.missed) == 8
+    assert (rows[0][0], rows[0][-1]) == ("Cột loa 2 thôn Hạ", "thiếu tệp âm thanh: 12")
+
+
+def test_a_drill_names_who_did_not_sound(report: Report) -> None:
+    [row] = emergencies_sheet(report).rows
+    assert row == (
+        "05:30 12/11/2026",
+        "Diễn tập phòng chống lũ quét",
+        "Xã Bình Minh",
+        "diễn tập",
+        32,
+        31,
+        "Cột loa 4 thôn Đông",
+    )
+
+
+def test_a_cluster_that_is_configured_no_more_is_in_the_report_of_everything_only(pki: DevelopmentKeys) -> None:
+    site = commune(pki)
+    answer = answer_of(site)
+    with_gone = TallyAnswer(
+        tallies=[*answer.tallies, replace(answer.tallies[0], node="GONE")],
+        reasons=answer.reasons,
+        nodes=answer.nodes,
+        emergencies=[],
+        lost_reports={},
+        counted_share=1.0,
+    )
+    for area, is_in in (("", True), ("xa", False)):
+        question = question_of(site, area=area, period=NOVEMBER)
+        report = report_of(site, area=area, question=question, answer=with_gone, made_at_ms=MADE_AT_MS)
+        assert ("GONE" in [line.node for line in report.nodes]) is is_in
+
+
+def test_an_emergency_counts_only_the_clusters_that_were_asked_for(pki: DevelopmentKeys) -> None:
+    site = commune(pki)
+    answer = answer_of(site)
+    question = question_of(site, area="thon-0", period=NOVEMBER)
+    [drill] = answer.emergencies
+    one = TallyAnswer(
+        tallies=[],
+        reasons=[],
+        nodes=[],
+        emergencies=[EmergencyAnswers(record=drill.record, sounded=drill.sounded)],
+        lost_reports={},
+        counted_share=1.0,
+    )
+    [line] = report_of(site, area="thon-0", question=question, answer=one, made_at_ms=0).emergencies
+    assert (line.expected, line.sounded, line.missing) == (4, 3, ("Cột loa 4 thôn Đông",))
+
+
+def test_nothing_is_a_dash_and_never_a_share(pki: DevelopmentKeys) -> None:
+    site = commune(pki)
+    nothing = TallyAnswer(tallies=[], reasons=[], nodes=[], emergencies=[], lost_reports={}, counted_share=1.0)
+    question = question_of(site, area="xa", period=NOVEMBER)
+    report = report_of(site, area="xa", question=question, answer=nothing, made_at_ms=MADE_AT_MS)
+    figures = {english: figure for _, english, figure in summary_of(report)}
+    assert (figures["items"], figures["aired"], figures["availability"]) == ("0", "0", words.DASH)
+    assert "Không có lượt phát nào trong kỳ này" in text_of(report)
+    assert len(areas_sheet(report).rows) == 8
+    assert kinds_sheet(report).rows == ()
+    assert len(long_sheet(report).rows) == 32
+
+
+def test_every_table_has_as_many_cells_as_headings(report: Report) -> None:
+    for sheet in (*sheets_of(report), missing_sheet(report), long_sheet(report)):
+        assert {len(row) for row in sheet.rows} == {len(sheet.columns)}
+    narrow = without(kinds_sheet(report), {"class", "minutes"})
+    assert {len(row) for row in narrow.rows} == {len(narrow.columns)} == {len(kinds_sheet(report).columns) - 2}
+
+
+def test_what_is_cut_says_so(report: Report) -> None:
+    whole = long_sheet(report)
+    assert cut(whole, len(whole.rows)) == whole
+    assert (len(cut(whole, 5).rows), cut(whole, 5).note) == (5, "… và 91 dòng nữa, xem tệp XLSX hoặc CSV.")
+
+
+def test_the_text_has_all_that_matters(report: Report) -> None:
+    text = text_of(report)
+    for line in ("BÁO CÁO THÁNG 11 NĂM 2026: Xã Bình Minh, 15/10/2026 - 14/11/2026", "Cột loa 2 thôn Hạ", "98,2 %"):
+        assert line in text
+    assert "Chưa đủ số liệu" not in text
+    assert "đã xong 43,0 %" in text_of(msgspec.structs.replace(report, counted_share=0.43))
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "expected"),
+    [(0, 0, words.DASH), (1, 1, "100,0 %"), (99_999, 100_000, "99,9 %"), (0, 5, "0,0 %"), (2, 3, "66,7 %")],
+)
+def test_not_all_is_never_a_hundred_percent(part: int, whole: int, expected: str) -> None:
+    assert words.share(part, whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "expected"), [(0, 0, "0"), (1234.5, 1, "1.234,5"), (10**7, 0, "10.000.000")]
+)
+def test_numbers_are_written_as_in_viet_nam(value: float, decimals: int, expected: str) -> None:
+    assert words.number(value, decimals) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "title"),
+    [
+        ("2025-12-15", "2026-12-14", "BÁO CÁO NĂM 2026"),
+        ("2025-12-15", "2026-01-14", "BÁO CÁO THÁNG 1 NĂM 2026"),
+        ("2026-02-15", "2026-03-14", "BÁO CÁO THÁNG 3 NĂM 2026"),
+        ("2026-11-01", "2026-11-30", "BÁO CÁO"),
+    ],
+)
+def test_a_report_is_called_by_its_period(report: Report, first: str, last: str, title: str) -> None:
+    assert words.title_of(msgspec.structs.replace(report, first=first, last=last)) == title
+
+
+def test_a_report_is_the_same_after_json(report: Report) -> None:
+    assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(report)), type=Report) == report
+    assert Sums() == msgspec.convert({}, type=Sums)
