@@ -39,6 +39,7 @@ class Action(StrEnum):
     SECURE_ACCOUNT = "secure_account"
     WRITE_BULLETINS = "write_bulletins"
     APPROVE_BULLETINS = "approve_bulletins"
+    WRITE_PROGRAMMES = "write_programmes"
     MANAGE_MEDIA = "manage_media"
     RELAY = "relay"
     SPEAK = "speak"
@@ -60,6 +61,7 @@ PERMITTED: Final[Mapping[Role, frozenset[Action]]] = {
         {
             Action.SEE,
             Action.WRITE_BULLETINS,
+            Action.WRITE_PROGRAMMES,
             Action.MANAGE_MEDIA,
             Action.RELAY,
             Action.SPEAK,

@@ -12,12 +12,12 @@ import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from controller.adapters.broker_links import BrokerLinks
 from controller.adapters.commit_writer import CommitWriter
 from controller.adapters.keys.signing import FreshSecrets
+from controller.adapters.preparing import Preparing
 from controller.adapters.relay.relay_pool import RelayPool
 from controller.adapters.relay.voice_pool import VoicePool
 from controller.adapters.relay.voice_worker import VoiceWorker
@@ -38,12 +38,11 @@ from controller.effects import (
     Publish,
     Subscribe,
 )
-from controller.errors import MediaError, RequestCode, RequestError
+from controller.errors import RequestCode, RequestError
 from controller.events import (
     AuthorityChanged,
     Event,
-    MediaPrepared,
-    MediaRefused,
+    ProgrammesChanged,
     RelayNews,
     ReportKeysChanged,
     RequestReceived,
@@ -51,10 +50,14 @@ from controller.events import (
     Stopping,
     Woken,
 )
+from controller.media.uses import uses_of
 from controller.ports import AiringQuestion, AiringRow, Database, ImportMedia
+from controller.programmes.bulletin import Bulletin
+from controller.programmes.programme import Programme
+from controller.programmes.sources import source_of_bulletin, sources_of
 from controller.relay import RelayEvent
 from controller.requests import Request
-from controller.site import Site, site_of, with_report_keys
+from controller.site import Site, site_of, with_report_keys, with_stored
 from controller.views import StatusView
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import LinkError
@@ -68,6 +71,7 @@ ANSWER_S_MAX: Final = 15.0
 """A request that the database has not let through by then is told so; it may still be carried out."""
 REQUESTS_MAX: Final = 64
 """Requests waiting for an answer at one time."""
+T = TypeVar("T")
 _LOG_LEVELS: Final = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
 
 
@@ -78,12 +82,14 @@ class Runtime:
         self._config = config
         self._authority = authority
         self._database = database
-        self._import_media = import_media
         self._secrets = FreshSecrets()
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._media_wanted = asyncio.Event()
-        self._media_done: set[str] = set()
+        self.preparing: Final = Preparing(import_media)
+        """Takes in what the site needs to sound."""
+        self._programmes: dict[str, Programme] = {}
+        self._bulletins: dict[str, Bulletin] = {}
+        """Of the database: programmes, and the bulletins that may sound."""
         self._desk: Desk
         self._driver: LoopDriver[Event, Effect]
         self._report_keys: dict[str, str] = {}
@@ -130,6 +136,12 @@ class Runtime:
         """Stored airing records, newest first; raises DatabaseError."""
         return await self._database.airings(question)
 
+    def uses_of(self, sha256: str) -> frozenset[str]:
+        """What needs a recording."""
+        plans = [self._desk.plan(area.id) for area in self._desk.site.tree.areas]
+        standing = [plan for plan in plans if plan is not None]
+        return uses_of(sha256, site=self._desk.site, ready=self.preparing.ready, plans=standing)
+
     def inlet(self, stream: str) -> VoiceWorker:
         """Where the sound of a voice that has just begun goes; raises RequestError."""
         worker = self._voices.inlet(stream)
@@ -139,11 +151,27 @@ class Runtime:
 
     def reconfigure(self, config: Config) -> None:
         """Follow another configuration in all that needs no new connection or listener."""
+        if config.speech != self._config.speech:
+            self.preparing.speak_again()
         self._config = config
         self._relays.reconfigure(config.relay)
         self._voices.reconfigure(config.voice)
-        self._driver.post(SiteChanged(site=self._site(config), by=Actor(who="system")))
-        self._media_wanted.set()
+        site = self._site(config)
+        self._driver.post(SiteChanged(site=site, by=Actor(who="system")))
+        self.preparing.want(site.sources)
+
+    def programmes_changed(
+        self, programmes: Mapping[str, Programme | None], bulletins: Mapping[str, Bulletin | None]
+    ) -> None:
+        """Some of the database's are otherwise now; before the desk runs, what it begins with."""
+        self._programmes = _merged(self._programmes, programmes)
+        self._bulletins = _merged(self._bulletins, bulletins)
+        if not self._is_running:
+            return
+        changed = (each for each in programmes.values() if each is not None)
+        self.preparing.want(source for each in changed for source in sources_of(each, self._bulletins))
+        self.preparing.want(source_of_bulletin(each) for each in bulletins.values() if each is not None)
+        self._driver.post(ProgrammesChanged(programmes=dict(programmes), bulletins=dict(bulletins)))
 
     @property
     def config(self) -> Config:
@@ -171,6 +199,10 @@ class Runtime:
             taken = {node.id for node in self._config.nodes if not node.report_key}
             self._driver.post(ReportKeysChanged(keys={node: key for node, key in keys.items() if node in taken}))
 
+    def body_of(self, sha256: str) -> bytes | None:
+        """The body of a standing plan."""
+        return self._desk.body(sha256)
+
     def documents_of(self, node: str) -> EnrolmentDocuments:
         """What stands for a node that has just come."""
         return self._desk.documents_of(node)
@@ -178,7 +210,8 @@ class Runtime:
     def _site(self, config: Config) -> Site:
         """The configuration's site, with enrolment's report keys where it names none itself."""
         taken = {node.id: self._report_keys.get(node.id, "") for node in config.nodes if not node.report_key}
-        return with_report_keys(site_of(config), taken)
+        stored = with_stored(site_of(config), self._programmes.values(), dict(self._bulletins))
+        return with_report_keys(stored, taken)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Future[None]]:
@@ -209,10 +242,12 @@ class Runtime:
             config=config.voice, secrets=self._secrets, publish=self._publish_audio, on_news=self._relay_news
         )
         writer = asyncio.create_task(self._writer.run(), name="commits")
-        media = asyncio.create_task(self._keep_media(), name="media")
+        media = asyncio.create_task(self.preparing.run(self._driver.post), name="media")
         self._links.start()
         self._driver.post(Woken())
         self._is_running = True
+        self.preparing.want(self._desk.site.sources)
+        self.preparing.want(source_of_bulletin(each) for each in self._bulletins.values())
         try:
             yield self._driver.failure
         finally:
@@ -275,21 +310,7 @@ class Runtime:
     def _relay_news(self, stream: str, news: RelayEvent) -> None:
         self._driver.post(RelayNews(stream=stream, news=news))
 
-    async def _keep_media(self) -> None:
-        """Take in what the site needs, one file after another, and again when the configuration has changed."""
-        while True:
-            self._media_wanted.clear()
-            for path in self._desk.site.media_paths:
-                if path not in self._media_done:
-                    self._media_done.add(path)
-                    self._driver.post(await self._import(path))
-            await self._media_wanted.wait()
 
-    async def _import(self, path: str) -> MediaPrepared | MediaRefused:
-        try:
-            return MediaPrepared(path=path, media=await asyncio.to_thread(self._import_media, Path(path)))
-        except MediaError as error:
-            return MediaRefused(path=path, reason=str(error))
-        except Exception as error:
-            log.exception("the import of %s failed", path)
-            return MediaRefused(path=path, reason=f"{path}: the import failed ({type(error).__name__}: {error})")
+def _merged(held: Mapping[str, T], changed: Mapping[str, T | None]) -> dict[str, T]:
+    kept = {name: each for name, each in held.items() if name not in changed}
+    return kept | {name: each for name, each in changed.items() if each is not None}

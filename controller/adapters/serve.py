@@ -26,18 +26,24 @@ from controller.adapters.endings import tell_endings_daily
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_start import open_enrolment, open_enrolment_doors, places_of
 from controller.adapters.keys.signing import load_authority
+from controller.adapters.media.library import MediaLibrary
+from controller.adapters.media.library_start import open_library
 from controller.adapters.media_import import import_media, import_settings
 from controller.adapters.media_store import MediaStore
+from controller.adapters.programmes_start import ProgrammeRooms, open_programmes
 from controller.adapters.reporting.tally_store import start_counting
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
 from controller.adapters.time_link import start_time_service
 from controller.config import Config
 from controller.errors import ConfigError, ControllerError
+from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import open_console
 from controller.web.enrolment_api import add_enrolment_api
 from controller.web.listeners import mutual_tls, open_listener
 from controller.web.media import media_application
+from controller.web.media_api import add_media_api
+from controller.web.programmes_api import add_programmes_api
 
 log = logging.getLogger("controller")
 
@@ -62,25 +68,28 @@ async def serve(path: Path) -> None:
                 settings=import_settings(config.media),
             ),
         )
+        library = await open_library(config, database, runtime, media_dir=store.folder.parent)
+        rooms = await open_programmes(database, runtime, recording=library.reference, media_dir=store.folder.parent)
         enrolment = await open_enrolment(config, database, on_keys=runtime.set_report_keys)
         if enrolment is not None:
             runtime.box_of = enrolment.box_of
         failure = await stack.enter_async_context(runtime.running())
+        await stack.enter_async_context(library.running())
         tell_time = start_time_service(stack, config, authority)
         mark = stack.enter_context(running_mark(_state_dir(config)))
         keeper = AuthorityKeeper(authority, mark=mark, uses=(runtime.use_authority, tell_time))
-        nodes = media_application(store)
+        nodes = media_application(store, runtime.body_of)
         if enrolment is not None:
             await open_enrolment_doors(stack, config, enrolment, nodes=nodes, documents=runtime.documents_of)
         await _open_nodes_listener(stack, config, nodes)
-        add_more = functools.partial(_add_enrolment, config=config, enrolment=enrolment)
+        add_more = functools.partial(_add_more, config=config, enrolment=enrolment, library=library, rooms=rooms)
         recorder = await open_console(stack, config, runtime, database, token, add_more=add_more)
         log.info("controller %s runs", config.controller)
         telling = asyncio.create_task(tell_endings_daily(config), name="endings")
         stack.push_async_callback(_cancelled, telling)
         hangups = asyncio.Queue[None]()
         reading = asyncio.create_task(
-            _read_again_each_time(hangups, path, runtime, enrolment, recorder, keeper), name="reading"
+            _read_again_each_time(hangups, path, runtime, enrolment, recorder, keeper, library), name="reading"
         )
         stack.push_async_callback(_cancelled, reading)
         await _until_told(failure, on_hangup=lambda: hangups.put_nowait(None))
@@ -94,7 +103,17 @@ async def _open_nodes_listener(stack: contextlib.AsyncExitStack, config: Config,
     stack.push_async_callback(opened.cleanup)
 
 
-def _add_enrolment(application: web.Application, *, config: Config, enrolment: EnrolmentService | None) -> None:
+def _add_more(
+    application: web.Application,
+    *,
+    config: Config,
+    enrolment: EnrolmentService | None,
+    library: MediaLibrary,
+    rooms: ProgrammeRooms,
+) -> None:
+    add_media_api(application, library)
+    add_programmes_api(application, rooms.programmes)
+    add_bulletins_api(application, rooms.bulletins, rooms.spoken)
     if enrolment is not None and config.enrolment is not None:
         add_enrolment_api(application, enrolment, url=config.enrolment.url)
 
@@ -124,10 +143,12 @@ async def _read_again_each_time(
     enrolment: EnrolmentService | None,
     recorder: AuditRecorder,
     keeper: AuthorityKeeper,
+    library: MediaLibrary,
 ) -> None:
     while True:
         await hangups.get()
         reason = _read_again(path, runtime, enrolment) or await keeper.read_again(runtime.config.trust)
+        library.reconfigure(runtime.config.media)
         if reason:
             await recorder.configuration_refused(reason)
 

@@ -18,6 +18,7 @@ from controller.errors import RequestCode, RequestError
 from controller.rights import EVERYWHERE, Action, Question
 from controller.web.media_parts import area_of_entry, area_of_intake
 from controller.web.parts import CONSOLE, FORM_TYPE, OFFICE, form_of, posted
+from controller.web.programmes_parts import area_of_bulletin, area_of_programme
 from controller.web.report_parts import area_of_report
 
 API: Final = "/api/v1"
@@ -58,6 +59,11 @@ async def _everywhere(_request: web.Request, action: Action) -> Question:
 
 async def _place_of_node(request: web.Request, action: Action) -> Question:
     node = request.app[CONSOLE].desk.site.nodes.get((await fields_of(request)).get("node", ""))
+    return Question(action=action, areas=(node.area if node else EVERYWHERE,))
+
+
+async def _place_of_pole(request: web.Request, action: Action) -> Question:
+    node = request.app[CONSOLE].desk.site.nodes.get((await fields_of(request)).get("pole", ""))
     return Question(action=action, areas=(node.area if node else EVERYWHERE,))
 
 
@@ -172,6 +178,8 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/feeds"): _program(Action.SEE),
     ("GET", f"{API}/clips"): _program(Action.SEE),
     ("GET", f"{API}/plans/{{area}}"): _program(Action.SEE, _area_in_path),
+    ("GET", f"{API}/plan"): _program(Action.SEE, _place_of_pole),
+    ("POST", f"{API}/plan"): _program(Action.SEE, _place_of_pole),
     ("GET", f"{API}/emergencies"): _program(Action.SEE),
     ("POST", f"{API}/emergencies"): _program(Action.RAISE_EMERGENCY, _raising),
     ("POST", f"{API}/emergencies/{{id}}/all-clear"): _program(Action.END_EMERGENCY, _of_emergency),
@@ -196,6 +204,23 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", f"{API}/media/{{entry}}/original"): _program(Action.SEE),
     ("GET", f"{API}/media/{{entry}}/waveform"): _program(Action.SEE),
     ("GET", f"{API}/reports"): _program(Action.SEE, area_of_report),
+    ("GET", f"{API}/programmes"): _program(Action.SEE),
+    ("POST", f"{API}/programmes"): _program(Action.WRITE_PROGRAMMES, _area_in_query),
+    ("GET", f"{API}/programmes/{{name}}"): _program(Action.SEE),
+    ("PUT", f"{API}/programmes/{{name}}"): _program(Action.WRITE_PROGRAMMES, area_of_programme),
+    ("DELETE", f"{API}/programmes/{{name}}"): _program(Action.WRITE_PROGRAMMES, area_of_programme),
+    ("POST", f"{API}/programmes/{{name}}/undo"): _program(Action.WRITE_PROGRAMMES, area_of_programme),
+    ("GET", f"{API}/programmes/{{name}}/versions/{{number}}"): _program(Action.SEE),
+    ("GET", f"{API}/bulletins"): _program(Action.SEE),
+    ("POST", f"{API}/bulletins"): _program(Action.WRITE_BULLETINS, _area_in_query),
+    ("GET", f"{API}/bulletins/{{name}}"): _program(Action.SEE),
+    ("PUT", f"{API}/bulletins/{{name}}"): _program(Action.WRITE_BULLETINS, area_of_bulletin),
+    ("DELETE", f"{API}/bulletins/{{name}}"): _program(Action.WRITE_BULLETINS, area_of_bulletin),
+    ("POST", f"{API}/bulletins/{{name}}/undo"): _program(Action.WRITE_BULLETINS, area_of_bulletin),
+    ("POST", f"{API}/bulletins/{{name}}/decision"): _program(Action.APPROVE_BULLETINS, area_of_bulletin),
+    ("GET", f"{API}/bulletins/{{name}}/versions/{{number}}"): _program(Action.SEE),
+    ("GET", f"{API}/bulletins/{{name}}/sound"): _program(Action.SEE),
+    ("POST", f"{API}/speech"): _program(Action.WRITE_BULLETINS),
     ("GET", f"{API}/enrolments"): _program(Action.ENROL_NODES, _everywhere),
     ("POST", f"{API}/enrolments/claims"): _program(Action.ENROL_NODES, _place_of_node),
     ("POST", f"{API}/enrolments/approvals"): _program(Action.ENROL_NODES, _place_of_node),

@@ -11,16 +11,20 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.media.library import MediaLibrary
+from controller.adapters.programme_office import BulletinDesk, ProgrammeDesk
+from controller.adapters.speech import SpokenMedia
 from controller.audit import Deed
 from controller.config import ConsoleListenerConfig
 from controller.people import PersonSet, PersonState
 from controller.reporting.questions import Tallies
 from controller.rights import Grant, Role
 from controller.web.access import local_path
+from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import full_console
 from controller.web.enrolment_api import add_enrolment_api
 from controller.web.media_api import add_media_api
 from controller.web.parts import Console, ConsoleSettings
+from controller.web.programmes_api import add_programmes_api
 from controller.web.reports import add_reports
 from controller.web.rules import RULES
 from tests.support.console_hand import SYSTEM, Hand, added, prove, refusals, with_totp
@@ -39,6 +43,8 @@ def application_of(place: Place) -> web.Application:
     application = full_console(console, settings=settings, people=place.people)
     add_enrolment_api(application, cast("EnrolmentService", None), url="")
     add_media_api(application, cast("MediaLibrary", None))
+    add_programmes_api(application, cast("ProgrammeDesk", None))
+    add_bulletins_api(application, cast("BulletinDesk", None), cast("SpokenMedia", None))
     add_reports(application, cast("Tallies", None))
     return application
 
