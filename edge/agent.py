@@ -29,14 +29,17 @@ from edge.gpio.amplifier import AmplifierSettings
 from edge.gpio.faults import Fault
 from edge.gpio.inputs import StopButtonSettings
 from edge.guard import Guard
+from edge.hardware import Hardware
 from edge.health import Health
 from edge.hush import Hush
 from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from edge.player.arbiter import Reason
 from edge.player.ports import Frames
+from edge.player.proof import Hear, deaf
 from edge.ports import Workshop
 from edge.proof.desk import ProofDesk
+from edge.proof.self_test import SelfTest
 from edge.refusals import Refusals
 from edge.repertoire import Repertoire
 from edge.streams import OpenPacket
@@ -49,7 +52,7 @@ from protocol.candidate import Candidate
 from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import Keyring, RootKeys
-from protocol.messages import Acknowledgement, Assignment, Keyset, Readiness, Root, Silence
+from protocol.messages import Acknowledgement, Assignment, HeardBy, Keyset, Readiness, Root, Silence
 from protocol.opening import OPENER, Opener
 from protocol.stream import unpack_audio
 from protocol.topics import TopicName, parse_topic
@@ -71,6 +74,7 @@ class AgentSettings:
     telemetry: TelemetrySettings
     button: StopButtonSettings = field(default_factory=StopButtonSettings)
     machine: Machine = NO_MACHINE
+    sensors: tuple[HeardBy, ...] = ()
 
 
 class Agent:
@@ -84,11 +88,11 @@ class Agent:
         workshop: Workshop,
         open_packet: OpenPacket = unpack_audio,
         opener: Opener = OPENER,
+        hear: Hear = deaf,
     ) -> None:
         node = settings.node
         self.media: Final = MediaNeed(node=node)
         self.outbox: Final = Outbox(node=node, signer=signer)
-        self._proof = ProofDesk(outbox=self.outbox)
         self._settings = settings
         self._guard = Guard(place=nowhere(node), root=settings.root, opener=opener, box=settings.machine.box)
         self._documents = Documents(self._guard, opener)
@@ -101,7 +105,9 @@ class Agent:
             voices=Voices(workshop=workshop, stream_source=self._repertoire.streams.source),
             settings=settings.amplifier,
             lacks=self.media.lacks,
+            hear=hear,
         )
+        hardware = Hardware(studio=self._studio, health=self._health)
         birth = make_state(node, Readiness.INIT, settings.session_epoch, settings.version, settings.machine)
         self._reporter = StatusReporter(birth=birth, settings=settings.telemetry)
         self._hush = Hush(
@@ -119,6 +125,13 @@ class Agent:
             repertoire=self._repertoire,
             studio=self._studio,
         )
+        self._proof = ProofDesk(
+            outbox=self.outbox,
+            health=self._health,
+            guard=self._guard,
+            self_test=SelfTest(node=node, sensors=settings.sensors),
+            is_busy=self._is_busy,
+        )
         self._subscriptions = Subscriptions()
         self._clock_watch = ClockWatch()
         self._refusals = Refusals(count=self._guard.count)
@@ -128,26 +141,7 @@ class Agent:
         self._must_hush = False
         self._was_time_known = False
         self._deadline: MonotonicNs | None = None
-        self._handlers: Final[dict[type[Event], Callable[[Any, Now], list[Effect]]]] = {
-            happened.Booted: self._booted,
-            happened.Connected: self._connected,
-            happened.Disconnected: self._disconnected,
-            happened.DocumentStored: self._stored,
-            happened.ReportStored: self._stored,
-            happened.DocumentStoreFailed: self._not_stored,
-            happened.ReportStoreFailed: self._not_stored,
-            happened.MediaFetched: self._media,
-            happened.MediaFailed: self._media,
-            happened.BodyFetched: self._body,
-            happened.Flooded: self._refusals.flooded,
-            happened.CardStarted: self._hardware,
-            happened.CardFailed: self._hardware,
-            happened.AmplifierFailed: self._hardware,
-            happened.ButtonFound: self._hush.told,
-            happened.ButtonMoved: self._hush.told,
-            happened.ButtonFailed: self._hush.told,
-            happened.Wake: lambda *_: [],
-        }
+        self._handlers: Final = self._table(hardware)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -192,6 +186,31 @@ class Agent:
                 return [*self._settle(now), *effects]  # the amplifier first, then the disk
             return [*effects, *self._settle(now)] if effects else []
         return [*self._handlers[type(event)](event, now), *self._settle(now)]
+
+    def _table(self, hardware: Hardware) -> dict[type[Event], Callable[[Any, Now], list[Effect]]]:
+        """Who takes in which event."""
+        return {
+            happened.Booted: self._booted,
+            happened.Connected: self._connected,
+            happened.Disconnected: self._disconnected,
+            happened.DocumentStored: self._stored,
+            happened.ReportStored: self._stored,
+            happened.DocumentStoreFailed: self._not_stored,
+            happened.ReportStoreFailed: self._not_stored,
+            happened.MediaFetched: self._media,
+            happened.MediaFailed: self._media,
+            happened.BodyFetched: self._body,
+            happened.Flooded: self._refusals.flooded,
+            happened.CardStarted: hardware.told,
+            happened.CardFailed: hardware.told,
+            happened.AmplifierFailed: hardware.told,
+            happened.ButtonFound: self._hush.told,
+            happened.ButtonMoved: self._hush.told,
+            happened.ButtonFailed: self._hush.told,
+            happened.SelfTestAsked: self._proof.told,
+            happened.SelfTestMeasured: self._proof.told,
+            happened.Wake: lambda *_: [],
+        }
 
     def _stored(self, event: happened.DocumentStored | happened.ReportStored, now: Now) -> list[Effect]:
         effects = self._health.cleared(Fault.STORE, now)
@@ -278,20 +297,6 @@ class Agent:
         self.media.body_fetched(event)
         return self._follow(self._documents.body_fetched(event, now), now)
 
-    def _hardware(
-        self, event: happened.CardStarted | happened.CardFailed | happened.AmplifierFailed, now: Now
-    ) -> list[Effect]:
-        match event:
-            case happened.CardStarted():
-                self._studio.card_started(event.path)
-                return [_log("card started", path=event.path), *self._health.cleared(Fault.SOUND_CARD, now)]
-            case happened.CardFailed():
-                self._studio.card_failed(now)
-                return self._health.fault(Fault.SOUND_CARD, event.detail, now)
-            case happened.AmplifierFailed():
-                self._studio.amplifier.fail(now)
-                return self._health.fault(Fault.AMPLIFIER, event.detail, now)
-
     def _stop(self, now: Now) -> list[Effect]:
         self._is_stopped = True
         self._deadline = None
@@ -333,12 +338,15 @@ class Agent:
         """Settle the air; again if a file turned out to be damaged, for then something else is due."""
         effects: list[Effect] = []
         for _ in range(SETTLE_ROUNDS_MAX):
-            candidates = self._repertoire.candidates(now, self._studio.horizon_ms)
+            candidates = (*self._repertoire.candidates(now, self._studio.horizon_ms), *self._proof.candidates())
             outcome = self._studio.settle(candidates, now, gone=self._why_gone(now))
             effects += self._keep(outcome, now)
             if not outcome.damaged:
                 break
         return effects
+
+    def _is_busy(self, now: Now, ahead_ms: int) -> bool:
+        return self._studio.on_air is not None or bool(self._repertoire.candidates(now, ahead_ms))
 
     def _why_gone(self, now: Now) -> Callable[[Candidate], Reason]:
         return self._repertoire.why_gone if now.is_time_known else lambda _: Reason.CLOCK_UNKNOWN
@@ -377,7 +385,7 @@ class Agent:
             self._documents.next_deadline(),
             self._reporter.next_deadline(),
             self._hush.next_deadline(),
-            self._proof.next_deadline(),
+            self._proof.next_deadline(now),
             before_slewing(self._studio.next_deadline(now), now),
             before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )

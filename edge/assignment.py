@@ -35,6 +35,7 @@ class Place:
     turn: int = 0
     aiming_delay_us: int = 0
     emergency_aiming_delay_us: int = 0
+    self_test_minute: int | None = None
     air_time: AirTime | None = None
     volume_caps: tuple[VolumeCap, ...] = ()
     fetch_bytes_a_day_max: int | None = None
@@ -102,6 +103,7 @@ def place_of(assignment: Assignment) -> Place:
         turn=assignment.turn,
         aiming_delay_us=assignment.aiming_delay_us,
         emergency_aiming_delay_us=assignment.emergency_aiming_delay_us,
+        self_test_minute=assignment.self_test_minute,
         air_time=assignment.air_time,
         volume_caps=assignment.volume_caps,
         fetch_bytes_a_day_max=assignment.fetch_bytes_a_day_max,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from protocol.messages import AiringRecord
+from protocol.messages import AiringRecord, SelfTestRecord
 from protocol.plan import Fetchable
 
 
@@ -125,6 +125,21 @@ class DiscardMedia:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSelfTest:
+    """Say what the ears heard of the self-test that began at a grid sample; answered by SelfTestMeasured."""
+
+    first_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSelfTest:
+    """Tell whoever asked (`SelfTestAsked`) what came of it."""
+
+    ticket: int
+    record: SelfTestRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartCard:
     """Open the sound card and let it pull; answered by CardStarted or CardFailed."""
 
@@ -175,6 +190,8 @@ Effect = (
     | StoreRequest
     | FetchMedia
     | DiscardMedia
+    | MeasureSelfTest
+    | AnswerSelfTest
     | StartCard
     | StopCard
     | PowerAmplifier

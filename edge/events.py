@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.errors import MediaFailure
+from edge.proof.ears import Swept
 from protocol.messages import AiringRecord
 
 
@@ -231,6 +232,21 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTestAsked:
+    """A person on the pole asks for a self-test; answered with the effect AnswerSelfTest under the same ticket."""
+
+    ticket: int
+    takes_reference: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTestMeasured:
+    """The answer to MeasureSelfTest."""
+
+    swept: Swept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """The process is asked to end: silence first, then a farewell."""
 
@@ -260,6 +276,8 @@ Event = (
     | ButtonMoved
     | ButtonFailed
     | Measured
+    | SelfTestAsked
+    | SelfTestMeasured
     | StopRequested
     | Wake
 )

@@ -19,6 +19,7 @@ from edge.player.source import Source
 from edge.player.switching import EDGE_MS, TAKEOVER_MS, Part, Switch, part_of
 from edge.player.voice import VoiceStatistics
 from edge.ports import Workshop
+from edge.proof.sweep import SweepSource
 from protocol.candidate import Candidate
 from protocol.slots import Slot
 from protocol.units import (
@@ -43,6 +44,7 @@ class _Voice:
     leaves: tuple[SharedMs, int, int] | None = None
     """The end that was told to the mixer: when, how much later in samples, under which fade."""
     in_ms: int = EDGE_MS
+    gain_db: float = 0.0
 
 
 class Voices:
@@ -105,7 +107,7 @@ class Voices:
         else:
             self.stop(slot.candidate.key, now_ms=now.shared_ms)
             voice = self._voices[slot.candidate.key] = self._open(slot, sound_from, now)
-            voice.in_ms = in_ms
+            voice.in_ms, voice.gain_db = in_ms, gain_db
             candidate = slot.candidate
             rest = _aim_rest(candidate)
             begins_at = SharedSample(sample_of_shared_ms(voice.begins_ms) + rest)
@@ -124,6 +126,13 @@ class Voices:
             )
         self._duck(voice, slot)
         return voice.begins_ms
+
+    def change_gain(self, key: str, gain_db: float, *, from_ms: SharedMs) -> None:
+        """Have a session's voice be so loud from an instant on; what it is told twice changes nothing."""
+        voice = self._voices.get(key)
+        if voice is not None and voice.gain_db != gain_db:
+            voice.gain_db = gain_db
+            self.mixer.change_gain(voice.name, gain_db, at_sample=sample_of_shared_ms(from_ms))
 
     def leave_at(self, key: str, until_ms: SharedMs, switch: Switch, coming: Candidate | None) -> None:
         """Tell the mixer a known end, and the fade in which another candidate or nothing follows."""
@@ -191,6 +200,8 @@ class Voices:
     def _source(self, candidate: Candidate) -> Source:
         if candidate.stream is not None:
             return self._stream_source(candidate.stream)
+        if candidate.is_self_test:
+            return SweepSource(starts_at=sample_of_shared_ms(SharedMs(candidate.starts_at_ms - candidate.aim_ms)))
         if candidate.media is None:
             message = f"{candidate.key} has nothing that could sound"
             raise ValueError(message)

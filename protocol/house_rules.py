@@ -53,7 +53,7 @@ def is_real_emergency(candidate: Candidate) -> bool:
 
 def uses_air_time(candidate: Candidate) -> bool:
     """Whether it counts and is bound by the place's air time."""
-    return candidate.broadcast_class in BOUND_BY_AIR_TIME
+    return candidate.broadcast_class in BOUND_BY_AIR_TIME and not candidate.is_self_test
 
 
 def forbids(

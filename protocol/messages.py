@@ -142,7 +142,8 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     place has none; the node's own default applies only until its first assignment. Aimed, it sounds so much later
     than others: programmes by `aiming_delay_us`, emergencies and drills by `emergency_aiming_delay_us`. Whom
     `quiet_hours`, `air_time` and `volume_caps` bind stands in `policy`; `fetch_bytes_a_day_max` is what its SIM may
-    fetch of media in a local day, of which what an emergency needs is free.
+    fetch of media in a local day, of which what an emergency needs is free. At `self_test_minute` of the local day it
+    listens to its own horn.
     """
 
     node: NodeId
@@ -160,6 +161,7 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     air_time: AirTime | None = None
     volume_caps: Annotated[tuple[VolumeCap, ...], Meta(max_length=VOLUME_CAPS_MAX)] = ()
     fetch_bytes_a_day_max: FetchBytes | None = None
+    self_test_minute: Annotated[int, Meta(ge=0, lt=1440)] | None = None
 
 
 class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_defaults=True):

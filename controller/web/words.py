@@ -127,6 +127,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "silenced": ("im lặng theo lệnh", "silent by order"),
     "stop_button": ("có người bấm nút dừng", "stop button pressed"),
     "button": ("hỏng nút dừng", "stop button broken"),
+    "horn": ("loa không kêu đúng (tự kiểm tra)", "self-test of the horn failed"),
     "taken_over": ("máy khác dùng tên này", "another unit under this name"),
     "clone": ("thẻ nhớ bị sao chép", "card was cloned"),
 }

@@ -34,6 +34,8 @@ class Fault(StrEnum):
     """Somebody pressed the button on the pole, and its time is not up."""
     BUTTON = "button"
     """The button cannot be read, or is stuck."""
+    HORN = "horn"
+    """The acoustic self-test was bad: amplifier, horn or cable, as its record says."""
     TAKEN_OVER = "taken_over"
     """Somebody else connects under this node's name."""
     CUT_OFF = "cut_off"
