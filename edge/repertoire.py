@@ -41,7 +41,8 @@ class Repertoire:
         """Make the program that of the plans in force; what is to be fetched, the urgent and the planned, in order."""
         self.program.replace(self._in_force().plans, self._guard.place, now_ms)
         standing = tuple(document.clip for document in self._standing(now_ms))
-        planned = tuple(each.media for each in self.program.coming if each.media is not None)
+        fresh = (each for each in self.program.coming if (each.valid_until_ms or each.ends_at_ms) > each.starts_at_ms)
+        planned = tuple(each.media for each in fresh if each.media is not None)
         return (*standing, *self._documents.bodies.needed, *self._guard.place.prepared_clips), planned
 
     def candidates(self, now: Now, horizon_ms: int) -> tuple[Candidate, ...]:

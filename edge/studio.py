@@ -274,6 +274,7 @@ class Studio:
             if candidate.media is not None:
                 outcome.damaged.append((candidate.media.sha256, str(error)))
             return
+        self._keep_loudness(session, now.shared_ms)
         failure = self._voices.failure(session.key)
         if failure is not None and candidate.media is not None:
             outcome.damaged.append((candidate.media.sha256, failure))
@@ -283,6 +284,14 @@ class Studio:
         is_begun = session.state is SessionState.WARMING and self._is_card_running and now.shared_ms >= begins_ms
         if is_begun and session.move(SessionEvent.AIRED):
             self._begin(outcome, candidate, begins_ms, now)
+
+    def _keep_loudness(self, session: Session, now_ms: SharedMs) -> None:
+        """Tell a change of what a voice may be, ahead if a volume cap makes it, at once if a new assignment does."""
+        candidate, at_ms = session.slot.candidate, SharedMs(max(now_ms, session.slot.from_ms))
+        change_ms = self._guard.house.next_volume_change_ms(at_ms)
+        if change_ms is not None and change_ms - now_ms <= STOP_AHEAD_MS:
+            at_ms = change_ms
+        self._voices.change_gain(session.key, self._guard.gain_db(candidate, at_ms), from_ms=at_ms)
 
     @staticmethod
     def _entrance(slot: Slot, slots: Sequence[Slot], left: Sequence[Slot], now_ms: SharedMs) -> Switch:

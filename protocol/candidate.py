@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import msgspec
-
 from protocol.messages import BroadcastClass, MediaReference, Over, Plan, Reality, SourceKind
 from protocol.priority import Rank, rank
 from protocol.schedule import Scheduled, merge
@@ -37,8 +35,8 @@ class Candidate:
     has the air in its own only; the whole round lies between `round_begins_ms` and `round_ends_ms`. The content begins
     `chime_ms` behind that, after an attention signal; a stream's source has its own. All of it is as many microseconds
     later than its document says as this cluster is aimed (`aim_us`), in whole milliseconds. `before_upper` and
-    `valid_until_ms` as in an occurrence. `area` and `programme` say whence it comes, for the record, and
-    `planned_at_ms` since when that plan holds. A self-test (`is_self_test`) sounds its own sweep, behind all else.
+    `valid_until_ms` as in an occurrence. `area`, `programme` and `feed` say whence it comes, for the record,
+    and `planned_at_ms` since when that plan holds. A self-test (`is_self_test`) sounds its own sweep, behind all else.
     """
 
     key: str
@@ -64,6 +62,7 @@ class Candidate:
     valid_until_ms: int | None = None
     area: str = ""
     programme: str = ""
+    feed: str | None = None
     planned_at_ms: int = 0
     is_self_test: bool = False
 
@@ -110,10 +109,7 @@ def planned_candidates(
     plans: tuple[Plan, ...], areas: tuple[str, ...], turn: int, aim_us: int
 ) -> tuple[tuple[Candidate, ...], SharedMs | None]:
     """All that plans bring to a place of `areas` with a turn and an aim, by its start, and until when they reach."""
-    bounded = [
-        msgspec.structs.replace(plan, covers_until_ms=min(plan.covers_until_ms, plan.expires_at_ms)) for plan in plans
-    ]
-    schedule = merge(bounded, areas=areas)
+    schedule = merge(plans, areas=areas)
     planned = sorted((_planned(item, turn, aim_us) for item in schedule.items), key=lambda each: each.starts_at_ms)
     return tuple(planned), schedule.until_ms
 
@@ -131,6 +127,7 @@ def _planned(item: Scheduled, turn: int, aim_us: int) -> Candidate:
         source_id=occurrence.id,
         area=item.area,
         programme=occurrence.programme,
+        feed=occurrence.feed,
         planned_at_ms=item.planned_at_ms,
         title=occurrence.title,
         broadcast_class=occurrence.broadcast_class,
@@ -145,5 +142,5 @@ def _planned(item: Scheduled, turn: int, aim_us: int) -> Candidate:
         chime_ms=occurrence.chime_ms,
         over=occurrence.over,
         before_upper=occurrence.before_upper,
-        valid_until_ms=occurrence.valid_until_ms,
+        valid_until_ms=item.valid_until_ms,
     )

@@ -20,7 +20,8 @@ from protocol.units import SharedMs
 class Scheduled:
     """One occurrence with the place that it comes from and how deep that lies; due in [starts_at_ms, ends_at_ms).
 
-    `planned_at_ms` is since when its plan holds: what it begins before that, nobody was told of in time.
+    `planned_at_ms` is since when its plan holds: what it begins before that, nobody was told of in time. From
+    `valid_until_ms` on it is stale: what its plan would begin only after its own expiry is so from the first.
     """
 
     occurrence: Occurrence
@@ -29,6 +30,7 @@ class Scheduled:
     depth: int
     rank: Rank
     planned_at_ms: int = 0
+    valid_until_ms: int | None = None
 
     @property
     def starts_at_ms(self) -> SharedMs:
@@ -79,7 +81,9 @@ def merge(plans: Iterable[Plan], *, areas: Sequence[str]) -> Schedule:
         starts_ms=tuple(item.starts_at_ms for item in items),
         changes_ms=tuple(sorted({edge for item in items for edge in (item.starts_at_ms, item.ends_at_ms)})),
         longest_ms=max((item.occurrence.duration_ms for item in items), default=0),
-        until_ms=min((SharedMs(plan.covers_until_ms) for plan in newest.values()), default=None),
+        until_ms=min(
+            (SharedMs(min(plan.covers_until_ms, plan.expires_at_ms)) for plan in newest.values()), default=None
+        ),
     )
 
 
@@ -103,6 +107,7 @@ def _scheduled(plan: Plan, occurrence: Occurrence, *, depth: int) -> Scheduled:
         reality=plan.reality,
         depth=depth,
         planned_at_ms=plan.not_before_ms,
+        valid_until_ms=_valid_until_ms(plan, occurrence),
         rank=rank(
             occurrence.broadcast_class,
             depth,
@@ -112,3 +117,9 @@ def _scheduled(plan: Plan, occurrence: Occurrence, *, depth: int) -> Scheduled:
             before_upper=occurrence.before_upper,
         ),
     )
+
+
+def _valid_until_ms(plan: Plan, occurrence: Occurrence) -> int | None:
+    if occurrence.start_at_ms < plan.expires_at_ms:
+        return occurrence.valid_until_ms
+    return min(plan.expires_at_ms, occurrence.valid_until_ms or plan.expires_at_ms)

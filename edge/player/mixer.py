@@ -82,6 +82,12 @@ class Mixer:
         if found is not None:
             found.enter(fade_in_ms)
 
+    def change_gain(self, voice: str, gain_db: float, *, at_sample: SharedSample) -> None:
+        """Let a voice be so loud from a grid sample on, or as soon as it can be."""
+        found = self._voices.get(voice)
+        if found is not None:
+            found.change_gain(gain_db, int(at_sample), position=self.position or 0)
+
     def duck(self, voice: str, spans: Sequence[Span]) -> None:
         """Let a voice be a bed in these spans of the grid, and in no others."""
         found = self._voices.get(voice)

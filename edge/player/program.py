@@ -6,7 +6,7 @@ nothing: which one sounds is the arbiter's business, whether it may sound is the
 
 Rules kept:
 - the plans of the node's area and of every ancestor count together;
-- an occurrence that would begin after its plan has expired is no candidate;
+- an occurrence that would begin after its plan has expired is a candidate that is stale, so that it is on record;
 - a cluster that is aimed takes the air later, by its delay: all instants of a candidate are those of this very horn;
 - asking costs only what is near in time: passed occurrences are dropped, later ones are not looked at;
 - of an item that is heard in turns, this node's turn is the candidate; an emergency takes the air everywhere at once,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.player.ducking import Ducking, Span
+from edge.player.gain import Gain
 from edge.player.level import LevelMeter, energy_of, is_heard
 from edge.player.ports import Samples
 from edge.player.source import Source
@@ -74,7 +75,7 @@ class Voice:
         self.name: Final = name
         self.source: Final = source
         self._delay: Final = delay
-        self._gain: Final = 10.0 ** (gain_db / 20.0)
+        self._gain: Final = Gain(gain_db)
         self._gain_before: Final = gain_before
         self._from = int(from_sample)
         self._until = None if until_sample is None else int(until_sample)
@@ -95,6 +96,10 @@ class Voice:
         """Rise for so long; what has begun goes on rising as it did."""
         if not self._began:
             self._fade_in = _fade_samples(fade_in_ms)
+
+    def change_gain(self, gain_db: float, at: int, *, position: int) -> None:
+        """Be so loud from a sample on; samples before `position` have been rendered."""
+        self._gain.change(gain_db, at, position=position)
 
     def duck(self, spans: Sequence[Span]) -> None:
         """Be a bed while somebody speaks in these spans of the grid."""
@@ -129,7 +134,7 @@ class Voice:
         envelope = self._envelope(at - 1, at)
         self._own_end = (at, 0)  # a later stop may end it sooner, never later: the source is another voice's from here
         self._fades, self._until = (self._own_end,), at
-        return self._gain if envelope is None else float(envelope[0])
+        return self._gain.at(at - 1) if envelope is None else float(envelope[0])
 
     def is_over(self, position: int) -> bool:
         """Whether nothing of it comes at `position` or later."""
@@ -164,8 +169,12 @@ class Voice:
         envelope = self._envelope(low, high)
         if envelope is not None:
             samples *= envelope
-        elif self._gain != 1.0:
-            samples *= np.float32(self._gain)
+        else:
+            factors = self._gain.over(low, high)
+            if not isinstance(factors, float):
+                samples *= factors
+            elif factors != 1.0:
+                samples *= np.float32(factors)
         bed, spoken_over = self._ducking.gains(low, high)
         if bed is not None:
             samples *= bed.astype(np.float32)
@@ -194,10 +203,11 @@ class Voice:
         if not fades_in and not fading:
             return None
         places = np.arange(low, high, dtype=np.int64)
-        gain = np.full(high - low, self._gain, np.float32)
+        gain = np.empty(high - low, np.float32)
+        gain[:] = self._gain.over(low, high)
         if fades_in:
             rise = _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
-            gain = (self._gain_before + (self._gain - self._gain_before) * rise).astype(np.float32)
+            gain = (self._gain_before + (gain - self._gain_before) * rise).astype(np.float32)
         for until, samples in fading:
             gain *= _quarter_sine((until - places) / (samples + 1))
         return gain

@@ -148,3 +148,19 @@ def test_a_place_without_limits_costs_no_write() -> None:
     pole.run_until(START_MS + 5 * MINUTE_MS)
     assert pole.airings()[-1] == ("n0", "finished", "finished")
     assert NOTE not in pole.sd_card.notes
+
+
+def test_what_a_plan_would_begin_after_its_own_expiry_is_stale() -> None:
+    pole = Pole(block_ms=100)
+    pole.provide(NEWS, MUSIC)
+    pole.introduce()
+    items = (occurrence("now", START_MS, NEWS), occurrence("late", START_MS + 3 * MINUTE_MS, MUSIC))
+    pole.send(pole.issuer.plan(*items, expires_at_ms=START_MS + MINUTE_MS))
+    pole.run_until(START_MS + 5 * MINUTE_MS)
+    assert pole.airings() == [
+        ("now", "started", "on time"),
+        ("now", "finished", "finished"),
+        ("late", "refused", "stale"),
+    ]
+    assert MUSIC.sha256 not in pole.media.asked
+    assert pole.telemetry()["plan_until_ms"] == START_MS + MINUTE_MS
