@@ -128,7 +128,7 @@ def _item(item: Item, zone: zoneinfo.ZoneInfo, *, with_date: bool = False) -> It
     begins = _local(item["starts_at_ms"], zone)
     time = f"{begins:%d/%m %H:%M:%S}" if with_date else f"{begins:%H:%M:%S}"
     seconds = (item["ends_at_ms"] - item["starts_at_ms"]) / 1000
-    source = "tiếp âm · relay" if item["is_relay"] else "tệp · file"
+    source = "tệp · file" if item["feed"] is None else f"tiếp âm · relay {item['feed']}"
     yield (
         f"  {time}  {seconds:7.0f} s  {said(VERDICTS, item['verdict'])}: {_clean(item['title'])} "
         f"({item['broadcast_class']}, {item['area']}, {source})"

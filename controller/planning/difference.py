@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.planning.dry_run import DryRun, Fate
+from protocol.candidate import Candidate
 
 
 class Change(StrEnum):
@@ -52,9 +53,25 @@ def _change(before: Fate | None, after: Fate | None) -> Change | None:
         return Change.NEW if before is None else Change.GONE
     if before.candidate.starts_at_ms != after.candidate.starts_at_ms:
         return Change.MOVED
-    if before.candidate != after.candidate:
+    if _content(before.candidate) != _content(after.candidate):
         return Change.CHANGED
     return Change.OTHERWISE if before.sounds != after.sounds else None
+
+
+def _content(candidate: Candidate) -> tuple[object, ...]:
+    """What an item is, whichever plan it stands in; what that plan's own end does to it shows in how it sounds."""
+    return (
+        candidate.title,
+        candidate.broadcast_class,
+        candidate.reality,
+        candidate.media,
+        candidate.feed,
+        candidate.ends_at_ms,
+        candidate.chime_ms,
+        candidate.over,
+        candidate.before_upper,
+        candidate.round_ends_ms,
+    )
 
 
 def _by_begin(difference: Difference) -> tuple[int, str]:

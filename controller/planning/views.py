@@ -53,7 +53,7 @@ class ItemView(Struct, frozen=True, kw_only=True):
     starts_at_ms: int
     ends_at_ms: int
     media: str | None
-    is_relay: bool
+    feed: str | None
     over: Over
     before_upper: bool
     verdict: Verdict
@@ -129,14 +129,14 @@ def _item(fate: Fate, fates: Mapping[str, Fate]) -> ItemView:
     return ItemView(
         key=candidate.key,
         occurrence=candidate.source_id,
-        area=_area_of(candidate.key),
+        area=candidate.area,
         title=candidate.title,
         broadcast_class=candidate.broadcast_class,
         reality=candidate.reality,
         starts_at_ms=candidate.starts_at_ms,
         ends_at_ms=candidate.ends_at_ms,
         media=None if candidate.media is None else candidate.media.sha256,
-        is_relay=candidate.is_planned_relay,
+        feed=candidate.feed,
         over=candidate.over,
         before_upper=candidate.before_upper,
         verdict=fate.verdict,
@@ -147,7 +147,7 @@ def _item(fate: Fate, fates: Mapping[str, Fate]) -> ItemView:
             LossView(
                 to=loss.to,
                 to_title=fates[loss.to].candidate.title,
-                to_area=_area_of(loss.to),
+                to_area=fates[loss.to].candidate.area,
                 why=loss.why,
                 from_ms=loss.span.from_ms,
                 until_ms=loss.span.until_ms,
@@ -163,8 +163,3 @@ def _item(fate: Fate, fates: Mapping[str, Fate]) -> ItemView:
 
 def _span(span: Span) -> SpanView:
     return SpanView(from_ms=span.from_ms, until_ms=span.until_ms, is_bed=span.is_bed)
-
-
-def _area_of(key: str) -> str:
-    """A planned item's key names its area (`protocol.candidate.planned_key`)."""
-    return key.split(":", 2)[1]
