@@ -93,21 +93,19 @@ class SqlDatabase:
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Keep all changes or none; what reports count for is kept with them."""
+        reports = [change for change in changes if isinstance(change, StoredReport)]
         spans = [change for change in changes if isinstance(change, PresenceSpan)]
-        stored = []
         async with self.connection() as connection, connection.begin():
             for change in changes:
                 match change:
                     case Act():
                         await append(connection, change)
-                    case StoredReport():
-                        stored += await self._store(connection, change)
-                    case PresenceSpan():
+                    case StoredReport() | PresenceSpan():
                         continue
                     case _:
                         for statement in self._statements(change):
                             await connection.execute(statement)
-            await count_stored(connection, self._insert, stored)
+            await count_stored(connection, self._insert, await self._store(connection, reports))
             await count_presence(connection, self._insert, spans)
 
     async def airings(self, question: AiringQuestion) -> list[AiringRow]:
@@ -143,13 +141,21 @@ class SqlDatabase:
         except FOREIGN as error:
             raise DatabaseError(f"the database {self._name}: {_plain(error)}") from error
 
-    async def _store(self, connection: AsyncConnection, report: StoredReport) -> list[StoredRow]:
-        """Keep a report; none where it is stored already, for that one stays and counts no second time."""
-        insert = self._insert(tables.REPORTS).values(_report_values(report)).on_conflict_do_nothing()
-        row = (await connection.execute(insert.returning(tables.REPORTS.c.row))).scalar()
-        if row is None:
+    async def _store(self, connection: AsyncConnection, reports: Sequence[StoredReport]) -> list[StoredRow]:
+        """Keep reports; gives those that were not there already, for the first stays and nothing counts twice."""
+        by_number = {(each.node, each.report_key, each.number): each for each in reversed(reports)}
+        if not by_number:
             return []
-        return [StoredRow(row=row, node=report.node, received_at_ms=report.received_at_ms, record=report.record)]
+        columns = tables.REPORTS.c
+        insert = self._insert(tables.REPORTS).on_conflict_do_nothing()
+        wanted = insert.returning(columns.row, columns.node, columns.report_key, columns.number)
+        values = [_report_values(each) for each in reversed(by_number.values())]
+        found: list[StoredRow] = []
+        for row, *number in await connection.execute(wanted, values):
+            report = by_number[number[0], number[1], number[2]]
+            at_ms = report.received_at_ms
+            found.append(StoredRow(row=row, node=report.node, received_at_ms=at_ms, record=report.record))
+        return sorted(found, key=lambda each: each.row)
 
     def _statements(self, change: Row) -> list[sa.Executable]:
         match change:

@@ -9,14 +9,50 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
+from controller.areas import AreaTree
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
 from controller.reporting.questions import EmergencyAnswers, NodeRow, TallyAnswer, TallyQuestion, TallyRow
-from controller.site import Site
 from protocol.messages import Reality
+
+
+class Cluster(Protocol):
+    """A configured cluster, as far as a report names it."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+
+    @property
+    def area(self) -> str:
+        """Where it stands."""
+
+
+class Places(Protocol):
+    """What a report needs of the site."""
+
+    @property
+    def controller(self) -> str:
+        """Who reports."""
+
+    @property
+    def time_zone(self) -> str:
+        """Whose days."""
+
+    @property
+    def tree(self) -> AreaTree:
+        """The places."""
+
+    @property
+    def nodes(self) -> Mapping[str, Cluster]:
+        """The clusters by name."""
+
+    def nodes_below(self, area: str) -> tuple[str, ...]:
+        """Names of the clusters in an area or anything within it."""
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -128,13 +164,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
-def question_of(site: Site, *, area: str, period: Period, broadcast_class: str = "", source: str = "") -> TallyQuestion:
+def question_of(
+    site: Places, *, area: str, period: Period, broadcast_class: str = "", source: str = ""
+) -> TallyQuestion:
     """What to ask the store for a report on an area; on everything where it is empty."""
     nodes = site.nodes_below(area) if area else None
     return TallyQuestion(period=period, nodes=nodes, broadcast_class=broadcast_class, source=source)
 
 
-def report_of(site: Site, *, area: str, question: TallyQuestion, answer: TallyAnswer, made_at_ms: int) -> Report:
+def report_of(site: Places, *, area: str, question: TallyQuestion, answer: TallyAnswer, made_at_ms: int) -> Report:
     """The report on an area, from what the store answered."""
     nodes = _node_lines(site, area, answer)
     return Report(
@@ -203,7 +241,7 @@ def _reasons(answer: TallyAnswer) -> tuple[ReasonLine, ...]:
     return tuple(sorted(lines, key=lambda each: (each.reality == Reality.DRILL, -each.missed, each.reason)))
 
 
-def _node_lines(site: Site, area: str, answer: TallyAnswer) -> tuple[NodeLine, ...]:
+def _node_lines(site: Places, area: str, answer: TallyAnswer) -> tuple[NodeLine, ...]:
     """Every cluster of the place, those that missed most first; those that only the store knows where all are asked."""
     rows: dict[str, list[TallyRow]] = defaultdict(list)
     for row in answer.tallies:
@@ -248,7 +286,7 @@ def _watched_together(each: Iterable[Watched]) -> Watched:
     return Watched(**totals)
 
 
-def _area_lines(site: Site, area: str, nodes: Iterable[NodeLine]) -> tuple[AreaLine, ...]:
+def _area_lines(site: Places, area: str, nodes: Iterable[NodeLine]) -> tuple[AreaLine, ...]:
     """The places directly below, in the order of the configuration; what lies in none of them first."""
     below = [each for each in site.tree.areas if each.parent == (area or None)]
     place_of = {inner: each.id for each in below for inner in site.tree.below(each.id)}
@@ -270,7 +308,7 @@ def _area_lines(site: Site, area: str, nodes: Iterable[NodeLine]) -> tuple[AreaL
     )
 
 
-def _emergency_line(site: Site, answers: EmergencyAnswers, question: TallyQuestion) -> EmergencyLine:
+def _emergency_line(site: Places, answers: EmergencyAnswers, question: TallyQuestion) -> EmergencyLine:
     record = answers.record
     asked = None if question.nodes is None else frozenset(question.nodes)
     expected = [node for node in record.expected if asked is None or node in asked]
