@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -26,16 +29,26 @@ log = logging.getLogger("controller.media")
 
 WORK_S_MAX: Final = 3_600.0
 """Wall time: the processor's own bound ends what computes, this what waits."""
+COMMAND: Final = (sys.executable, "-m", "controller.adapters.media.import_worker")
 LINE_BYTES_MAX: Final = 64 * 1024
-_ERROR_BYTES: Final = 2_000
+_ERROR_BYTES: Final = 600
 
 
 class ImportProcess:
     """`ports.ImportMedia`, and the same with everything that was measured."""
 
-    def __init__(self, *, media_dir: Path, settings: ImportSettings) -> None:
+    def __init__(
+        self,
+        *,
+        media_dir: Path,
+        settings: ImportSettings,
+        command: Sequence[str] = COMMAND,
+        work_s_max: float = WORK_S_MAX,
+    ) -> None:
         self._media_dir = media_dir
         self._settings = settings
+        self._command = tuple(command)
+        self._work_s_max = work_s_max
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
@@ -76,14 +89,25 @@ class ImportProcess:
         return None if isinstance(found, Path) else found
 
     def _worked(self, job: Job, on_progress: OnProgress | None) -> Imported | Refusal:
-        command = [sys.executable, "-m", "controller.adapters.media.import_worker"]
-        try:
-            process = self._started(command)
-        except OSError as error:
-            return refusal(RefusalCode.STORE_FAILED, found=f"{sys.executable}: {error.strerror or error}")
-        if process is None:
-            return refusal(RefusalCode.TOO_HARD, found="bộ điều khiển đang dừng · the controller is stopping")
-        ending = threading.Timer(WORK_S_MAX, process.kill)
+        with tempfile.TemporaryFile() as words:  # a pipe that nobody reads would stop whoever complains at length
+            try:
+                process = self._started(words)
+            except OSError as error:
+                return refusal(RefusalCode.STORE_FAILED, found=f"{self._command[0]}: {error.strerror or error}")
+            if process is None:
+                return refusal(RefusalCode.TOO_HARD, found="bộ điều khiển đang dừng · the controller is stopping")
+            outcome = self._ended(process, job, on_progress)
+            if outcome is not None:
+                return outcome
+            words.seek(max(0, words.seek(0, os.SEEK_END) - _ERROR_BYTES))
+            told = words.read(_ERROR_BYTES).decode(errors="replace").strip()
+        log.error("a recording's decoder ended with %d: %s: %s", process.returncode, job.source, told)
+        return refusal(RefusalCode.TOO_HARD, found=f"mã kết thúc / exit code {process.returncode}")
+
+    def _ended(
+        self, process: subprocess.Popen[bytes], job: Job, on_progress: OnProgress | None
+    ) -> Imported | Refusal | None:
+        ending = threading.Timer(self._work_s_max, process.kill)
         ending.daemon = True
         ending.start()
         try:
@@ -93,32 +117,35 @@ class ImportProcess:
             with self._lock:
                 self._running.discard(process)
 
-    def _started(self, command: list[str]) -> subprocess.Popen[bytes] | None:
+    def _started(self, words: IO[bytes]) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self._is_closed:
                 return None
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words
             )
             self._running.add(process)
             return process
 
-    def _read(self, process: subprocess.Popen[bytes], job: Job, on_progress: OnProgress | None) -> Imported | Refusal:
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise AssertionError("the worker was started with three pipes")
+    def _read(
+        self, process: subprocess.Popen[bytes], job: Job, on_progress: OnProgress | None
+    ) -> Imported | Refusal | None:
+        """What it said last that counts; None where it ended without."""
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("the worker was started with two pipes")
         outcome: Imported | Refusal | None = None
-        with process.stdin, process.stdout, process.stderr:
+        with process.stdin, process.stdout:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(msgspec.json.encode(job))
                 process.stdin.close()
-            while line := process.stdout.readline(LINE_BYTES_MAX):
-                said = msgspec.json.decode(line, type=Line)
-                if said.measured_ms is not None and on_progress is not None:
-                    on_progress(said.measured_ms)
-                outcome = said.imported or said.refusal or outcome
-            told = process.stderr.read(_ERROR_BYTES).decode(errors="replace")
-            code = process.wait()
-        if outcome is not None:
-            return outcome
-        log.error("a recording's decoder ended with %d: %s: %s", code, job.source, told.strip()[-300:])
-        return refusal(RefusalCode.TOO_HARD, found=f"mã kết thúc / exit code {code}")
+            try:
+                while line := process.stdout.readline(LINE_BYTES_MAX):
+                    said = msgspec.json.decode(line, type=Line)
+                    if said.measured_ms is not None and on_progress is not None:
+                        on_progress(said.measured_ms)
+                    outcome = said.imported or said.refusal or outcome
+            except msgspec.DecodeError:
+                process.kill()  # whoever took that process over says nothing that counts
+                outcome = None
+            process.wait()
+        return outcome
