@@ -59,10 +59,10 @@ def begins_of(
     zone = known_zone(rules.zone)
     first = _local_date(from_ms, zone) - dt.timedelta(days=_longest(programme).days + 1)
     last = _local_date(until_ms, zone)
-    is_wanted = _day_judge(programme.recurrence, holidays)
+    is_wanted = day_judge(programme.recurrence, holidays)
     found: dict[int, Begin] = {}
     for of, at, items in _dates(programme, rules, first, last, is_wanted):
-        if _is_valid(programme.valid_from, programme.valid_until, at):
+        if is_valid(programme.valid_from, programme.valid_until, at):
             begin = Begin(id=_id_of(of, rules), at_ms=_ms(at, zone), zone=zone, items=items)
             found.setdefault(begin.at_ms, begin)
     return [found[at_ms] for at_ms in sorted(found)]
@@ -91,7 +91,7 @@ def _dates(
             yield of, at, programme.items if override.items is None else override.items
 
 
-def _day_judge(recurrence: Recurrence, holidays: Holidays) -> Callable[[dt.date], bool] | None:
+def day_judge(recurrence: Recurrence, holidays: Holidays) -> Callable[[dt.date], bool] | None:
     """Whether a rule's day is in season and, as holidays go, wanted; None where every day is."""
     season, rule = recurrence.season, recurrence.holidays
     if season is None and rule is HolidayRule.AS_USUAL:
@@ -108,7 +108,7 @@ def _day_judge(recurrence: Recurrence, holidays: Holidays) -> Callable[[dt.date]
 def _items_of(programme: ReadyProgramme, begin: Begin) -> Iterator[Occurrence]:
     at_ms = begin.at_ms
     for index, item in enumerate(begin.items):
-        if (item.valid_from or item.valid_until) and not _is_valid(
+        if (item.valid_from or item.valid_until) and not is_valid(
             item.valid_from, item.valid_until, _local(at_ms, begin.zone)
         ):
             continue
@@ -141,7 +141,7 @@ def _id_of(of: dt.datetime, rules: Rules) -> str:
     return f"{of:%Y%m%dT%H%M%S}" if of.second else f"{of:%Y%m%dT%H%M}"
 
 
-def _is_valid(valid_from: str | None, valid_until: str | None, at: dt.datetime) -> bool:
+def is_valid(valid_from: str | None, valid_until: str | None, at: dt.datetime) -> bool:
     """Whether a local instant is within what is written."""
     if valid_from is not None and at < local_of(valid_from):
         return False
