@@ -19,6 +19,7 @@ from edge.adapters.enrolment_verb import enrolment_lines, is_enrolled
 from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
 from edge.adapters.hardware import read_machine
 from edge.adapters.media import media_folder, present_in
+from edge.adapters.policy_lines import policy_lines
 from edge.adapters.port_audio import PortAudioOutput
 from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.store import read_only
@@ -79,7 +80,7 @@ def show(path: Path) -> list[str]:
     record, age_s = read_record(config.node, config.state_dir)
     return [
         *lines,
-        *_place_lines(guard.place, config),
+        *_place_lines(guard.place, config, restored, now),
         f"root: version {guard.root.version} ({guard.root.threshold} of {', '.join(guard.root.keys)} must sign)",
         *_keyset_lines(in_force, now),
         *_silence_lines(in_force, guard.place),
@@ -137,17 +138,13 @@ def _pin(settings: PinSettings) -> tuple[bool, str]:
     return True, f"{name}, {'high' if settings.active_high else 'low'} powers it"
 
 
-def _place_lines(place: Place, config: EdgeConfig) -> list[str]:
+def _place_lines(place: Place, config: EdgeConfig, restored: Restored, now: Now) -> list[str]:
     if not place.is_assigned:
         return [f"node: {config.node}, not assigned yet: nothing will sound"]
-    quiet = "none"
-    if place.quiet_hours is not None:
-        begin, end = place.quiet_hours.begin_minute, place.quiet_hours.end_minute
-        quiet = f"{begin // 60:02d}:{begin % 60:02d} to {end // 60:02d}:{end % 60:02d} {place.time_zone}"
     return [
         f"node: {config.node} {place.title!r}, areas {' < '.join(place.areas)}",
         f"gain: {place.gain_db:+.1f} dB, emergencies {place.emergency_gain_db:+.1f} dB",
-        f"quiet hours: {quiet}",
+        *policy_lines(place, restored, now),
     ]
 
 
