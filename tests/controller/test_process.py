@@ -286,6 +286,28 @@ def test_programmes_are_read_again_on_a_signal_and_a_wrong_file_changes_nothing(
     assert station.page()
 
 
+def test_a_recording_outlives_kill_9_and_stays_while_a_programme_needs_it(station: Station) -> None:
+    station.start()
+    sound = station.folder / "tin.wav"
+    soundfile.write(sound, 0.1 * np.random.default_rng(7).standard_normal(96_000), 48_000)
+    added = station.command("media", "add", str(station.config), str(sound), "--area", "xa")
+    assert (added.returncode, "taken in: tin" in added.stdout) == (0, True), added.stdout + added.stderr
+    entry = added.stdout.partition(":")[0]
+    station.end(signal.SIGKILL)
+    station.start()
+    assert entry in station.command("media", "list", str(station.config)).stdout
+    shown = station.command("media", "show", str(station.config), entry).stdout
+    [sha256] = [line.split()[-1] for line in shown.splitlines() if "sha256" in line]
+    plain = station.read()
+    plain["programmes"][0]["items"] = [{"media": sha256, "title": "Bản tin"}]
+    station.write(plain)
+    station.send(signal.SIGHUP)
+    plan = ["show", str(station.config), "plan", "--area", "xa"]
+    until(lambda: "Bản tin" in station.command(*plan).stdout, "the plan has the recording", station)
+    refused = station.command("media", "remove", str(station.config), entry)
+    assert (refused.returncode, "programme morning (xa)" in refused.stderr) == (1, True), refused.stderr
+
+
 def test_check_and_commands_say_what_is_wrong(station: Station) -> None:
     good = command("check", str(station.config))
     assert (good.returncode, "good. 3 areas, 3 nodes" in good.stdout) == (0, True), good.stderr
@@ -316,6 +338,8 @@ def test_check_and_commands_say_what_is_wrong(station: Station) -> None:
         ("relay", "start", "--help"),
         ("relay", "stop", "--help"),
         ("speak", "--help"),
+        ("media", "--help"),
+        ("media", "add", "--help"),
         ("development-pki", "--help"),
     ],
 )
