@@ -11,7 +11,7 @@ from typing import Final
 
 from controller.reporting.periods import CLOSING_DAY
 from controller.reporting.report import Report, Sums, Watched
-from controller.web.words import WORDS, reason_words
+from controller.words import WORDS, reason_words
 
 DASH: Final = "\N{EN DASH}"
 EVERYWHERE: Final = ("Tất cả địa bàn", "all areas")

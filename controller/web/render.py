@@ -13,7 +13,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from controller.rights import ONLOOKER, PERMITTED, Action
 from controller.web.parts import CONSOLE, ENVIRONMENT, VISITOR, Visitor
-from controller.web.words import WORDS, fault_words, packet_fault_words, reason_words
+from controller.words import WORDS, fault_words, packet_fault_words, reason_words
 
 FOLDER: Final = Path(__file__).parent
 _DAY_S: Final = 86_400
