@@ -108,7 +108,20 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
                 tests_undecided=1,
             )
         )
-    drill = EmergencyRecord(
+    sounded = frozenset(name for index, name in enumerate(site.nodes) if index != 3)
+    return TallyAnswer(
+        tallies=tallies,
+        reasons=reasons,
+        nodes=nodes,
+        emergencies=[EmergencyAnswers(record=drill_of(site), sounded=sounded)],
+        lost_reports={"N002": 3},
+        counted_share=counted_share,
+    )
+
+
+def drill_of(site: Site) -> EmergencyRecord:
+    """A drill that was meant for every cluster."""
+    return EmergencyRecord(
         id="e1",
         area="xa",
         title="Diễn tập phòng chống lũ quét",
@@ -121,15 +134,6 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
         repeat_every_ms=1,
         sounds_until_ms=1,
         expected=tuple(site.nodes),
-    )
-    sounded = frozenset(name for index, name in enumerate(site.nodes) if index != 3)
-    return TallyAnswer(
-        tallies=tallies,
-        reasons=reasons,
-        nodes=nodes,
-        emergencies=[EmergencyAnswers(record=drill, sounded=sounded)],
-        lost_reports={"N002": 3},
-        counted_share=counted_share,
     )
 
 
