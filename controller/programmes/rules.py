@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-YEAR_MAX: Final = 2200
+YEAR_MAX: Final = 2100
 """Nothing is counted beyond it."""
 
 
@@ -123,13 +123,13 @@ class Rule:
 
     def _times(self, day: dt.date) -> Iterator[dt.time]:
         if self.frequency is Frequency.HOURLY:
-            number = day.toordinal() * HOURS
-            hours = [hour for hour in self.hours or range(HOURS) if (number + hour) % self.interval == self.phase]
+            first = (self.phase - day.toordinal() * HOURS) % self.interval
+            hours = [hour for hour in range(first, HOURS, self.interval) if not self.hours or hour in self.hours]
             yield from (dt.time(*parts) for parts in itertools.product(hours, self.minutes, self.seconds))
         elif self.frequency is Frequency.MINUTELY:
-            number = day.toordinal() * MINUTES
-            for hour, minute in itertools.product(self.hours or range(HOURS), self.minutes or range(60)):
-                if (number + hour * 60 + minute) % self.interval == self.phase:
+            first = (self.phase - day.toordinal() * MINUTES) % self.interval
+            for hour, minute in (divmod(number, 60) for number in range(first, MINUTES, self.interval)):
+                if (not self.hours or hour in self.hours) and (not self.minutes or minute in self.minutes):
                     yield from (dt.time(hour, minute, second) for second in self.seconds)
         else:
             yield from (dt.time(*parts) for parts in itertools.product(self.hours, self.minutes, self.seconds))
