@@ -67,9 +67,15 @@ class _Open:
 
     def until_ms(self, now: Now) -> int:
         """How far it reaches now."""
-        by_own_clock_ms = self.since_ms + (now.monotonic_ns - self.since_at) // NS_PER_MS
-        is_set = not now.is_time_known or abs(now.shared_ms - by_own_clock_ms) > STEP_MS
-        return by_own_clock_ms if is_set else max(self.since_ms, now.shared_ms)
+        is_followed = now.is_time_known and not self.was_set(now)
+        return max(self.since_ms, now.shared_ms) if is_followed else self._by_own_clock_ms(now)
+
+    def was_set(self, now: Now) -> bool:
+        """Whether the shared clock was set since."""
+        return now.is_time_known and abs(now.shared_ms - self._by_own_clock_ms(now)) > STEP_MS
+
+    def _by_own_clock_ms(self, now: Now) -> int:
+        return self.since_ms + (now.monotonic_ns - self.since_at) // NS_PER_MS
 
 
 class House:
@@ -107,6 +113,11 @@ class House:
             return [LogDecision(decision="air time counted anew", fields=fields, level=LogLevel.WARNING)]
         return []
 
+    def notice(self, now: Now) -> None:
+        """End what is open where the shared clock was set meanwhile: it is as long as the node's own clock says."""
+        if self._open is not None and self._open.was_set(now):
+            self._close(self._open.until_ms(now))
+
     def blocks(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
         """What the place forbids a candidate at an instant that is now or near, if what sounds goes on until then."""
         if is_real_emergency(candidate):
@@ -141,7 +152,9 @@ class House:
         if not wanted and self._open is None:
             return []
         self._projected = None
-        self._close_other(is_bound=bool(bound), is_silent=not wanted, now=now)
+        self.notice(now)
+        if self._open is not None and (not wanted or self._open.is_bound is not bool(bound)):
+            self._close(self._open.until_ms(now))
         if wanted and self._open is None:
             first, since_ms = min(wanted, key=lambda each: each[1])
             passed_ms = now.shared_ms - since_ms
@@ -163,16 +176,12 @@ class House:
         aired, zone = self._aired_until(now_ms), self._rules.time_zone
         return sessions_today(aired, zone, now_ms), sounded_today_ms(aired, zone, now_ms)
 
-    def _close_other(self, *, is_bound: bool, is_silent: bool, now: Now) -> None:
-        """End the open span if it is over, counts as something else, or a clock was set in it."""
-        opened = self._open
-        if opened is None:
-            return
-        until_ms = opened.until_ms(now)
-        is_set = now.is_time_known and abs(now.shared_ms - until_ms) > STEP_MS
-        if is_silent or is_set or opened.is_bound is not is_bound:
-            self._aired = self._with(self._aired, opened, until_ms)
-            self._open = None
+    def _close(self, until_ms: int) -> None:
+        """The open span ended at an instant."""
+        if self._open is not None:
+            self._aired = self._with(self._aired, self._open, until_ms)
+            self._open = self._projected = None
+            self._reserve_at = None if self._reserve_at is None else MonotonicNs(0)
 
     def _keep(self, now: Now) -> list[Effect]:
         """Reserve the next minute, or write the true end, where a limit stands."""

@@ -16,7 +16,7 @@ Rules kept:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,7 +32,7 @@ from edge.player.switching import Switch, between
 from edge.player.voice import VoiceStatistics
 from edge.voices import Voices
 from protocol.candidate import Candidate, order
-from protocol.messages import AiringRecord
+from protocol.messages import AiringRecord, HeardBy
 from protocol.slots import Slot, follower, predecessor, slots_of
 from protocol.units import (
     NS_PER_MS,
@@ -91,6 +91,10 @@ class Studio:
         self._card_waits_since: MonotonicNs | None = None
         self._change_ms: SharedMs | None = None
 
+    def expect(self, near_ms: Mapping[HeardBy, float]) -> None:
+        """Take for heard only what comes as late as at installation."""
+        self._proof.near_ms = near_ms
+
     @property
     def on_air(self) -> tuple[Candidate, SharedMs] | None:
         """What sounds now, and since when; of speech and the bed below it the speech."""
@@ -142,6 +146,7 @@ class Studio:
         """Make what sounds follow from what is due now."""
         outcome = Outcome()
         now_ms = now.shared_ms
+        self._guard.house.notice(now)
         rules_change_ms = self._guard.house.next_change_ms(candidates, now_ms)
         changes_ms = () if rules_change_ms is None else (rules_change_ms,)
         if not candidates and self._is_idle:
