@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -108,7 +109,8 @@ def _taken_in(file: BinaryIO, media_dir: Path, settings: ImportSettings, on_prog
             known = recalled(file, media_dir=media_dir, settings=settings)
             if isinstance(known, Imported | Refusal):
                 return known
-            made = _import(file, media_dir / f"import-{known.stem}.part", settings, on_progress)
+            name = f"import-{known.stem[:16]}-{os.getpid()}-{threading.get_ident()}.part"
+            made = _import(file, media_dir / name, settings, on_progress)
             if isinstance(made, Imported):
                 known.parent.mkdir(parents=True, exist_ok=True)
                 write_durably(known, msgspec.json.encode(made), mode=0o644)
@@ -136,7 +138,7 @@ def recalled(file: BinaryIO, *, media_dir: Path, settings: ImportSettings) -> Im
 
 
 def _import(file: BinaryIO, part: Path, settings: ImportSettings, on_progress: OnProgress) -> Imported | Refusal:
-    """Make the file as `part`, which a broken-off import leaves for the next one to overwrite, and keep it."""
+    """Make the file as `part`, nobody else's, and keep it; a power cut leaves it for the library to remove."""
     quieted()
     part.parent.mkdir(parents=True, exist_ok=True)
     try:

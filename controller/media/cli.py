@@ -40,7 +40,7 @@ def add_media_verbs(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps the ty
         description=text,
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_subparsers(required=True, metavar="add|pull|list|show|save|remove|restore|cancel")
+    ).add_subparsers(required=True, metavar="add|pull|list|show|save|describe|remove|restore|cancel")
     add = _verb(inner, "add", _add, "gửi tệp âm thanh lên · upload sound files; goes on where a lost line broke off")
     add.add_argument("files", type=Path, nargs="+", metavar="FILE", help="anything that ffmpeg reads")
     pull = _verb(inner, "pull", _pull, "tải từ một địa chỉ web · pull a recording from an address of the web")
@@ -52,6 +52,8 @@ def add_media_verbs(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps the ty
         parser.add_argument("--licence", default="", help="by what right it is aired, for the record")
     listed = _verb(inner, "list", _list, "các bản thu · what there is")
     listed.add_argument("--area", default="", help="only what this area may use")
+    listed.add_argument("--search", default="", help="only with these words in the title or the id")
+    listed.add_argument("--limit", type=int, default=200, help="at most so many, the newest (default 200)")
     kinds = listed.add_mutually_exclusive_group()
     kinds.add_argument("--removed", action="store_true", help="what was removed and can be brought back")
     kinds.add_argument("--incoming", action="store_true", help="what is on its way, and what came of the latest")
@@ -59,6 +61,9 @@ def add_media_verbs(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps the ty
     save = _of_one(inner, "save", _save, "lưu để nghe thử · save what poles hear, to listen to it")
     save.add_argument("file", type=Path, metavar="FILE", help="where to; must not exist yet")
     save.add_argument("--original", action="store_true", help="the file as it was given, instead")
+    described = _of_one(inner, "describe", _describe, "sửa tên, bản quyền · mend title or licence note")
+    described.add_argument("--title", help="as screens show it")
+    described.add_argument("--licence", help="by what right it is aired")
     _of_one(inner, "remove", _remove, "gỡ khỏi thư viện, còn khôi phục được · remove; it can be brought back")
     _of_one(inner, "restore", _restore, "khôi phục bản thu đã gỡ · bring back what was removed")
     _of_one(inner, "cancel", _cancel, "huỷ lần gửi dở dang · give up an upload or a pull that is still coming")
@@ -146,14 +151,18 @@ def _list(options: argparse.Namespace) -> int:
         wanted = [row for row in rows if not options.area or row["area"] == options.area]
         print(table_of(wanted[:_FOUND_MAX], TABLES["intakes"], time_zone=time_zone))
         return _DONE
-    asked = {name: value for name, value in (("area", options.area), ("removed", options.removed and "1")) if value}
-    rows = client.call("GET", client.path_of(MEDIA, asked))["media"]
-    if not rows and not options.removed:
+    asked = {"area": options.area, "removed": "1" if options.removed else "", "search": options.search}
+    asked = {"limit": str(options.limit), **{name: value for name, value in asked.items() if value}}
+    answer = client.call("GET", client.path_of(MEDIA, asked))
+    rows = answer["media"]
+    if len(asked) == 1 and not rows:
         print(
             "chưa có bản thu nào · there is no recording yet; add one: loaxa-controller media add CONFIG FILE --area …"
         )
         return _DONE
     print(table_of(rows, TABLES["media"], time_zone=time_zone))
+    if answer["found"] > len(rows):
+        print(f"… {answer['found']} bản thu · recordings; --search, --limit", file=sys.stderr)
     return _DONE
 
 
@@ -207,6 +216,16 @@ def _save(options: argparse.Namespace) -> int:
         options.file.unlink(missing_ok=True)
         raise
     print(f"đã lưu · saved: {options.file}")
+    return _DONE
+
+
+def _describe(options: argparse.Namespace) -> int:
+    said = {name: getattr(options, name) for name in ("title", "licence") if getattr(options, name) is not None}
+    if not said:
+        print("hãy ghi --title hoặc --licence · say --title or --licence", file=sys.stderr)
+        return _FAILED
+    entry = _client(options).call("POST", _at(options.id), said)
+    print(f"đã sửa · mended: {entry['id']} {entry['title']} ({entry['licence'] or '-'})")
     return _DONE
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -35,6 +35,10 @@ from protocol.identity import SHA256_PATTERN, AreaId
 TUS_VERSION: Final = "1.0.0"
 METADATA_CHARACTERS_MAX: Final = 4_096
 NAME_CHARACTERS_MAX: Final = 255
+LISTED: Final = 200
+LISTED_MAX: Final = 1_000
+"""Of one answer, about 1 kB each."""
+T = TypeVar("T", bound=msgspec.Struct)
 _SHA256: Final = re.compile(SHA256_PATTERN)
 _NO_ID: Final = ""
 
@@ -58,6 +62,13 @@ class PullBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sha256: str = ""
 
 
+class DescribeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of a recording; what is left out stays."""
+
+    title: Title | None = None
+    licence: Licence | None = None
+
+
 class _Titled(msgspec.Struct, frozen=True, kw_only=True):
     title: Title
 
@@ -74,6 +85,7 @@ def add_media_api(application: web.Application, library: MediaLibrary) -> None:
         ("DELETE", "/media/intakes/{intake}", _cancel),
         ("POST", "/media/pulls", _begin_pull),
         ("GET", "/media/{entry}", _entry),
+        ("POST", "/media/{entry}", _describe),
         ("DELETE", "/media/{entry}", _remove),
         ("POST", "/media/{entry}/restore", _restore),
         ("GET", "/media/{entry}/sound", _sound),
@@ -87,22 +99,39 @@ def add_media_api(application: web.Application, library: MediaLibrary) -> None:
 
 
 async def _list(request: web.Request) -> web.Response:
-    """Recordings that are kept; with `removed=1` those that were removed and can be brought back; `area` narrows."""
+    """Recordings that are kept, the newest first; `removed=1`: those that can be brought back.
+
+    `area` narrows to what that area may use, `search` to words of the title or an id; at most `limit`.
+    """
     wanted = EntryState.REMOVED if request.query.get("removed") else EntryState.KEPT
-    area = request.query.get("area")
+    area, limit = request.query.get("area"), request.query.get("limit", str(LISTED))
+    if not limit.isdecimal() or len(limit) > 5 or not 0 < int(limit) <= LISTED_MAX:  # noqa: PLR2004 - digits
+        raise RequestError(RequestCode.BAD_REQUEST, f"limit={limit[:20]!r}: write 1 to {LISTED_MAX}")
+    words = request.query.get("search", "").casefold().split()
     tree = request.app[CONSOLE].desk.site.tree
     entries = [
         entry
         for entry in request.app[LIBRARY].entries
         if entry.state is wanted and is_seen(request, entry) and (area is None or entry.area in tree.chain(area))
+        if all(word in f"{entry.title} {entry.id}".casefold() for word in words)
     ]
-    return _json({"media": [_shown(request, entry) for entry in entries]})
+    shown = [_shown(request, entry) for entry in entries[: int(limit)]]
+    return _json({"media": shown, "found": len(entries)})
 
 
 async def _entry(request: web.Request) -> web.Response:
     entry = _seen_entry(request)
     uses = request.app[LIBRARY].uses_of(entry)
     return _json({**_shown(request, entry), "uses": uses})
+
+
+async def _describe(request: web.Request) -> web.Response:
+    entry = _seen_entry(request)
+    body = await _body(request, DescribeBody)
+    title = entry.title if body.title is None else _title(body.title)
+    licence = entry.licence if body.licence is None else body.licence.strip()
+    by = request[VISITOR].actor
+    return _json(_shown(request, await request.app[LIBRARY].describe(entry, title=title, licence=licence, by=by)))
 
 
 async def _remove(request: web.Request) -> web.Response:
@@ -196,11 +225,7 @@ async def _cancel(request: web.Request) -> web.Response:
 
 
 async def _begin_pull(request: web.Request) -> web.Response:
-    try:
-        body = msgspec.json.decode(await request.read() or b"{}", type=PullBody)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fields = ", ".join(field.encode_name for field in msgspec.structs.fields(PullBody))
-        raise RequestError(RequestCode.BAD_REQUEST, f"{error}; the body is JSON with {fields}") from error
+    body = await _body(request, PullBody)
     last = PurePath(body.url.partition("?")[0].rstrip("/")).name
     intake = _new_intake(
         request,
@@ -212,6 +237,14 @@ async def _begin_pull(request: web.Request) -> web.Response:
         sha256=body.sha256,
     )
     return _json(_told(await request.app[LIBRARY].intakes.begin(intake)), status=HTTPStatus.ACCEPTED)
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(await request.read() or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        fields = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
+        raise RequestError(RequestCode.BAD_REQUEST, f"{error}; the body is JSON with {fields}") from error
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
@@ -229,10 +262,7 @@ def _new_intake(
     sha256 = sha256.lower()
     if sha256 and not _SHA256.match(sha256):
         raise RequestError(RequestCode.BAD_REQUEST, "sha256 is written in 64 hexadecimal digits")
-    try:
-        title = msgspec.convert({"title": title.strip()}, _Titled).title
-    except msgspec.ValidationError as error:
-        raise RequestError(RequestCode.BAD_REQUEST, f"{error}; give the recording a title") from error
+    title = _title(title)
     now_ms = read_now().shared_ms
     actor = request[VISITOR].actor
     return Intake(
@@ -248,6 +278,13 @@ def _new_intake(
         changed_at_ms=now_ms,
         expected_sha256=sha256,
     )
+
+
+def _title(text: str) -> str:
+    try:
+        return msgspec.convert({"title": text.strip()}, _Titled).title
+    except msgspec.ValidationError as error:
+        raise RequestError(RequestCode.BAD_REQUEST, f"{error}; give the recording a title") from error
 
 
 def _notes_of(header: str) -> UploadNotes:

@@ -198,6 +198,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("DELETE", f"{API}/media/intakes/{{intake}}"): _program(Action.MANAGE_MEDIA, area_of_intake),
     ("POST", f"{API}/media/pulls"): _program(Action.MANAGE_MEDIA, _area_asked),
     ("GET", f"{API}/media/{{entry}}"): _program(Action.SEE),
+    ("POST", f"{API}/media/{{entry}}"): _program(Action.MANAGE_MEDIA, area_of_entry),
     ("DELETE", f"{API}/media/{{entry}}"): _program(Action.MANAGE_MEDIA, area_of_entry),
     ("POST", f"{API}/media/{{entry}}/restore"): _program(Action.MANAGE_MEDIA, area_of_entry),
     ("GET", f"{API}/media/{{entry}}/sound"): _program(Action.SEE),

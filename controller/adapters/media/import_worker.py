@@ -7,6 +7,7 @@ bounded. Started by `import_process`; standard input is one `Job`, standard outp
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -27,6 +28,10 @@ FILE_BYTES_MAX: Final = 512 * 1024**2
 """Two hours of Opus at the highest rate are 115 MB; and before a file is refused as too large for poles."""
 NICE: Final = 10
 """Behind the desk and everything live."""
+
+OOM_SCORE: Final = 500
+"""Where memory runs out this process goes, not the controller that it inherits its score from."""
+_OOM: Final = Path("/proc/self/oom_score_adj")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +60,8 @@ def main() -> int:
     ):
         resource.setrlimit(limit, (bound, bound))
     os.nice(NICE)
+    with contextlib.suppress(OSError):
+        _OOM.write_text(f"{OOM_SCORE}\n")
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     try:
         made = take_in(

@@ -145,6 +145,13 @@ class MediaLibrary:
         self._on_kept(restored.reference)
         return restored
 
+    async def describe(self, entry: MediaEntry, *, title: str, licence: str, by: Actor) -> MediaEntry:
+        """Mend what is said of it; raises DatabaseError."""
+        after = msgspec.structs.replace(
+            entry, title=title, licence=licence, changed_by=by.who, changed_at_ms=self._clock()
+        )
+        return await self._change(after, "described", by)
+
     async def sweep(self) -> int:
         """Let the files go of what was removed long enough ago; how many entries that were. Raises DatabaseError."""
         now_ms = self._clock()

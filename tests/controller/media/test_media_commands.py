@@ -98,6 +98,10 @@ async def test_the_life_of_a_recording(terminal: Terminal, shelf: LibraryWorld, 
     code, _, err = await terminal("remove", entry)
     assert (code, "còn được dùng · is still needed by: programme sang (xa)" in err) == (1, True)
     shelf.uses.clear()
+    assert "Bản tin sáng (của xã)" in (await terminal("describe", entry, "--title", "Bản tin sáng"))[1]
+    assert (await terminal("describe", entry))[0] == 1
+    assert entry in (await terminal("list", "--search", "SÁNG"))[1]
+    assert entry not in (await terminal("list", "--search", "chiều"))[1]
     code, out, _ = await terminal("remove", entry)
     assert (code, f"media restore {terminal.config} {entry}" in out) == (0, True)
     assert entry in (await terminal("list", "--removed"))[1]

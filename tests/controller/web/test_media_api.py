@@ -130,12 +130,41 @@ async def test_what_is_removed_leaves_the_list_and_comes_back(client: Client, sh
     assert (status, "programme sang (xa)" in refused["error"]["message"]) == (409, True)
     shelf.uses.clear()
     assert (await client("DELETE", f"/{entry}"))[1]["state"] == "removed"
-    assert (await client("GET", ""))[1] == {"media": []}
+    assert (await client("GET", ""))[1] == {"media": [], "found": 0}
     assert [each["id"] for each in (await client("GET", "?removed=1"))[1]["media"]] == [entry]
     assert (await client("DELETE", f"/{entry}"))[0] == 409
     assert (await client("POST", f"/{entry}/restore"))[1]["state"] == "kept"
     assert (await client("POST", f"/{entry}/restore"))[0] == 409
     assert [each["id"] for each in (await client("GET", "?area=dong"))[1]["media"]] == [entry], "it is above dong"
+
+
+async def test_the_list_is_bounded_and_searched(client: Client, shelf: LibraryWorld) -> None:
+    for seed, title in enumerate(["Bản tin sáng", "Bản tin chiều", "Nhạc hiệu"]):
+        shelf.now_ms += 1
+        await client.upload(recording(shelf.folder, seed=seed), title=title)
+
+    async def titles(query: str) -> list[str]:
+        return [each["title"] for each in (await client("GET", query))[1]["media"]]
+
+    assert await titles("") == ["Nhạc hiệu", "Bản tin chiều", "Bản tin sáng"]
+    assert await titles("?limit=1") == ["Nhạc hiệu"]
+    assert (await client("GET", "?limit=1"))[1]["found"] == 3
+    assert await titles("?search=TIN+bản") == ["Bản tin chiều", "Bản tin sáng"]
+    for wrong in ("0", "1001", "x", "-1", "99999999"):
+        assert (await client("GET", f"?limit={wrong}"))[0] == 400
+
+
+async def test_a_title_is_mended(client: Client, shelf: LibraryWorld) -> None:
+    entry = (await client.upload(recording(shelf.folder), title="Bản tni", licence="của xã"))["entry"]
+    assert (await client("POST", f"/{entry}", json={"title": " Bản tin "}))[1]["title"] == "Bản tin"
+    _, shown, _ = await client("GET", f"/{entry}")
+    assert (shown["title"], shown["licence"], len(await client.library.waveform(client.library.entry(entry)))) == (
+        "Bản tin",
+        "của xã",
+        100,
+    )
+    for wrong in ({"title": " "}, {"title": "x" * 201}, {"licence": "x" * 301}, {"area": "dong"}):
+        assert (await client("POST", f"/{entry}", json=wrong))[0] == 400
 
 
 async def test_each_place_changes_its_own_and_sees_what_is_above(client: Client, shelf: LibraryWorld) -> None:
@@ -147,6 +176,7 @@ async def test_each_place_changes_its_own_and_sees_what_is_above(client: Client,
     assert (await client("GET", f"/{of_xa}/waveform"))[0] == 200
     assert (await client("GET", f"/{of_doai}"))[0] == 404
     assert (await client("GET", f"/{of_doai}/sound"))[0] == 404
+    assert (await client("POST", f"/{of_xa}", json={"title": "x"}))[0] == 403
     assert (await client("DELETE", f"/{of_xa}"))[0] == 403
     assert (await client("DELETE", f"/{of_doai}"))[0] == 403
     assert (await client("DELETE", f"/{of_dong}"))[0] == 200
