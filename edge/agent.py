@@ -131,6 +131,7 @@ class Agent:
             guard=self._guard,
             self_test=SelfTest(node=node, sensors=settings.sensors),
             is_busy=self._is_busy,
+            expect=self._studio.expect,
         )
         self._subscriptions = Subscriptions()
         self._clock_watch = ClockWatch()

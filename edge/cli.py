@@ -20,6 +20,7 @@ _EXAMPLES: Final = """examples:
   loaxa-edge run /etc/loaxa/edge.yaml         be a loudspeaker until SIGTERM
   loaxa-edge show /etc/loaxa/edge.yaml        what is stored: place, plan, keys, media, reports
   loaxa-edge enrol /etc/loaxa/edge.yaml       ask the controller for a certificate; run does it by itself
+  loaxa-edge self-test /etc/loaxa/edge.yaml   does the horn sound? --take-reference at installation
   loaxa-edge silence /etc/loaxa/edge.yaml     switch the amplifier off (systemd runs it after each end)
 
 Every key of the configuration is described in docs/configuration.md.
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     verb: Callable[[Path], int] = _VERBS[options.verb][0]
     try:
-        status = verb(options.config)
+        status = _reference(options.config) if getattr(options, "take_reference", False) else verb(options.config)
     except EdgeError as error:
         print(error, file=sys.stderr)
         status = 1
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, (_, text) in _VERBS.items():
         verb = verbs.add_parser(name, help=text, description=text)
         verb.add_argument("config", metavar="CONFIG", type=Path, help="the node's YAML file")
+        if name == "self-test":
+            verb.add_argument(
+                "--take-reference",
+                action="store_true",
+                help="at installation, when all horns sound as they should: later tests are compared with this one",
+            )
     return parser
 
 
@@ -105,11 +112,24 @@ def _silence(config: Path) -> int:
     return 0
 
 
+def _self_test(config: Path, *, takes_reference: bool = False) -> int:
+    from edge.adapters.self_test_verb import self_test  # noqa: PLC0415 - see the module's text
+
+    is_good, lines = self_test(config, takes_reference=takes_reference)
+    print("\n".join(lines))
+    return 0 if is_good else 1
+
+
+def _reference(config: Path) -> int:
+    return _self_test(config, takes_reference=True)
+
+
 _VERBS: Final[dict[str, tuple[Callable[[Path], int], str]]] = {
     "run": (_run, "be a loudspeaker until SIGTERM or Ctrl-C"),
     "check": (_check, "say whether the configuration and all that it names can be used"),
     "show": (_show, "print what the node has stored, also while it runs or is stopped"),
     "enrol": (_enrol, "ask for a certificate until there is one, or Ctrl-C; print the label's fingerprint"),
+    "self-test": (_self_test, "let the running node sound a sweep of 3 s and say what its microphone or current heard"),
     "silence": (_silence, "switch the amplifier's pin off"),
 }
 

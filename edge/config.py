@@ -93,6 +93,16 @@ class InputsConfig(_Part, frozen=True, kw_only=True):
     stop_minutes: Annotated[int, Meta(ge=1, le=60)] = SILENT_MINUTES_DEFAULT
 
 
+class HearingConfig(_Part, frozen=True, kw_only=True):
+    """What listens to the horn: a sound input with what lies on its channels, the amplifier's current; or nothing."""
+
+    device: DeviceName | None = None
+    channels: Annotated[tuple[Literal["microphone", "tap"], ...], Meta(min_length=1, max_length=2)] = ("microphone",)
+    current: FilePath | None = None
+    amperes_per_volt: Annotated[float, Meta(gt=0, le=1_000)] | None = None
+    amperes_min: Annotated[float, Meta(ge=0.001, le=100)] = 0.05
+
+
 class TelemetryConfig(_Part, frozen=True, kw_only=True):
     """How often the node says how it is when nothing changes."""
 
@@ -139,6 +149,7 @@ class EdgeConfig(_Part, frozen=True, kw_only=True):
     sound: SoundConfig = SoundConfig()
     amplifier: AmplifierConfig = AmplifierConfig()
     inputs: InputsConfig = InputsConfig()
+    hearing: HearingConfig = HearingConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     clock: ClockConfig = ClockConfig()
     log: LogConfig = LogConfig()
@@ -185,6 +196,8 @@ def _problems(config: EdgeConfig) -> list[str]:
         problems.append(
             f"inputs.stop_pin: {config.inputs.stop_pin} is amplifier.relay_pin; the button needs a pin of its own"
         )
+    if len(set(config.hearing.channels)) < len(config.hearing.channels):
+        problems.append("hearing.channels: one thing stands on two channels; write what each channel carries, once")
     if 0 < config.recorder.bytes_max < RECORDER_BYTES_MIN:
         problems.append(
             f"recorder.bytes_max: {config.recorder.bytes_max} is too little for a recording to replay; write "
@@ -195,7 +208,7 @@ def _problems(config: EdgeConfig) -> list[str]:
 
 def _absolute(config: EdgeConfig, folder: Path) -> EdgeConfig:
     trust = {field: str(folder / getattr(config.trust, field)) for field in config.trust.__struct_fields__}
-    trace = config.amplifier.trace
+    trace, current = config.amplifier.trace, config.hearing.current
     return msgspec.structs.replace(
         config,
         trust=TrustConfig(**trust),
@@ -203,5 +216,6 @@ def _absolute(config: EdgeConfig, folder: Path) -> EdgeConfig:
         enrolment=EnrolmentConfig(
             **{field: path and str(folder / path) for field, path in msgspec.structs.asdict(config.enrolment).items()}
         ),
+        hearing=msgspec.structs.replace(config.hearing, current=None if current is None else str(folder / current)),
         amplifier=msgspec.structs.replace(config.amplifier, trace=None if trace is None else str(folder / trace)),
     )

@@ -41,6 +41,10 @@ class SoundError(EdgeError):
     """The sound card cannot be opened or has stopped."""
 
 
+class HearingError(EdgeError):
+    """A microphone, tap or current cannot be used, or a self-test cannot be asked for."""
+
+
 class ClipError(EdgeError):
     """A media file cannot be opened or decoded."""
 

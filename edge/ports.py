@@ -7,12 +7,14 @@ own thread; what fails answers with the failure event that `effects` names, neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from edge.effects import FetchMedia, LogDecision, StoreRequest
 from edge.events import Restored
-from edge.player.ports import ClipReader, OpusDecoder
+from edge.player.ports import ClipReader, Frames, OpusDecoder
+from protocol.messages import Heard, HeardBy
+from protocol.units import SharedNs
 
 
 class Workshop(Protocol):
@@ -100,6 +102,32 @@ class StopButtonPin(Protocol):
 
     def close(self) -> None:
         """Let go of it; nothing is told afterwards."""
+
+
+class EarPort(Protocol):
+    """What listens to the horn; a node without sensors has none."""
+
+    @property
+    def sensors(self) -> tuple[HeardBy, ...]:
+        """What there is."""
+
+    def start(self) -> None:
+        """Listen: the card opens."""
+
+    def stop(self) -> None:
+        """Listen no more: the card is closed."""
+
+    def sent(self, frames: Frames, at_ns: SharedNs) -> None:
+        """These frames (int16[frames, 1]) are rendered, and the first is heard at that instant."""
+
+    def heard(self, first_sample: int, samples: int, near_ms: Mapping[HeardBy, float]) -> Heard | None:
+        """What was heard of an airing, as far as it has been listened to; near the delays of the reference."""
+
+    def measure(self, first_sample: int) -> None:
+        """Answers SelfTestMeasured about the self-test that began there."""
+
+    def close(self) -> None:
+        """Let go of the sensors."""
 
 
 class Supervisor(Protocol):

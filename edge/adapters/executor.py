@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge import effects as wanted
-from edge.effects import Effect
+from edge.effects import AnswerSelfTest, Effect
 from edge.errors import GpioError
-from edge.events import AmplifierFailed, Event, Measured
+from edge.events import AmplifierFailed, Event, Measured, SelfTestMeasured
 from edge.player.ports import SoundCard
-from edge.ports import AmplifierPin, DecisionLog, Link, MediaStore, Store
+from edge.ports import AmplifierPin, DecisionLog, EarPort, Link, MediaStore, Store
+from edge.proof.ears import Swept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class Ports:
     log: DecisionLog
     time_refused: Callable[[], dict[str, int]] = dict
     """Answers about the time that were not believed, by reason."""
+    ears: EarPort | None = None
+    answer: Callable[[AnswerSelfTest], None] = lambda _: None
+    """Tell whoever asked what came of a self-test."""
     spread_time: Callable[[float], None] = lambda _: None
     """Spread the first reconnect of the second connection too."""
 
@@ -52,8 +56,10 @@ class Executor:
             wanted.KeepNote: ports.store.ask,
             wanted.FetchMedia: ports.media.fetch,
             wanted.DiscardMedia: lambda effect: ports.media.discard(effect.sha256),
-            wanted.StartCard: lambda _: ports.card.start(),
-            wanted.StopCard: lambda _: ports.card.stop(),
+            wanted.MeasureSelfTest: self._measure_self_test,
+            wanted.AnswerSelfTest: ports.answer,
+            wanted.StartCard: lambda _: self._open_card(),
+            wanted.StopCard: lambda _: self._close_card(),
             wanted.PowerAmplifier: self._power,
             wanted.Measure: self._measure,
             wanted.LogDecision: ports.log.write,
@@ -62,6 +68,22 @@ class Executor:
     def execute(self, effect: Effect) -> None:
         """Run one effect."""
         self._table[type(effect)](effect)
+
+    def _open_card(self) -> None:
+        self._ports.card.start()
+        if self._ports.ears is not None:
+            self._ports.ears.start()
+
+    def _close_card(self) -> None:
+        self._ports.card.stop()
+        if self._ports.ears is not None:
+            self._ports.ears.stop()
+
+    def _measure_self_test(self, effect: wanted.MeasureSelfTest) -> None:
+        if self._ports.ears is not None:
+            self._ports.ears.measure(effect.first_sample)
+        else:
+            self._post(SelfTestMeasured(swept=Swept(sent_share=0.0)))
 
     def _spread(self, effect: wanted.SpreadReconnects) -> None:
         self._ports.link.set_herd_window_s(effect.herd_window_s)

@@ -19,6 +19,8 @@ from typing import Final
 
 from edge.adapters.clock_file import ClockFile
 from edge.adapters.config_file import read_config
+from edge.adapters.control_socket import ControlSocket
+from edge.adapters.ear import SensorEars, sensors_of
 from edge.adapters.enrolment_run import NodeEnrolment
 from edge.adapters.enrolment_watch import enrol_first, keep_certificate
 from edge.adapters.executor import Executor, Ports
@@ -50,6 +52,7 @@ from edge.events import (
     Wake,
 )
 from edge.gpio.amplifier import AmplifierSettings, AmplifierState
+from edge.player.ports import Frames
 from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings, Will
@@ -58,11 +61,13 @@ from protocol.codec import json_encode
 from protocol.messages import Readiness
 from protocol.pace import NODE_PACE
 from protocol.topics import TopicName, topic
+from protocol.units import SharedNs
 
 NS_PER_MS: Final = 1_000_000
 SWITCH_S: Final = 0.001
 """How long a busy thread keeps the interpreter while the card's callback waits for it: a flood of messages keeps the
 network's thread busy, and the usual 5 ms on each side of a callback are a quarter of a block."""
+_DRIVEN: Final = frozenset({AmplifierState.ON.value, AmplifierState.HOLDING.value})
 NAMELESS: Final = "new"
 """What a unit is called in its log before it has a name."""
 SILENCE_LOOK_S: Final = 1.0
@@ -138,16 +143,24 @@ class _Process:
         self._button = GpioStopButton(
             config.inputs, pin_factory=PinFactory(config.amplifier.pin_factory), post=self._post_from_thread
         )
-        self._agent = agent = Agent(
+        self._ears = SensorEars(
+            config.hearing,
+            read_now=self._clock,
+            is_driven=lambda: self._agent.amplifier_state in _DRIVEN,
+            post=self._post_from_thread,
+        )
+        self._control = ControlSocket(config.state_dir, post=self._post)
+        self._agent = Agent(
             settings=settings,
             signer=prepared.report_signer,
             workshop=workshop,
             open_packet=openings.open_packet,
+            hear=self._ears.heard,
         )
         self._recorder = FlightRecorder(_recorder_settings(config), settings) if config.recorder.bytes_max else None
         self._card = PortAudioCard(
             _card_settings(config),
-            render=agent.render,
+            render=self._render,
             read_now=self._clock,
             on_event=self._post,
             loop=asyncio.get_running_loop(),
@@ -160,14 +173,21 @@ class _Process:
             pin=pin,
             log=log,
             time_refused=lambda: self._clock.refused,
+            ears=self._ears,
+            answer=self._control.answer,
             spread_time=self._clock.set_herd_window_s,
         )
         self._driver: LoopDriver[Event, Effect] = LoopDriver(
-            node=agent if self._recorder is None else Recorded(agent, self._recorder, openings),
+            node=self._agent if self._recorder is None else Recorded(self._agent, self._recorder, openings),
             execute=Executor(ports, post=self._post).execute,
             wake_event=Wake(),
             read_clock=self._clock,
         )
+
+    def _render(self, frames: int, at_ns: SharedNs) -> Frames:
+        rendered = self._agent.render(frames, at_ns)
+        self._ears.sent(rendered, at_ns)
+        return rendered
 
     def ask_to_stop(self) -> None:
         """Silence first, then let `serve` return."""
@@ -180,6 +200,7 @@ class _Process:
         restored = self._store.load()
         self._post(Booted(restored=replace(restored, media=self._media.present())))
         self._button.start()
+        await self._control.start()
         self._post_documents()
         self._link.start()
         self._start_clock()
@@ -245,11 +266,13 @@ class _Process:
 
     def close(self) -> None:
         """Take everything down, each in bounded time; what was asked of the disk is done."""
+        self._control.close()
         self._button.close()
         self._store.close()
         self._link.stop()
         self._clock.stop()
         self._card.close()
+        self._ears.close()
         self._media.close()
         self._driver.close()
         if self._recorder is not None:
@@ -287,6 +310,7 @@ def _agent_settings(prepared: Prepared, session_epoch: int, machine: Machine) ->
             idle_interval_s=config.telemetry.idle_interval_s, on_air_interval_s=config.telemetry.on_air_interval_s
         ),
         button=button_settings(config.inputs),
+        sensors=sensors_of(config.hearing),
         machine=machine,
     )
 

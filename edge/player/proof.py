@@ -18,7 +18,7 @@ Rules kept:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +26,7 @@ import msgspec
 from edge.player.arbiter import Reason
 from edge.player.voice import VoiceStatistics
 from protocol.candidate import Candidate, is_planned
-from protocol.messages import AiringRecord, AiringState, Heard
+from protocol.messages import AiringRecord, AiringState, Heard, HeardBy
 from protocol.units import NS_PER_MS, SAMPLES_PER_MS, US_PER_MS, Now, SharedMs, sample_of_shared_ms
 
 UNTIMED_ERROR_MS: Final = 1e12
@@ -47,11 +47,11 @@ _AT_ONCE: Final = {
 """Denials that are facts at their time."""
 
 
-Hear = Callable[[int, int], Heard | None]
-"""What the pole's ears say of so many samples from a grid sample on; None without ears, or if they missed it."""
+Hear = Callable[[int, int, Mapping[HeardBy, float]], Heard | None]
+"""What the pole's ears say of so many samples from a grid sample on, near these delays; None without ears."""
 
 
-def deaf(_first_sample: int, _samples: int) -> None:
+def deaf(_first_sample: int, _samples: int, _near_ms: Mapping[HeardBy, float]) -> None:
     """A pole without ears."""
     return
 
@@ -60,6 +60,8 @@ class Proof:
     """The records of one node's air; `has_media` says whether a file is on the disk, `hear` what was heard."""
 
     def __init__(self, *, has_media: Callable[[str], bool] = lambda _: False, hear: Hear = deaf) -> None:
+        self.near_ms: Mapping[HeardBy, float] = {}
+        """How much later each sensor heard the horn at installation, where that is known."""
         self._has_media = has_media
         self._hear = hear
         self._started: dict[str, AiringRecord] = {}
@@ -155,7 +157,7 @@ class Proof:
             interruptions=interruptions,
             breaks=breaks,
             lost_to=lost_to,
-            heard=None if first_sample is None else self._hear(first_sample + _aim(candidate), samples),
+            heard=None if first_sample is None else self._hear(first_sample + _aim(candidate), samples, self.near_ms),
         )
 
     def denied(self, candidate: Candidate, reason: Reason, now: Now, *, lost_to: str = "") -> AiringRecord | None:

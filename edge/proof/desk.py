@@ -6,7 +6,7 @@ and stores. It leaves to the studio what sounded and why, to the outbox how reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from edge.effects import AnswerSelfTest, Effect, KeepNote, LogDecision, LogLevel
@@ -19,7 +19,7 @@ from edge.proof import judged
 from edge.proof.judged import Judged
 from edge.proof.self_test import BAD, BUSY_MS, REFERENCE, Asked, Outcome, SelfTest
 from protocol.candidate import Candidate
-from protocol.messages import AiringRecord, AiringState, SelfTestVerdict
+from protocol.messages import AiringRecord, AiringState, HeardBy, SelfTestVerdict
 from protocol.units import MonotonicNs, Now, SharedMs
 
 Settled = tuple[str, SharedMs] | None
@@ -27,7 +27,11 @@ Settled = tuple[str, SharedMs] | None
 
 
 class ProofDesk:
-    """The proof of one node. `is_busy` says whether anything sounds or will within so many milliseconds."""
+    """The proof of one node.
+
+    `is_busy` says whether anything sounds or will within so many milliseconds; `expect` is told how much later each
+    sensor hears the horn, once that is known.
+    """
 
     def __init__(
         self,
@@ -37,11 +41,13 @@ class ProofDesk:
         guard: Guard,
         self_test: SelfTest,
         is_busy: Callable[[Now, int], bool],
+        expect: Callable[[Mapping[HeardBy, float]], None],
     ) -> None:
         self._outbox: Final = outbox
         self._health: Final = health
         self._guard: Final = guard
         self._is_busy = is_busy
+        self._expect = expect
         self._judged: Final = Judged()
         self._self_test: Final = self_test
         self_test.hinders = self._hinders
@@ -51,6 +57,7 @@ class ProofDesk:
         self._outbox.restore(restored, now)
         self._judged.restore(restored.note(judged.NOTE), now)
         self._self_test.restore(restored.note(REFERENCE))
+        self._expect(self._self_test.delays_ms)
 
     def keep(self, records: Iterable[tuple[AiringRecord, Settled]]) -> list[Effect]:
         """Number, sign and store records; each with what it settles, in one step of the disk."""
@@ -109,6 +116,7 @@ class ProofDesk:
         if is_bad:
             effects += self._health.fault(Fault.HORN, f"{record.verdict.value}: {record.detail}", now)
         elif record.verdict in (SelfTestVerdict.PASSED, SelfTestVerdict.REFERENCE_TAKEN):
+            self._expect(self._self_test.delays_ms)
             effects += self._health.cleared(Fault.HORN, now)
         return [*effects, *answers]
 

@@ -11,7 +11,7 @@ microphone comes before a tap and a tap before the current, for it is nearest to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,8 +79,6 @@ class Ears:
         self._next: dict[HeardBy, int] = {}
         self._looks: dict[HeardBy, tuple[Look, ...]] = dict.fromkeys(self._came, ())
         self._readings: tuple[_Reading, ...] = ()
-        self.near_ms: dict[HeardBy, float] = {}
-        """The delays of the reference, where one was taken."""
 
     def sent(self, first_sample: int, frames: NDArray[np.int16]) -> None:
         """What was rendered, of which the first is heard at a grid sample."""
@@ -102,14 +100,17 @@ class Ears:
         reading = _Reading(sample, amperes, dbfs_of_power(power) if power else SILENCE_DBFS)
         self._readings = (*self._readings[-READINGS_MAX:], reading)
 
-    def heard(self, first_sample: int, samples: int) -> Heard | None:
-        """What the sensors say of an airing, the nearest to people's ears that can say; None without sensors."""
+    def heard(self, first_sample: int, samples: int, near_ms: Mapping[HeardBy, float]) -> Heard | None:
+        """What the sensors say of an airing, the nearest to people's ears that can say; None without sensors.
+
+        `near_ms` are the delays of the reference, where one was taken.
+        """
         last = first_sample + samples - WINDOW_MS * SAMPLES_PER_MS
         found: list[Heard] = []
         for by in (HeardBy.MICROPHONE, HeardBy.TAP):
             if by in self._looks:
                 looks = [each for each in self._looks[by] if first_sample <= each.first_sample <= last]
-                found.append(judge(looks, by, near_ms=self.near_ms.get(by)))
+                found.append(judge(looks, by, near_ms=near_ms.get(by)))
         if HeardBy.CURRENT in self.sensors:
             current = self.current(first_sample, samples)
             is_heard = None if current is None else current.is_driven

@@ -63,7 +63,7 @@ BAD: Final = frozenset(
 """What a person must go and look at."""
 
 
-class TestState(StrEnum):
+class SelfTestState(StrEnum):
     """The steps of one test."""
 
     IDLE = "idle"
@@ -72,7 +72,7 @@ class TestState(StrEnum):
     MEASURING = "measuring"
 
 
-class TestEvent(StrEnum):
+class SelfTestStep(StrEnum):
     """What moves it."""
 
     WANTED = "wanted"
@@ -81,12 +81,12 @@ class TestEvent(StrEnum):
     DONE = "done"
 
 
-TRANSITIONS: Final[dict[tuple[TestState, TestEvent], TestState]] = {
-    (TestState.IDLE, TestEvent.WANTED): TestState.WAITING,
-    (TestState.WAITING, TestEvent.BEGUN): TestState.SOUNDING,
-    (TestState.WAITING, TestEvent.DONE): TestState.IDLE,
-    (TestState.SOUNDING, TestEvent.OVER): TestState.MEASURING,
-    (TestState.MEASURING, TestEvent.DONE): TestState.IDLE,
+TRANSITIONS: Final[dict[tuple[SelfTestState, SelfTestStep], SelfTestState]] = {
+    (SelfTestState.IDLE, SelfTestStep.WANTED): SelfTestState.WAITING,
+    (SelfTestState.WAITING, SelfTestStep.BEGUN): SelfTestState.SOUNDING,
+    (SelfTestState.WAITING, SelfTestStep.DONE): SelfTestState.IDLE,
+    (SelfTestState.SOUNDING, SelfTestStep.OVER): SelfTestState.MEASURING,
+    (SelfTestState.MEASURING, SelfTestStep.DONE): SelfTestState.IDLE,
 }
 """Pairs that do not stand here change nothing."""
 
@@ -112,7 +112,7 @@ class SelfTest:
 
     def __init__(self, *, node: str, sensors: tuple[HeardBy, ...]) -> None:
         self.hinders: Callable[[Candidate, Now], str] = lambda *_: ""
-        self.state = TestState.IDLE
+        self.state = SelfTestState.IDLE
         self.reference: Reference | None = None
         self._sensors = sensors
         self._turn_ms: Final = zlib.crc32(node.encode()) % TURNS * TURN_S * 1_000
@@ -129,9 +129,14 @@ class SelfTest:
         """Take in the reference that was kept."""
         self.reference = verdict.decode(note)
 
+    @property
+    def delays_ms(self) -> dict[HeardBy, float]:
+        """How much later each sensor heard the horn at installation."""
+        return {} if self.reference is None else {each.by: each.delay_ms for each in self.reference.sensors}
+
     def ask(self, asked: Asked, now: Now) -> Outcome:
         """A person asks for a test."""
-        if self.state is not TestState.IDLE:
+        if self.state is not SelfTestState.IDLE:
             return self._refused(asked, SelfTestVerdict.NOT_RUN, "another self-test is under way", now)
         if not self._sensors:
             detail = "no microphone, tap or current is configured: see hearing in docs/configuration.md"
@@ -145,22 +150,22 @@ class SelfTest:
         why = self.hinders(self._candidate(), now)
         if why:
             return self._done(Finding(verdict=SelfTestVerdict.NOT_RUN, detail=why), now)
-        self._move(TestEvent.BEGUN)
+        self._move(SelfTestStep.BEGUN)
         return Outcome(effects=[])
 
     def candidate(self) -> tuple[Candidate, ...]:
         """The test, while it is to sound."""
-        return (self._candidate(),) if self.state is TestState.SOUNDING else ()
+        return (self._candidate(),) if self.state is SelfTestState.SOUNDING else ()
 
     def settle(self, place: Place, gain_db: float, now: Now) -> Outcome:
         """Whatever is due now: begin the day's test, ask the ears, give up waiting for them."""
-        if self.state is TestState.SOUNDING:
+        if self.state is SelfTestState.SOUNDING:
             self._gain_db = gain_db
             if now.monotonic_ns >= self._over_at:
-                self._move(TestEvent.OVER)
+                self._move(SelfTestStep.OVER)
                 self._answer_by = MonotonicNs(now.monotonic_ns + ANSWER_MS_MAX * NS_PER_MS)
                 return Outcome(effects=[MeasureSelfTest(first_sample=self._starts_ms * SAMPLES_PER_MS)])
-        elif self.state is TestState.MEASURING:
+        elif self.state is SelfTestState.MEASURING:
             if self._answer_by is not None and now.monotonic_ns >= self._answer_by:
                 return self._done(Finding(verdict=SelfTestVerdict.NOT_RUN, detail="the ears did not answer"), now)
         elif self._sensors and now.is_time_known:
@@ -169,7 +174,7 @@ class SelfTest:
 
     def measured(self, swept: Swept, now: Now) -> Outcome:
         """What the ears say; nothing follows from an answer that nobody waits for."""
-        if self.state is not TestState.MEASURING:
+        if self.state is not SelfTestState.MEASURING:
             return Outcome(effects=[])
         found = verdict.find(swept, self.reference, gain_db=self._gain_db)
         effects: list[Effect] = []
@@ -190,9 +195,9 @@ class SelfTest:
 
     def next_deadline(self, now: Now) -> MonotonicNs | None:
         """When `settle` has something to do."""
-        if self.state is TestState.SOUNDING:
+        if self.state is SelfTestState.SOUNDING:
             return self._over_at
-        if self.state is TestState.MEASURING:
+        if self.state is SelfTestState.MEASURING:
             return self._answer_by
         return None if self._due_ms is None or not now.is_time_known else _at(self._due_ms, now)
 
@@ -208,13 +213,13 @@ class SelfTest:
         why = self.hinders(self._candidate(), now)
         self._tries += 1
         if why and self._tries < TRIES:
-            self._move(TestEvent.DONE)
+            self._move(SelfTestStep.DONE)
             self._due_ms = SharedMs(now.shared_ms + RETRY_MS)
             return Outcome(effects=[])
         self._due_ms, self._tries = self._next_due_ms(place, now), 0
         if why:
             return self._done(Finding(verdict=SelfTestVerdict.NOT_RUN, detail=f"tried {TRIES} times: {why}"), now)
-        self._move(TestEvent.BEGUN)
+        self._move(SelfTestStep.BEGUN)
         return Outcome(effects=[])
 
     def _next_due_ms(self, place: Place, now: Now) -> SharedMs | None:
@@ -229,7 +234,7 @@ class SelfTest:
         return next((due_ms for due_ms in dues_ms if due_ms > now.shared_ms), None)
 
     def _begin(self, now: Now) -> None:
-        self._move(TestEvent.WANTED)
+        self._move(SelfTestStep.WANTED)
         self._starts_ms = SharedMs(now.shared_ms + AHEAD_MS)
         self._over_at = MonotonicNs(now.monotonic_ns + (AHEAD_MS + TEST_MS + MEASURE_AFTER_MS) * NS_PER_MS)
 
@@ -248,7 +253,7 @@ class SelfTest:
         )
 
     def _done(self, found: Finding, now: Now) -> Outcome:
-        self._move(TestEvent.DONE)
+        self._move(SelfTestStep.DONE)
         asked, self._asked, self._answer_by = self._asked, None, None
         record = self._record(found, now)
         answers = [] if asked is None else [AnswerSelfTest(ticket=asked.ticket, record=record)]
@@ -273,7 +278,7 @@ class SelfTest:
             clock_error_ms=now.error_ns / NS_PER_MS if now.is_time_known else UNTIMED_ERROR_MS,
         )
 
-    def _move(self, event: TestEvent) -> None:
+    def _move(self, event: SelfTestStep) -> None:
         self.state = TRANSITIONS.get((self.state, event), self.state)
 
 

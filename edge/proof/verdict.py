@@ -172,8 +172,6 @@ def _against(found: SweepMeasure, reference: Reference | None, gain_db: float) -
     level_change_db, bands_change_db = _changes(found, reference, gain_db)
     if level_change_db is None:
         return SelfTestVerdict.NO_REFERENCE, "heard; take a reference: loaxa-edge self-test --take-reference"
-    if level_change_db <= WEAK_DB:
-        return SelfTestVerdict.WEAK, f"{-level_change_db:.0f} dB weaker than at installation"
     middle = sorted(bands_change_db)[len(bands_change_db) // 2] if bands_change_db else 0.0
     odd = max((abs(each - middle) for each in bands_change_db), default=0.0)
     if odd >= BAND_DB:
@@ -181,6 +179,8 @@ def _against(found: SweepMeasure, reference: Reference | None, gain_db: float) -
             SelfTestVerdict.CHANGED,
             f"one band differs by {odd:.0f} dB from installation: torn membrane, water, a loose part",
         )
+    if level_change_db <= WEAK_DB:
+        return SelfTestVerdict.WEAK, f"{-level_change_db:.0f} dB weaker than at installation"
     return SelfTestVerdict.PASSED, f"as at installation, within {max(abs(level_change_db), odd):.1f} dB"
 
 

@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 from edge.adapters.executor import Executor, Ports
 from edge.adapters.flight_recorder import FlightRecorder, NotingWorkshop, Openings, Recorded, RecorderSettings
 from edge.agent import Agent, AgentSettings
-from edge.effects import Effect, LogDecision
+from edge.effects import AnswerSelfTest, Effect, LogDecision
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived, StopRequested, Wake
 from edge.gpio.amplifier import WARM_UP_MS_DEFAULT, AmplifierSettings
+from edge.player.ports import Frames
 from edge.telemetry import TelemetrySettings
 from protocol.adapters.asyncio_loop import CLOCK_WATCH_S
 from protocol.codec import cbor_decode
 from protocol.driver import Driver
 from protocol.envelope import open_sealed
-from protocol.messages import AiringRecord, AnyDocument, MediaReference, Record, Report
+from protocol.messages import AiringRecord, AnyDocument, HeardBy, MediaReference, Record, Report
 from protocol.topics import TopicName, topic
-from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs
+from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs, SharedNs
 from simulator.box import Mains, Relay
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
+from simulator.horn import HornState, SimulatedEars
 from simulator.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.world import DEFAULT_START_NS, World
 from tests.support.issuer import Issuer, signer_of
@@ -54,6 +56,7 @@ class Pole:
         warm_up_ms: int = WARM_UP_MS_DEFAULT,
         block_ms: int = BLOCK_MS,
         workshop: WaveWorkshop | None = None,
+        sensors: tuple[HeardBy, ...] = (),
     ) -> None:
         self.world = World(seed=seed, start_ns=start_ms * NS_PER_MS)
         self.clock = NodeClock(self.world, NODE, ClockSettings(error_ns=0))
@@ -71,6 +74,9 @@ class Pole:
         self.is_connected = False
         self.is_running = False
         self.recorder: FlightRecorder | None = None
+        self.horn = HornState()
+        self.answers: list[AnswerSelfTest] = []
+        self._sensors = sensors
         self._recorder_settings = recorder
         self._amplifier_settings = AmplifierSettings(warm_up_ms=warm_up_ms)
         self._block_ms = block_ms
@@ -97,12 +103,17 @@ class Pole:
             session_epoch=self.now_ms,
             amplifier=self._amplifier_settings,
             telemetry=TelemetrySettings(),
+            sensors=self._sensors,
+        )
+        self.ears = SimulatedEars(
+            self.horn, sensors=self._sensors, post=post, is_powered=lambda: self.pin.commanded.at(self.world.now_ns)
         )
         self.agent = Agent(
             settings=settings,
             signer=signer_of("report"),
             workshop=NotingWorkshop(self.workshop, openings),
             open_packet=openings.open_packet,
+            hear=self.ears.heard,
         )
         if self._recorder_settings is not None:
             self.recorder = FlightRecorder(self._recorder_settings, settings)
@@ -114,7 +125,7 @@ class Pole:
                 block_frames=self._block_ms * SAMPLES_PER_MS,
                 ahead_frames=3 * self._block_ms * SAMPLES_PER_MS,
             ),
-            render=self.agent.render,
+            render=self._render,
             on_event=post,
         )
         ports = Ports(
@@ -125,6 +136,8 @@ class Pole:
             pin=self.pin,
             log=self,
             time_refused=lambda: dict(self.time_refused),
+            ears=self.ears,
+            answer=self.answers.append,
         )
         executor = Executor(ports, post=post)
         self.is_running = True
@@ -321,6 +334,15 @@ class Pole:
     def subscribed(self) -> set[str]:
         """The topics that the node listens to."""
         return set(self._subscribed)
+
+    def post(self, event: Event) -> None:
+        """Something else happens to the node."""
+        self._post(event)
+
+    def _render(self, frames: int, at_ns: SharedNs) -> Frames:
+        rendered = self.agent.render(frames, at_ns)
+        self.ears.sent(rendered, at_ns)
+        return rendered
 
     def _post(self, event: Event) -> None:
         if self.is_running:
