@@ -21,6 +21,7 @@ from simulator.demo.table import Display, LiveDisplay, PlainDisplay
 from simulator.demo.timeline import SECONDS_MIN
 from simulator.demo.town import TownError
 from simulator.demo.verdict import FIRST_STAGES, Verdict
+from simulator.demo.week import run_week
 from simulator.live_verbs import add_verbs as add_live_verbs
 from simulator.scenario_verbs import add_verbs as add_scenario_verbs
 from simulator.stopping import STATUS_INTERRUPTED, StopAsked, stopped_by_signals
@@ -39,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if "verb" in options:
         return _run_verb(options)
+    if options.is_week:
+        if options.seconds is not None or options.json or options.keep:
+            parser.error("--week takes neither --for nor --json nor --keep: it has its own length and tells it")
+        return _week(options.dir / "week")
     if options.seconds is not None and not SECONDS_MIN <= options.seconds <= SECONDS_MAX:
         parser.error(f"--for takes {SECONDS_MIN} to {SECONDS_MAX} seconds")
     if options.json and options.seconds is None:
@@ -58,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one line of JSON at the end (with --for)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), metavar="DIR", help="working folder (.demo)")
     demo.add_argument("--keep", action="store_true", help="keep the last run's state, and this run's captures as WAV")
+    demo.add_argument(
+        "--week",
+        dest="is_week",
+        action="store_true",
+        help="một tuần không có máy chủ · a week without broker and controller, in a minute; then its reports",
+    )
     add_live_verbs(commands)
     add_scenario_verbs(commands)
     return parser
@@ -92,6 +103,19 @@ def _demo(folder: Path, *, seconds: float | None, is_json: bool, keep: bool) -> 
         for reason in verdict.reasons:
             print(f"not good enough: {reason}")
     return STATUS_GOOD if verdict.ok else STATUS_FAILED
+
+
+def _week(folder: Path) -> int:
+    """The compressed week; whatever stops it, it leaves nothing running."""
+    try:
+        with stopped_by_signals():
+            week = run_week(folder, say=lambda line: print(line, flush=True))
+    except StopAsked:
+        return STATUS_INTERRUPTED
+    except _EXPECTED_ERRORS as error:
+        print(f"loaxa-sim: {error}", file=sys.stderr)
+        return STATUS_FAILED
+    return STATUS_GOOD if week.verdict.is_good else STATUS_FAILED
 
 
 def _report(verdict: Verdict) -> Table:

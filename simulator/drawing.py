@@ -24,6 +24,7 @@ from controller.config import (
     ProgrammeConfig,
     QuietHoursConfig,
 )
+from controller.policy_config import AirTimeConfig, VolumeCapConfig
 from protocol.messages import BroadcastClass, Over
 from simulator.chance import Chance, stream_of
 from simulator.media_server import Recording, recording
@@ -134,6 +135,8 @@ def _node(chance: Chance, number: int, areas: tuple[AreaConfig, ...]) -> NodeCon
         area=_one_of(chance, areas[1:]).id,
         report_key="0" * 60 + format(number, "04x"),
         quiet_hours=_quiet_hours(chance),
+        air_time=_air_time(chance) if chance.happens(_SELDOM) else None,
+        volume_caps=_volume_caps(chance) if chance.happens(_SELDOM) else (),
         gain_db=float(chance.within(-12, 0)),
         aiming_delay_ms=float(chance.within(5, 40)) if chance.happens(_RARE) else 0.0,
     )
@@ -146,6 +149,30 @@ def _quiet_hours(chance: Chance) -> QuietHoursConfig:
     begin = chance.within(0, _DAY_MINUTES - 1)
     end = begin + chance.within(1, _DAY_MINUTES - 60)
     return QuietHoursConfig(begin=_clock(begin), end=_clock(end))
+
+
+def _air_time(chance: Chance) -> AirTimeConfig:
+    """At least one limit, from a few minutes to what nobody reaches."""
+    limits = [None if chance.happens(_EVEN) else 1 << chance.within(1, 7) for _ in range(2)]
+    sessions = chance.within(1, 4) if chance.happens(_EVEN) or limits == [None, None] else None
+    return AirTimeConfig(
+        session_minutes_max=limits[0],
+        minutes_a_day_max=limits[1],
+        sessions_a_day_max=sessions,
+        pause_minutes=chance.within(1, 20),
+    )
+
+
+def _volume_caps(chance: Chance) -> tuple[VolumeCapConfig, ...]:
+    """One to three spans of the day, or the whole of it."""
+    return tuple(
+        VolumeCapConfig(
+            gain_db_max=float(chance.within(-24, 0)),
+            begin=_clock(chance.within(0, _DAY_MINUTES - 1)),
+            end=_clock(chance.within(0, _DAY_MINUTES - 1)),
+        )
+        for _ in range(chance.within(1, 3))
+    )
 
 
 def _programme(
@@ -167,7 +194,7 @@ def _programme(
         at=_begin(chance, nodes, clock, minutes),
         days=days,
         broadcast_class=BroadcastClass.PRIORITY if chance.happens(_SELDOM) else BroadcastClass.ROUTINE,
-        items=tuple(_item(chance, f"p{number}-{index}") for index in range(chance.within(1, 3))),
+        items=tuple(_item(chance, f"p{number}-{index}", clock, minutes) for index in range(chance.within(1, 3))),
     )
 
 
@@ -185,12 +212,17 @@ def _begin(chance: Chance, nodes: tuple[NodeConfig, ...], clock: dt.datetime, mi
     return _clock(chance.within(0, _DAY_MINUTES - 1), second)
 
 
-def _item(chance: Chance, name: str) -> ItemConfig:
+def _item(chance: Chance, name: str, clock: dt.datetime, minutes: int) -> ItemConfig:
+    valid_until = None
+    if chance.happens(_SELDOM):
+        valid_until = (clock + dt.timedelta(minutes=chance.within(1, minutes))).isoformat(timespec="minutes")
     over = Over.DUCK if chance.happens(_RARE) else Over.REPLACE
     has_chime = chance.happens(_RARE)
     if chance.happens(_RARE):
-        return ItemConfig(feed="vov1", duration_s=chance.within(30, 900), chime=has_chime, over=over)
-    return ItemConfig(file=name + _SUFFIX, chime=has_chime, over=over)
+        return ItemConfig(
+            feed="vov1", duration_s=chance.within(30, 900), chime=has_chime, over=over, valid_until=valid_until
+        )
+    return ItemConfig(file=name + _SUFFIX, chime=has_chime, over=over, valid_until=valid_until)
 
 
 def _one_of(chance: Chance, options: Sequence[T]) -> T:

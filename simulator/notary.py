@@ -111,6 +111,8 @@ class Notary:
                 duration_ns=_sounds_ms(occurrence) * NS_PER_MS,
                 turns=occurrence.turns,
                 over=occurrence.over,
+                before_upper=occurrence.before_upper,
+                valid_until_ns=_instant_ns(occurrence.valid_until_ms),
             )
             for each in self._allow(permit, chime_ms=occurrence.chime_ms):
                 named.add((each.key, each.source, each.begins_ns))
@@ -198,6 +200,9 @@ class Notary:
             turn=assignment.turn,
             aiming_delay_us=assignment.aiming_delay_us,
             emergency_aiming_delay_us=assignment.emergency_aiming_delay_us,
+            gain_db=assignment.gain_db,
+            air_time=assignment.air_time,
+            volume_caps=assignment.volume_caps,
         )
         if known:
             last = known[-1]
@@ -213,6 +218,10 @@ def _signal_of(permit: Permit, lead_ns: int) -> Permit:
     is_once = permit.repeat_every_ns is None
     ends_ns = permit.begins_ns + lead_ns if is_once and permit.turns is None else permit.ends_ns
     return replace(permit, source=source, ends_ns=ends_ns, duration_ns=lead_ns)
+
+
+def _instant_ns(at_ms: int | None) -> int | None:
+    return None if at_ms is None else at_ms * NS_PER_MS
 
 
 def _sounds_ms(occurrence: Occurrence) -> int:

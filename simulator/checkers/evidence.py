@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from protocol.messages import AiringRecord, BroadcastClass, Over, QuietHours, Reality, SourceKind
+from protocol.policy import AirTime, VolumeCap
 from protocol.turns import Turns, shift_ms
 from protocol.units import NS_PER_MS
 from simulator.microphone import Place
@@ -92,6 +93,9 @@ class Permit:
     over: Over = Over.REPLACE
     lead_ns: int = 0
     """How long an attention signal before it is, which has a permit of its own."""
+    before_upper: bool = False
+    valid_until_ns: int | None = None
+    """From when on it is stale, though its time is not over."""
 
     def of_turn(self, turn: int) -> Permit:
         """The same for poles of one turn: a planned item has the air in its own turn only."""
@@ -108,7 +112,8 @@ class Permit:
     @property
     def over_ns(self) -> int:
         """When it ends, by itself or because it was withdrawn."""
-        return self.ends_ns if self.withdrawn_ns is None else min(self.ends_ns, self.withdrawn_ns)
+        ends_ns = self.ends_ns if self.valid_until_ns is None else min(self.ends_ns, self.valid_until_ns)
+        return ends_ns if self.withdrawn_ns is None else min(ends_ns, self.withdrawn_ns)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +146,9 @@ class Posting:
     turn: int = 0
     aiming_delay_us: int = 0
     emergency_aiming_delay_us: int = 0
+    gain_db: float = 0.0
+    air_time: AirTime | None = None
+    volume_caps: tuple[VolumeCap, ...] = ()
 
     def aim_ns(self, broadcast_class: BroadcastClass) -> int:
         """By how much later than others it sounds a class."""

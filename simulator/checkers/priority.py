@@ -3,8 +3,8 @@
 The time is cut where documents begin and end; within each piece everything that a pole surely could have sounded is
 ranked by `protocol.priority`. A pole that sounds something lower, or nothing, has failed. Pieces in which the pole was
 in trouble are left out; what it perhaps could not have yet (a file on its way, a stream that stutters) may sound
-but need not. Below speech that ducks, what sounded before it and would sound without it goes on, and nothing else ever
-goes on below anything.
+but need not, and neither what the place's air time may have ended, which `air_time` judges. Below speech that ducks,
+what sounded before it and would sound without it goes on, and nothing else ever goes on below anything.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Priority:
         turns = {posting.turn for posting in evidence.postings.get(facts.node, [])}
         for permit in evidence.permits:
             for each in (permit, *(permit.of_turn(turn) for turn in turns if permit.turns is not None)):
-                edges |= {each.begins_ns, each.over_ns, each.issued_ns}
+                edges |= {each.begins_ns, each.over_ns, each.ends_ns, each.issued_ns}
         for posting in evidence.postings.get(facts.node, []):
             edges.add(posting.since_ns)
         for trouble in evidence.troubles_of(facts.name):
@@ -147,9 +147,15 @@ class Priority:
                 continue
             depth = len(posting.areas) - 1 - posting.areas.index(permit.area)
             place = rank(
-                permit.broadcast_class, depth, permit.begins_ns // NS_PER_MS, permit.key, reality=permit.reality
+                permit.broadcast_class,
+                depth,
+                permit.begins_ns // NS_PER_MS,
+                permit.key,
+                reality=permit.reality,
+                before_upper=permit.before_upper,
             )
-            is_sure = self._is_sure(evidence, facts, permit, begins_ns, ends_ns)
+            may = posting.air_time is None or permit.broadcast_class is BroadcastClass.EMERGENCY
+            is_sure = may and self._is_sure(evidence, facts, permit, begins_ns, ends_ns)
             found.append(_Due(permit=permit, rank=place, is_sure=is_sure))
         return found
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.messages import Over
 from protocol.units import NS_PER_MS
 from simulator.checkers.airings import Airing, airings_of
 from simulator.checkers.evidence import (
@@ -30,6 +31,7 @@ from simulator.checkers.evidence import (
 
 REFUSES: Final = "storage_read_only"
 SLOW: Final = "storage_slow"
+SIGNAL: Final = "chime:"
 AWAY: Final = ("network_", "broker_")
 """A report leaves no pole while one of these holds."""
 
@@ -68,7 +70,7 @@ class Proof:
         for heard in facts.heard:
             if heard.source == UNREADABLE or self._may_be_lost(evidence, facts, heard):
                 continue
-            ids = {permit.id for permit in evidence.permits_of(heard)}
+            ids = self._ids(evidence, facts, heard)
             covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]
             if len(covering) > 1:  # one that was cut off has no known end: a later one tells where it was
                 covering = [name for name in covering if not airings[name].is_end_unknown] or covering
@@ -76,6 +78,18 @@ class Proof:
                 many = f"{len(covering)} airings ({', '.join(covering)})" if covering else "no airing"
                 what = f"{heard.source} sounded {seconds(heard.ends_ns - heard.begins_ns)} and {many} on record says so"
                 yield Violation(checker=self.name, at_ns=heard.begins_ns, pole=facts.name, evidence=what)
+
+    def _ids(self, evidence: Evidence, facts: PoleFacts, heard: Heard) -> set[str]:
+        """What it may have been: of those that begin with the same attention signal, the one whose signal was due."""
+        permits = evidence.permits_of(heard)
+        slack_ns = self._slack_ns(facts, heard.begins_ns, heard.ends_ns) + facts.edge_ns
+        due = [
+            permit
+            for permit in permits
+            if permit.begins_ns - slack_ns <= heard.begins_ns <= permit.begins_ns + (permit.duration_ns or 0) + slack_ns
+        ]
+        is_signal = heard.source.startswith(SIGNAL)
+        return {permit.id for permit in (due if is_signal and due else permits)}
 
     def _covers(self, facts: PoleFacts, airing: Airing, heard: Heard, ids: set[str]) -> bool:
         slack_ns = self._slack_ns(facts, heard.begins_ns, heard.ends_ns)
@@ -129,9 +143,18 @@ class Proof:
         return any(
             heard.begins_ns <= ends_ns + slack_ns
             and heard.ends_ns >= airing.begins_ns - slack_ns
-            and airing.source_id in {permit.id for permit in evidence.permits_of(heard)}
+            and (
+                airing.source_id in {permit.id for permit in evidence.permits_of(heard)}
+                or (facts.edge_ns > 0 and _may_hide_a_bed(evidence, heard, airing))
+            )
             for heard in facts.heard
         )
+
+
+def _may_hide_a_bed(evidence: Evidence, heard: Heard, airing: Airing) -> bool:
+    """Where sound is looked at now and then, an ear finds no bed that it never heard alone."""
+    speaks = any(permit.over is Over.DUCK for permit in evidence.permits_of(heard))
+    return speaks and airing.ends_ns is not None and heard.begins_ns <= airing.begins_ns + S_NS
 
 
 PROOF: Final = Proof()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from simulator.checkers.air_time import AIR_TIME
 from simulator.checkers.emergency import EMERGENCY
 from simulator.checkers.evidence import Checker
 from simulator.checkers.heard import HEARD
@@ -17,6 +18,7 @@ from simulator.checkers.quiet_hours import QUIET_HOURS
 from simulator.checkers.recovery import RECOVERY
 from simulator.checkers.silenced import SILENCED
 from simulator.checkers.skew import SKEW
+from simulator.checkers.stale import STALE
 from simulator.checkers.turns import TURNS
 from simulator.checkers.unauthorised import UNAUTHORISED
 
@@ -25,6 +27,8 @@ CHECKERS: Final[dict[str, Checker]] = {
     for checker in (
         UNAUTHORISED,
         QUIET_HOURS,
+        STALE,
+        AIR_TIME,
         SILENCED,
         SKEW,
         TURNS,

@@ -33,6 +33,11 @@ class Console:
         """What is on record, newest first; raises ConsoleError."""
         return self._list(f"/api/v1/airings?limit={limit}", "airings")
 
+    def plan(self, pole: str) -> dict[str, Any]:
+        """What sounds on a pole in the coming days, and by which plans; raises ConsoleError."""
+        answer = self._call("GET", f"/api/v1/plan?pole={pole}&days=7")
+        return answer if isinstance(answer, dict) else {}
+
     def claim(self, node: str) -> str:
         """A one-time claim for a node's place: the technician's file for the boot partition."""
         return str(self._call("POST", "/api/v1/enrolments/claims", {"node": node})["boot_file"])

@@ -73,7 +73,7 @@ class Town:
 
     def prepare(self) -> None:
         """Take the folder, make keys and clips, put the station on air: what takes long the first time."""
-        self._lock = _lock(self.site.folder)
+        self._lock = take_folder(self.site.folder)
         self._say("Keys, certificates and spoken clips")
         prepare_folder(self.site, keep_state=self._keep_state)
         self._say("Station on air: music and speech by Icecast and HLS")
@@ -173,7 +173,8 @@ class Town:
         return {feed: self.station.urls[mount] for feed, mount in FEEDS.items()}
 
 
-def _lock(folder: Path) -> IO[str]:
+def take_folder(folder: Path) -> IO[str]:
+    """Keep other demos out of a folder until the file is closed; raises TownError when one is in it."""
     lock = (folder / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,8 @@ from edge.agent import Agent
 from edge.effects import Effect, PowerAmplifier, StoreReport
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
-from edge.studio import Outcome
-from protocol.messages import AiringState, Over, Reality, SourceKind
+from edge.proof.desk import ProofDesk, Settled
+from protocol.messages import AiringRecord, AiringState, Over, Reality, SourceKind
 from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedMs, SharedNs
 from simulator import pattern
 
@@ -246,18 +247,64 @@ class Late(Agent):
         return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
 
 
-class Discreet(Agent):
-    """Does not say what it did not sound."""
+class Choosy(ProofDesk):
+    """Puts on record what sounded; what did not, as often as it likes."""
 
     times = 0
 
-    def _keep(self, outcome: Outcome, now: Now) -> list[Effect]:
-        sounded = {AiringState.STARTED, AiringState.FINISHED}
-        outcome.records = [each for each in outcome.records for _ in range(1 if each.state in sounded else self.times)]
-        return super()._keep(outcome, now)
+    def keep(self, records: Iterable[tuple[AiringRecord, Settled]]) -> list[Effect]:
+        effects: list[Effect] = []
+        for record, settled in records:
+            if record.state in {AiringState.STARTED, AiringState.FINISHED}:
+                effects += super().keep([(record, settled)])
+            for _ in range(0 if record.state in {AiringState.STARTED, AiringState.FINISHED} else self.times):
+                effects += self._outbox.append(record)
+        return effects
+
+
+class Repetitive(Choosy):
+    """The same, twice."""
+
+    times = 2
+
+
+class Discreet(Agent):
+    """Does not say what it did not sound."""
+
+    new_desk: type[Choosy] = Choosy
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        if isinstance(event, Booted):
+            self._proof.__class__ = self.new_desk
+        return super().handle(event, now)
 
 
 class Wordy(Discreet):
     """Says twice what it did not sound."""
 
-    times = 2
+    new_desk = Repetitive
+
+
+class Tireless(Agent):
+    """Knows no air time."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self._guard.place = replace(self._guard.place, air_time=None)
+        return super().handle(event, now)
+
+
+class Loud(Agent):
+    """Knows no volume caps."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        self._guard.place = replace(self._guard.place, volume_caps=())
+        return super().handle(event, now)
+
+
+class Hoary(Agent):
+    """Plays on what is no longer true."""
+
+    def _play(self, now: Now) -> list[Effect]:
+        found = self._repertoire.candidates(now, self._studio.horizon_ms)
+        said = [replace(each, valid_until_ms=None) for each in found]
+        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
