@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_table(
         f"{options.areas} areas x {options.programmes} programmes x {options.items} items, 8 days",
         [_row("loaxa compile_area", ours), _row(f"dateutil + json, {options.peer_areas} areas", peer)],
-        note=f"targets: <= {CPU_S_MAX:.0f} s for 3000 areas, <= {BODY_BYTES_MAX} bytes a commune. On this machine a node "
-        f"reads its plan in {decode_ms:.1f} ms, and a dry run of its days takes {run_ms:.0f} ms",
+        note=f"targets: <= {CPU_S_MAX:.0f} s for 3000 areas, <= {BODY_BYTES_MAX} bytes a commune. On this machine a "
+        f"node reads its plan in {decode_ms:.1f} ms, and a dry run of its days takes {run_ms:.0f} ms",
     )
     return 0 if ours.cpu_s <= CPU_S_MAX and max(ours.sizes) <= BODY_BYTES_MAX else 1
 

@@ -70,7 +70,7 @@ def with_sound(aired: Aired, air_time: AirTime, *, starts_at_ms: int, from_ms: i
     """Add what sounded in [from_ms, until_ms) of an item that was to start at `starts_at_ms`; again changes nothing."""
     if until_ms <= from_ms:
         return aired
-    is_first = not _belongs(aired, air_time, starts_at_ms=starts_at_ms, at_ms=from_ms)
+    is_first = _session_known_ms(aired, air_time, starts_at_ms=starts_at_ms, at_ms=from_ms) is None
     added = Span(begins_ms=from_ms, ends_ms=until_ms, is_first=is_first, held_ms=until_ms)
     found: list[Span] = []
     for span in sorted((*aired.spans, added), key=lambda each: (each.begins_ms, not each.is_first)):
@@ -108,9 +108,10 @@ def refused(
     if air_time is None:
         return None
     least_ms = 1 if is_on_air else LEAST_MS
-    if _belongs(aired, air_time, starts_at_ms=starts_at_ms, at_ms=at_ms):
+    known_ms = _session_known_ms(aired, air_time, starts_at_ms=starts_at_ms, at_ms=at_ms)
+    if known_ms is not None:
         limit_ms = _session_ms_max(air_time)
-        if limit_ms is not None and limit_ms - (at_ms - _session_begins_ms(aired, at_ms)) < least_ms:
+        if limit_ms is not None and limit_ms - (at_ms - _session_begins_ms(aired, known_ms)) < least_ms:
             return Limit.SESSION
     elif _are_sessions_used(aired, air_time, time_zone, at_ms):
         return Limit.SESSIONS
@@ -129,8 +130,8 @@ def ends_ms(
     limits: list[int] = []
     session_ms = _session_ms_max(air_time)
     if session_ms is not None:
-        belongs = _belongs(aired, air_time, starts_at_ms=starts_at_ms, at_ms=at_ms)
-        limits.append((_session_begins_ms(aired, at_ms) if belongs else at_ms) + session_ms)
+        known_ms = _session_known_ms(aired, air_time, starts_at_ms=starts_at_ms, at_ms=at_ms)
+        limits.append((at_ms if known_ms is None else _session_begins_ms(aired, known_ms)) + session_ms)
     day_ms = _day_ms_max(air_time)
     if day_ms is not None:
         _, midnight_ms = local_day(time_zone, at_ms)
@@ -175,10 +176,18 @@ def _last(aired: Aired, at_ms: int) -> Span | None:
     return next((span for span in reversed(aired.spans) if span.begins_ms <= at_ms), None)
 
 
-def _belongs(aired: Aired, air_time: AirTime, *, starts_at_ms: int, at_ms: int) -> bool:
-    """Whether an item that sounds at an instant goes on with the last session, or else begins one."""
-    last = _last(aired, at_ms)
-    return last is not None and min(starts_at_ms, at_ms) - last.held_ms < _pause_ms(air_time)
+def _session_known_ms(aired: Aired, air_time: AirTime, *, starts_at_ms: int, at_ms: int) -> int | None:
+    """The instant whose session is that of an item that sounds at `at_ms`; None: it begins one.
+
+    That is the session in which the item's start lies, also when another has begun since: what the limit of the first
+    has refused does not come back with the second.
+    """
+    begins_ms = min(starts_at_ms, at_ms)
+    for instant in (begins_ms, at_ms):
+        last = _last(aired, instant)
+        if last is not None and begins_ms - last.held_ms < _pause_ms(air_time):
+            return instant
+    return None
 
 
 def _session_begins_ms(aired: Aired, at_ms: int) -> int:

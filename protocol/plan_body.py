@@ -162,39 +162,41 @@ class _Folding:
         self._programmes: dict[str, int] = {}
         self._items: dict[tuple[object, ...], int] = {}
         self._table: list[_Item] = []
-        self._runs: dict[tuple[str, str], list[_Growing]] = {}
+        self._runs: dict[str, _Growing] = {}
+        """The latest of each programme's begin, by what its ids begin with."""
+        self._all_runs: list[_Growing] = []
         self._singles: list[_Single] = []
 
     def body(self) -> _Body:
         """All of them."""
         for occurrence in self._occurrences:
             self._take(occurrence)
-        runs = [run for grown in self._runs.values() for run in grown]
         return _Body(
             version=1,
             from_ms=self._from_ms,
             programmes=tuple(self._programmes),
             items=tuple(self._table),
-            runs=tuple(run.run() for run in runs),
+            runs=tuple(run.run() for run in self._all_runs),
             singles=tuple(self._singles),
         )
 
     def _take(self, occurrence: Occurrence) -> None:
         item = self._item(occurrence)
-        programme = self._programmes.setdefault(occurrence.programme, len(self._programmes))
-        after_ms = occurrence.start_at_ms - self._from_ms
-        owner = occurrence.programme
-        when, _, number = occurrence.id.removeprefix(f"{owner}.").rpartition(".")
+        owner, after_ms = occurrence.programme, occurrence.start_at_ms - self._from_ms
+        stem, _, number = occurrence.id.rpartition(".")
+        run = self._runs.get(stem)
+        if run is not None and run.take(owner, number, after_ms, occurrence.duration_ms, item):
+            return
+        programme = self._programmes.setdefault(owner, len(self._programmes))
+        when = stem[len(owner) + 1 :]
         is_counted = _NUMBER.fullmatch(number) and len(when) <= WHEN_CHARACTERS_MAX
         if not is_counted or occurrence.id != f"{owner}.{when}.{number}":
             single = _Single(id=occurrence.id, programme=programme, begins_after_ms=after_ms, item=item)
             self._singles.append(single)
             return
-        runs = self._runs.setdefault((owner, when), [])
-        for run in runs:
-            if run.take(int(number), after_ms, occurrence.duration_ms, item):
-                return
-        runs.append(_Growing(programme, when, after_ms, int(number), item, occurrence.duration_ms))
+        run = _Growing(owner, programme, when, after_ms, int(number), item, occurrence.duration_ms)
+        self._runs[stem] = run
+        self._all_runs.append(run)
 
     def _item(self, occurrence: Occurrence) -> int:
         """The place of what an occurrence is in the table."""
@@ -220,21 +222,26 @@ class _Folding:
 class _Growing:
     """A run to which the next item of its programme is added."""
 
-    __slots__ = ("_after_ms", "_ends_ms", "_first", "_items", "_programme", "_when")
+    __slots__ = ("_after_ms", "_ends_ms", "_first", "_items", "_next", "_owner", "_programme", "_when")
 
-    def __init__(self, programme: int, when: str, after_ms: int, first: int, item: int, duration_ms: int) -> None:
-        self._programme, self._when, self._after_ms, self._first = programme, when, after_ms, first
+    def __init__(
+        self, owner: str, programme: int, when: str, after_ms: int, first: int, item: int, duration_ms: int
+    ) -> None:
+        self._owner, self._programme, self._when = owner, programme, when
+        self._after_ms, self._first = after_ms, first
         self._items = [item]
         self._ends_ms = after_ms + duration_ms
+        self._next = str(first + 1)
 
-    def take(self, number: int, after_ms: int, duration_ms: int, item: int) -> bool:
+    def take(self, owner: str, number: str, after_ms: int, duration_ms: int, item: int) -> bool:
         """Add what follows without a gap in number and time."""
         items = self._items
-        follows = number == self._first + len(items) and after_ms == self._ends_ms and len(items) < RUN_ITEMS_MAX
-        if follows:
-            items.append(item)
-            self._ends_ms += duration_ms
-        return follows
+        if number != self._next or after_ms != self._ends_ms or owner != self._owner or len(items) >= RUN_ITEMS_MAX:
+            return False
+        items.append(item)
+        self._ends_ms += duration_ms
+        self._next = str(self._first + len(items))
+        return True
 
     def run(self) -> _Run:
         """As it is written."""

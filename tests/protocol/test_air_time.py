@@ -251,3 +251,18 @@ def _check(sound: list[tuple[int, int]], rule: AirTime, zone: str) -> None:
             day = datetime.fromtimestamp(second, ZoneInfo(zone)).date()
             seconds[day] = seconds.get(day, 0) + min(30, ends // 1000 - second)
     assert all(counted <= (rule.minutes_a_day_max or 0) * 60 + 30 for counted in seconds.values())
+
+
+def test_what_a_sessions_limit_refused_does_not_come_back_with_the_next_session() -> None:
+    aired = heard((0, 15))
+    assert why(aired, 16, start=16) is Limit.SESSION
+    later = with_sound(
+        aired,
+        HANOI_RULE,
+        starts_at_ms=SIX + 21 * MINUTE_MS,
+        from_ms=SIX + 21 * MINUTE_MS,
+        until_ms=SIX + 22 * MINUTE_MS,
+    )
+    assert sessions_today(later, HANOI, SIX + 22 * MINUTE_MS) == 2
+    assert why(later, 22, start=16) is Limit.SESSION
+    assert why(later, 22, start=21) is None
