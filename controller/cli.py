@@ -25,6 +25,8 @@ from controller.keys.cli import add_keys_verbs, add_signer_verb
 from controller.media.cli import add_media_verbs
 from controller.people_cli import add_people_verbs
 from controller.planning.cli import add_plan_verbs
+from controller.programmes.bulletin_cli import add_bulletin_verbs
+from controller.programmes.cli import add_programme_verbs
 from controller.reporting.cli import add_report_verb
 from controller.silence_cli import add_silence_verbs
 from controller.tables import TABLES, table_of
@@ -210,6 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     add_voice_verbs(verbs)
     add_report_verb(verbs)
     add_plan_verbs(verbs)
+    add_programme_verbs(verbs)
+    add_bulletin_verbs(verbs)
     add_people_verbs(verbs)
     add_broker_verbs(verbs)
     add_enrolment_verbs(verbs)

@@ -16,14 +16,18 @@ from controller.enrolment_config import EnrolmentConfig, EnrolmentListenerConfig
 from controller.keys.key_config import SigningKeyConfig
 from controller.media.media_config import MediaConfig
 from controller.policy_config import AirTimeConfig, FetchBytesConfig, VolumeCapConfigs
+from controller.programmes.holidays import HolidaysConfig
 from controller.programmes.programme import (
     ITEMS_MAX,
+    LUNAR_DAYS_MAX,
     OVERRIDES_MAX,
     Item,
     LocalInstant,
+    LunarDay,
     Override,
     Programme,
     Recurrence,
+    lunar,
     weekly,
 )
 from controller.programmes.speech import SpeechConfig
@@ -188,30 +192,38 @@ class ProgrammeConfig(_Part, frozen=True, kw_only=True):
     items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=ITEMS_MAX)]
     at: TimeOfDay | None = None
     days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] | None = None
+    lunar_days: Annotated[tuple[LunarDay, ...], Meta(min_length=1, max_length=LUNAR_DAYS_MAX)] | None = None
     recurrence: Recurrence | None = None
     broadcast_class: BroadcastClass = BroadcastClass.ROUTINE
     overrides: Annotated[tuple[Override, ...], Meta(max_length=OVERRIDES_MAX)] = ()
     valid_from: LocalInstant | None = None
     valid_until: LocalInstant | None = None
+    before_upper: bool = False
 
     @property
     def written(self) -> Programme:
         """The same as everybody's programmes are written; raises ValueError with what is wrong."""
         if (self.at is None) == (self.recurrence is None):
             raise ValueError("write either at (a time of day) or recurrence")
-        if self.recurrence is not None and self.days is not None:
-            raise ValueError("days belongs to at; a recurrence says its days in its rules")
+        if self.recurrence is not None and (self.days is not None or self.lunar_days is not None):
+            raise ValueError("days and lunar_days belong to at; a recurrence says its days in its rules")
+        if self.days is not None and self.lunar_days is not None:
+            raise ValueError("write days of the week or lunar days; both together need a recurrence")
         return Programme(
             id=self.id,
             title=self.title,
             area=self.area,
             items=self.items,
-            recurrence=self.recurrence or weekly(self.at or "", self.days),
+            recurrence=self.recurrence or self._of_day(self.at or ""),
             broadcast_class=self.broadcast_class,
             overrides=self.overrides,
             valid_from=self.valid_from,
             valid_until=self.valid_until,
+            before_upper=self.before_upper,
         )
+
+    def _of_day(self, at: str) -> Recurrence:
+        return weekly(at, self.days) if self.lunar_days is None else lunar(at, self.lunar_days)
 
 
 class RelayConfig(_Part, frozen=True, kw_only=True):
@@ -284,6 +296,7 @@ class Config(_Part, frozen=True, kw_only=True):
     feeds: Annotated[tuple[FeedConfig, ...], Meta(max_length=200)] = ()
     clips: Annotated[tuple[ClipConfig, ...], Meta(max_length=64)] = ()
     programmes: Annotated[tuple[ProgrammeConfig, ...], Meta(max_length=2000)] = ()
+    holidays: HolidaysConfig = HolidaysConfig()
     media: MediaConfig = MediaConfig()
     relay: RelayConfig = RelayConfig()
     emergency: EmergencyConfig = EmergencyConfig()

@@ -39,6 +39,10 @@ def _counts(row: Row, _zone: zoneinfo.ZoneInfo) -> str:
     return ", ".join(f"{len(row[name])} {name}" for name in names if row[name]) or "-"
 
 
+def _decision(said: Row | None) -> str:
+    return "-" if said is None else f"{said['verdict']} by {said['who']} {said['reason']}".rstrip()
+
+
 TABLES: Final[dict[str, tuple[Column, ...]]] = {
     "nodes": (
         ("node", _plain("id")),
@@ -132,6 +136,34 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         ("begun", _time("begun_at_ms")),
         ("became", _plain("entry")),
         ("refused", lambda row, _: row["refusal"]["vi"] if row.get("refusal") else "-"),
+    ),
+    "programmes": (
+        ("id", _plain("id")),
+        ("title", _plain("title")),
+        ("area", _plain("area")),
+        ("class", _plain("broadcast_class")),
+        ("items", _plain("items")),
+        ("next", _time("next_at_ms")),
+        ("version", lambda row, _: f"{row['version']} {row['who']}" if row["version"] else row["source"]),
+        ("state", lambda row, _: "archived" if row["is_archived"] else "standing"),
+    ),
+    "bulletins": (
+        ("id", _plain("id")),
+        ("title", _plain("title")),
+        ("area", _plain("area")),
+        ("class", _plain("broadcast_class")),
+        ("state", _plain("state")),
+        ("airs", lambda row, _: f"version {row['airs_version']}" if row["airs_version"] else "-"),
+        ("until", _plain("valid_until")),
+        ("version", _plain("version")),
+        ("by", _plain("who")),
+    ),
+    "versions": (
+        ("version", _plain("version")),
+        ("at", _time("at_ms")),
+        ("by", _plain("who")),
+        ("change", lambda row, _: f"{row['change']} {row['restores'] or ''}".rstrip()),
+        ("decision", lambda row, _: _decision(row.get("decision"))),
     ),
     "relays": (
         ("stream", _plain("stream")),

@@ -57,6 +57,11 @@ class ApiClient:
         headers = {"Content-Type": "application/json"}
         return self._asked(method, path, data, headers, lambda answer: self._checked(answer, answer.read(_ALL)))
 
+    def post_bytes(self, path: str, data: bytes) -> dict[str, Any]:
+        """The answer's JSON to a file; raises ApiError."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._asked("POST", path, data, headers, lambda answer: self._checked(answer, answer.read(_ALL)))
+
     def send(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPMessage:
         """The headers of an answer whose body says nothing; raises ApiError, RefusedError."""
 

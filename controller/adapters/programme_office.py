@@ -139,6 +139,14 @@ class PaperDesk(Generic[PaperT]):
             await self._keep(made, by)
             return made
 
+    async def foreseen(self, papers: Sequence[PaperT]) -> list[Change | None]:
+        """What taking these in would change, each; nothing is kept."""
+        made = []
+        for paper in papers:
+            next_ = _imported(await self.store.head(paper.id), paper, by=Actor(who=""), at_ms=0)
+            made.append(None if next_ is None else Change.ADDED if next_.number == 1 else Change.EDITED)
+        return made
+
     async def _known(self, name: str) -> Version[PaperT]:
         head = await self.store.head(name)
         if head is None:
@@ -198,6 +206,13 @@ class ProgrammeDesk(PaperDesk[Programme]):
         heads = [await self._bulletins.head(name) for name in sorted(named)]
         known = {head.paper.id: head.paper for head in heads if head is not None and not head.is_archived}
         require_programme(programme, site=self._site(), bulletins=known, is_recorded=self._is_recorded)
+
+    async def check_import(self, programme: Programme) -> None:
+        """The same for what comes from elsewhere and may stand here already."""
+        head = await self.store.head(programme.id)
+        if head is not None:
+            require_same_area(head.paper.area, programme.area, programme.id)
+        await self.check(programme)
 
     async def _require(self, paper: Programme, *, is_new: bool) -> None:
         await self.check(paper)

@@ -40,6 +40,7 @@ from controller.errors import ConfigError, ControllerError
 from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import open_console
 from controller.web.enrolment_api import add_enrolment_api
+from controller.web.exchange_api import add_exchange_api
 from controller.web.listeners import mutual_tls, open_listener
 from controller.web.media import media_application
 from controller.web.media_api import add_media_api
@@ -114,6 +115,7 @@ def _add_more(
     add_media_api(application, library)
     add_programmes_api(application, rooms.programmes)
     add_bulletins_api(application, rooms.bulletins, rooms.spoken)
+    add_exchange_api(application)
     if enrolment is not None and config.enrolment is not None:
         add_enrolment_api(application, enrolment, url=config.enrolment.url)
 

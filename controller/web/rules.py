@@ -212,6 +212,8 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("DELETE", f"{API}/programmes/{{name}}"): _program(Action.WRITE_PROGRAMMES, area_of_programme),
     ("POST", f"{API}/programmes/{{name}}/undo"): _program(Action.WRITE_PROGRAMMES, area_of_programme),
     ("GET", f"{API}/programmes/{{name}}/versions/{{number}}"): _program(Action.SEE),
+    ("GET", f"{API}/exchange/{{format}}"): _program(Action.SEE),
+    ("POST", f"{API}/exchange/{{format}}"): _program(Action.WRITE_PROGRAMMES, _area_in_query),
     ("GET", f"{API}/bulletins"): _program(Action.SEE),
     ("POST", f"{API}/bulletins"): _program(Action.WRITE_BULLETINS, _area_in_query),
     ("GET", f"{API}/bulletins/{{name}}"): _program(Action.SEE),

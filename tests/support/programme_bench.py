@@ -23,6 +23,7 @@ from controller.programmes.programme import Programme
 from controller.programmes.sources import FileSource, MediaSource, Source, TextSource
 from controller.programmes.speech import SpeechConfig
 from controller.web.bulletins_api import add_bulletins_api
+from controller.web.exchange_api import add_exchange_api
 from controller.web.programmes_api import add_programmes_api
 from protocol.messages import MediaReference, Occurrence
 from tests.support.controller_desk import DeskWorld
@@ -113,6 +114,7 @@ class ProgrammeBench:
         """Hang both APIs on a console."""
         add_programmes_api(application, self.programmes)
         add_bulletins_api(application, self.bulletins, self.spoken)
+        add_exchange_api(application)
 
     def _made(self, source: Source) -> MediaPrepared | MediaRefused:
         if isinstance(source, TextSource):

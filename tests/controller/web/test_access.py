@@ -22,6 +22,7 @@ from controller.web.access import local_path
 from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import full_console
 from controller.web.enrolment_api import add_enrolment_api
+from controller.web.exchange_api import add_exchange_api
 from controller.web.media_api import add_media_api
 from controller.web.parts import Console, ConsoleSettings
 from controller.web.programmes_api import add_programmes_api
@@ -43,6 +44,7 @@ def application_of(place: Place) -> web.Application:
     application = full_console(console, settings=settings, people=place.people)
     add_enrolment_api(application, cast("EnrolmentService", None), url="")
     add_media_api(application, cast("MediaLibrary", None))
+    add_exchange_api(application)
     add_programmes_api(application, cast("ProgrammeDesk", None))
     add_bulletins_api(application, cast("BulletinDesk", None), cast("SpokenMedia", None))
     add_reports(application, cast("Tallies", None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import zoneinfo
 from collections.abc import AsyncIterator
@@ -51,6 +52,13 @@ class Desk:
         async with self.session.request(method, address, data=data, headers=headers) as answer:
             if answer.content_type != "application/json":
                 return answer.status, await answer.read()
+            return answer.status, await answer.json()
+
+    async def give(self, path: str, data: bytes, *, by: str = "an") -> tuple[int, Any]:
+        """A file."""
+        headers = {"Authorization": f"Bearer {self.tokens[by]}"}
+        address = f"{self.place.address}/api/v1{path}"
+        async with self.session.post(address, data=io.BytesIO(data), headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def join(self, name: str, area: str, *roles: Role) -> None:
@@ -250,3 +258,62 @@ async def test_a_bulletin_is_heard_before_it_is_published(desk: Desk) -> None:
     assert (await desk("POST", "/speech", {"text": "x", "language": "hmn"}))[0] == 400
     assert (await desk("POST", "/speech", {"text": "x"}, by="dung"))[0] == 403
     assert (await desk("GET", "/bulletins/water/sound?version=7"))[0] == 404
+
+
+async def test_programmes_go_to_other_programs_and_come_back(desk: Desk) -> None:
+    await desk("POST", "/programmes?area=xa", NOON)
+    status, calendar = await desk("GET", "/exchange/ical?id=noon", by="dung")
+    assert (status, b"SUMMARY:Tin tr\xc6\xb0a" in calendar) == (200, True)
+    await desk("DELETE", "/programmes/noon?version=1")
+    status, told = await desk.give("/exchange/ical?area=xa&preview=1", calendar)
+    assert (status, told["is_kept"], [each["change"] for each in told["programmes"]]) == (200, False, ["edited"])
+    assert "Tin trưa" not in desk.bench.titles("xa")
+    assert (await desk.give("/exchange/ical?area=xa", calendar))[1]["is_kept"]
+    assert "Tin trưa" in desk.bench.titles("xa")
+    assert [each["change"] for each in (await desk.give("/exchange/ical?area=xa", calendar))[1]["programmes"]] == [
+        "unchanged"
+    ]
+    acts = [each.split()[1] for each in await desk.acts()]
+    assert acts == ["programme_add", "programme_remove", "programme_import"]
+
+
+async def test_a_file_of_another_program_fits_the_area_that_was_asked_or_is_left_out(desk: Desk) -> None:
+    meeting = (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\nBEGIN:VEVENT\r\nUID:hop@example\r\n"
+        "DTSTAMP:20260101T000000Z\r\nDTSTART:20270101T190000\r\nDURATION:PT30M\r\nSUMMARY:Họp thôn\r\n"
+        "RRULE:FREQ=MONTHLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    ).encode()
+    status, told = await desk.give("/exchange/ical?area=xa", meeting)
+    assert (status, told["programmes"], told["remarks"][0]["is_left_out"]) == (200, [], True)
+    status, told = await desk.give("/exchange/ical?area=xa&spoken=1", meeting)
+    [row] = told["programmes"]
+    assert (row["title"], row["area"], row["change"]) == ("Họp thôn", "xa", "added")
+    status, told = await desk.give("/exchange/ical?area=dong&spoken=1", meeting)
+    assert (told["programmes"], "belongs to xa" in told["remarks"][0]["reason"]) == ([], True)
+    for path, data, expected in (
+        ("/exchange/ical?area=xa&spoken=1&feed=vov1", meeting, 400),
+        ("/exchange/ical?area=xa", b"nothing", 400),
+        ("/exchange/ical?area=xa&colour=red", meeting, 400),
+        ("/exchange/ical?area=xa", b"x" * (1024 * 1024 + 1), 400),
+        ("/exchange/pdf?area=xa", meeting, 404),
+    ):
+        assert (await desk.give(path, data))[0] == expected
+    assert (await desk.give("/exchange/ical?area=xa&spoken=1", meeting, by="chi"))[0] == 403
+
+
+async def test_a_playlist_becomes_a_programme_and_a_programme_a_playlist(desk: Desk) -> None:
+    playlist = b"#EXTM3U\n#EXTINF:600,Tin VOV\nhttp://station.example/vov1.m3u8\n#EXTINF:9,x\nC:\\nhac\\dan-ca.mp3\n"
+    path = "/exchange/m3u?area=xa&id=toi&title=T%E1%BB%91i"
+    assert (await desk.give(path, playlist))[0] == 400, "nobody has said when"
+    status, told = await desk.give(f"{path}&at=18:00&days=mon,fri", playlist)
+    assert (status, [each["change"] for each in told["programmes"]]) == (200, ["added"])
+    assert "add it first" in told["remarks"][0]["reason"]
+    shown = (await desk("GET", "/programmes/toi"))[1]["programme"]
+    assert shown["items"] == [{"feed": "vov1", "duration_s": 600, "title": "Tin VOV"}]
+    for kind in ("m3u", "xspf"):
+        status, given = await desk("GET", f"/exchange/{kind}?id=toi")
+        assert (status, b"vov1.m3u8" in given) == (200, True)
+        told = (await desk.give(f"/exchange/{kind}?area=xa&id=toi", given))[1]
+        assert [each["change"] for each in told["programmes"]] == ["unchanged"]
+    assert (await desk("GET", "/exchange/xspf"))[0] == 400
+    assert (await desk("GET", "/exchange/xspf?id=none"))[0] == 404
