@@ -231,6 +231,7 @@ class Provision:
             (ready_of(programme, shelf=self._shelf, site=site) for programme in programmes),
             time_zone=site.time_zone,
             now_ms=now_ms,
+            holidays=site.holidays,
         )
         if compiled.is_cut:
             days = (compiled.covers_until_ms - now_ms) / DAY_MS

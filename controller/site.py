@@ -27,6 +27,7 @@ from controller.config import (
 )
 from controller.policies import NO_POLICIES, Policies, policies_of
 from controller.programmes.bulletin import Bulletin
+from controller.programmes.holidays import VIET_NAM, Holidays
 from controller.programmes.programme import Programme
 from controller.programmes.sources import FileSource, Source, items_of, sources_of
 from controller.rounds import ALL_AT_ONCE, Rounds, rounds_of
@@ -58,6 +59,7 @@ class Site:
     """Those that may sound, by id."""
     shadowed: tuple[str, ...] = ()
     """Programmes of the database whose id the configuration gives to one of its own."""
+    holidays: Holidays = VIET_NAM
     rounds: Rounds = ALL_AT_ONCE
     policies: Policies = NO_POLICIES
     lost_after_ms: int = LOST_AFTER_MS
@@ -118,6 +120,7 @@ def site_of(config: Config) -> Site:
         emergency=config.emergency,
         relay=config.relay,
         announcement=config.announcement,
+        holidays=config.holidays.calendar,
         rounds=rounds_of(config, tree),
         policies=policies_of(config, tree),
         voice=config.voice,

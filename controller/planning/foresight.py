@@ -125,7 +125,9 @@ class Foresight:
             if source.key not in self.shelf.ready
         ]
         ready = (ready_of(programme, shelf=self.shelf, site=site) for programme in programmes)
-        compiled = compile_area(ready, time_zone=site.time_zone, now_ms=begins_ms, for_ms=for_ms)
+        compiled = compile_area(
+            ready, time_zone=site.time_zone, now_ms=begins_ms, for_ms=for_ms, holidays=site.holidays
+        )
         if compiled.is_cut:
             warnings.append(f"the plan of {area} is too large and would be cut; shorten its programmes")
         return compiled, warnings

@@ -4,6 +4,8 @@ The law (Labour Code of 2019, article 112) says how many; which days of Tết an
 September they are, and what is made up for a weekend, is said each year by the government. So the site's configuration
 may name single days, or other days altogether.
 
+Whoever plans without a configuration has VIET_NAM.
+
 Rules kept: a single day that is named goes before the days of every year; a lunar holiday is never in a leap month.
 """
 
@@ -12,7 +14,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
 
 from controller.programmes.lunar import lunar_date_of, tet_of
 
@@ -71,3 +75,76 @@ VIET_NAM: Final = Holidays(
 )
 """Tết as its eve and four days, the National Day with the day before it: how most recent years had them. The day of
 culture is new since 2026 (resolution 80-NQ/TW)."""
+
+
+YearDay = Annotated[str, Meta(pattern=r"^[0-9]{2}-[0-9]{2}\Z", description="a day of each year: 12-25")]
+SingleDay = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", description="one day: 2026-08-31")]
+HolidayTitle = Annotated[str, Meta(min_length=1, max_length=200)]
+LEAP_YEAR: Final = 2000
+LUNAR_DAYS: Final = 30
+LUNAR_MONTHS: Final = 12
+
+
+class SingleHoliday(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One day that is a holiday this time."""
+
+    day: SingleDay
+    title: HolidayTitle
+
+
+class YearlyHoliday(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A day that is a holiday every year, of the solar or of the lunar year."""
+
+    day: YearDay
+    title: HolidayTitle
+    lunar: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a day that no year has."""
+        month, day = month_day_of(self.day)
+        if self.lunar and not (1 <= month <= LUNAR_MONTHS and 1 <= day <= LUNAR_DAYS):
+            raise ValueError(f"{self.day}: no lunar year has this day")
+        if not self.lunar:
+            _require_day(f"{LEAP_YEAR}-{self.day}")
+
+
+class HolidaysConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which days are public holidays: those of Viet Nam or none to begin with, and what is added and taken away."""
+
+    viet_nam: bool = True
+    yearly: Annotated[tuple[YearlyHoliday, ...], Meta(max_length=100)] = ()
+    added: Annotated[tuple[SingleHoliday, ...], Meta(max_length=400)] = ()
+    taken: Annotated[tuple[SingleDay, ...], Meta(max_length=400)] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse days that no calendar has."""
+        for day in (*self.taken, *(each.day for each in self.added)):
+            _require_day(day)
+
+    @property
+    def calendar(self) -> Holidays:
+        """The holidays that this says."""
+        usual = VIET_NAM if self.viet_nam else Holidays()
+        named = {
+            is_lunar: {month_day_of(each.day): each.title for each in self.yearly if each.lunar is is_lunar}
+            for is_lunar in (False, True)
+        }
+        return Holidays(
+            solar={**usual.solar, **named[False]},
+            lunar={**usual.lunar, **named[True]},
+            before_tet=usual.before_tet,
+            added={dt.date.fromisoformat(each.day): each.title for each in self.added},
+            taken=frozenset(dt.date.fromisoformat(day) for day in self.taken),
+        )
+
+
+def month_day_of(text: str) -> MonthDay:
+    """Month and day of `12-25`."""
+    return int(text[:2]), int(text[3:])
+
+
+def _require_day(text: str) -> None:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text}: no calendar has this day") from error

@@ -12,7 +12,7 @@ and mean the time zone of the programme's recurrence; a day that ends something 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -34,6 +34,8 @@ ITEM_S_MAX: Final = 86_400
 """The longest time of a feed; an occurrence lasts at most a day."""
 TEXT_CHARACTERS_MAX: Final = 20_000
 """Half an hour of speech, and more than a bulletin of one page."""
+LUNAR_DAYS_MAX: Final = 8
+"""Lunar days of one programme; as many rules as a recurrence may have."""
 RULES_CHARACTERS_MAX: Final = 16_384
 """A rule and some hundred single dates."""
 
@@ -56,6 +58,13 @@ LocalMinute = Annotated[
 ]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX)]
+LunarDay = Annotated[
+    str,
+    Meta(
+        pattern=r"^([1-9]|[12][0-9]|30|last)(/([1-9]|1[0-2])L?)?\Z",
+        description="a lunar day: 15 of each month, 10/3 of the third month, last/12 of the year, 1/6L of a leap month",
+    ),
+]
 YearDay = Annotated[str, Meta(pattern=r"^[0-9]{2}-[0-9]{2}\Z", description="a day of the year: 05-31")]
 
 
@@ -234,6 +243,19 @@ def weekly(at: str, days: tuple[str, ...] | None = None) -> Recurrence:
     time = f"{at.replace(':', ''):0<6}"
     rule = "FREQ=DAILY" if days is None else "FREQ=WEEKLY;BYDAY=" + ",".join(day[:2].upper() for day in days)
     return Recurrence(rules=f"DTSTART:{EPOCH:%Y%m%d}T{time}\nRRULE:{rule}")
+
+
+def lunar(at: str, days: Sequence[str]) -> Recurrence:
+    """On lunar days at a local time of day (`05:30`) of the site; days as `LunarDay` has them."""
+    by_month: dict[str, list[str]] = {}
+    for text in days:
+        day, _, month = text.partition("/")
+        by_month.setdefault(month, []).append("-1" if day == "last" else day)
+    lines = [f"DTSTART:{EPOCH:%Y%m%d}T{at.replace(':', ''):0<6}"]
+    for month, numbers in by_month.items():
+        frequency = f"FREQ=YEARLY;BYMONTH={month}" if month else "FREQ=MONTHLY"
+        lines.append(f"RRULE:RSCALE=X-VIETNAMESE;{frequency};BYMONTHDAY={','.join(numbers)}")
+    return Recurrence(rules="\n".join(lines))
 
 
 EPOCH: Final = dt.date(2000, 1, 1)

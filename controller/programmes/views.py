@@ -150,7 +150,9 @@ def next_begins(programme: Programme, site: Site, now_ms: int, within_ms: int) -
         valid_until=programme.valid_until,
     )
     until_ms = SharedMs(now_ms + within_ms)
-    begins = begins_of(empty, time_zone=site.time_zone, from_ms=SharedMs(now_ms), until_ms=until_ms)
+    begins = begins_of(
+        empty, time_zone=site.time_zone, from_ms=SharedMs(now_ms), until_ms=until_ms, holidays=site.holidays
+    )
     return [begin.at_ms for begin in begins if now_ms <= begin.at_ms < until_ms][:BEGINS_SHOWN]
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import RecurrenceError
-from controller.programmes.holidays import VIET_NAM, Holidays
+from controller.programmes.holidays import VIET_NAM, Holidays, HolidaysConfig, SingleHoliday, YearlyHoliday
 from controller.programmes.lunar import LunarDate, day_of
+from controller.programmes.programme import lunar
 from controller.programmes.recurrence import rules_of
 
 HANOI = "Asia/Ho_Chi_Minh"
@@ -130,6 +131,49 @@ def test_every_year_has_its_holidays(year: int) -> None:
     assert kings is not None
     assert kings in days
     assert sum(name == "Tết Nguyên đán" for name in days.values()) == 5
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (["1", "15"], ["20260202", "20260217"]),
+        (["10/3", "1/1"], ["20260217", "20260426"]),
+        (["last/12", "last"], ["20260216", "20260318"]),
+        (["1/6L"], ["20360723"]),
+    ],
+)
+def test_lunar_days_as_people_write_them(days: list[str], expected: list[str]) -> None:
+    year = 2036 if days == ["1/6L"] else 2026
+    found = rules_of(lunar("05:30", days).rules, HANOI).between(dt.date(year, 2, 1), dt.date(year, 12, 1))
+    assert [f"{at:%Y%m%d}" for at in found][:2] == expected
+    assert all(at.time() == dt.time(5, 30) for at in found)
+
+
+def test_lunar_days_that_no_month_has_are_refused() -> None:
+    for day in ("31", "x", "1/13", "0", ""):
+        with pytest.raises(ValueError, match="RRULE"):
+            lunar("05:30", [day])
+
+
+def test_a_site_may_have_holidays_of_its_own() -> None:
+    config = HolidaysConfig(
+        yearly=(
+            YearlyHoliday(day="07-15", title="Vu lan", lunar=True),
+            YearlyHoliday(day="12-25", title="Giáng sinh"),
+        ),
+        added=(SingleHoliday(day="2026-08-31", title="nghỉ bù"),),
+        taken=("2026-09-01",),
+    )
+    found = dict(config.calendar.between(dt.date(2026, 8, 1), dt.date(2026, 12, 31)))
+    assert [f"{day:%m-%d}" for day in found] == ["08-27", "08-31", "09-02", "11-24", "12-25"]
+    assert found[dt.date(2026, 8, 27)] == "Vu lan"
+    assert HolidaysConfig(viet_nam=False).calendar == Holidays()
+    assert HolidaysConfig().calendar == VIET_NAM
+    for refused in ({"taken": ("2026-02-30",)}, {"added": (SingleHoliday(day="2026-13-01", title="x"),)}):
+        with pytest.raises(ValueError, match="no calendar"):
+            HolidaysConfig(**refused)
+    with pytest.raises(ValueError, match="no lunar year"):
+        YearlyHoliday(day="01-31", title="x", lunar=True)
 
 
 def test_single_days_go_before_those_of_every_year() -> None:
