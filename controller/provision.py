@@ -41,6 +41,8 @@ SLICE_LOOKED: Final = 200
 """Compared in one turn of the desk: some milliseconds."""
 SLICE_SIGNED: Final = 25
 """Signed in one turn: 5 ms with a key in this process, 25 ms with a signer of its own."""
+SLICE_COMPILED: Final = 10
+"""Plans compiled in one turn: 20 to 50 ms, which is what an emergency may wait behind them."""
 SLICE_EVERY_MS: Final = 20
 """Between two slices everybody else has the desk: ten thousand nodes take eight seconds."""
 PREPARED_CLIPS_MAX: Final = 64
@@ -66,6 +68,10 @@ class Provision:
         self._waiting: deque[Maker] = deque()
         self._settled: dict[str, tuple[tuple[MediaReference, ...], Assignment]] = {}
         """From what each node's assignment was found to be as it should; to be built again when that changes."""
+        self._sufficient: dict[str, tuple[int, str]] = {}
+        """The counter of each plan that was found to say what it should, and its warning; see `_is_sufficient`."""
+        self.compiled = 0
+        """Plans compiled so far, for whoever watches that it is not too many."""
         self._unsettled: dict[str, set[str]] = {}
         """The areas whose plans wait for a source, by its key."""
         self._changed_meanwhile: set[str] = set()
@@ -101,7 +107,10 @@ class Provision:
 
     def _plan_soon(self, areas: Iterable[str]) -> None:
         """First in line; slices that are under way keep their pace."""
-        first = [functools.partial(self._plan, area) for area in sorted(areas) if area in self._site.tree]
+        wanted = sorted(areas)
+        for area in wanted:
+            self._sufficient.pop(area, None)
+        first = [functools.partial(self._plan, area) for area in wanted if area in self._site.tree]
         if first and not self._waiting:
             self._next_at_ms = SharedMs(0)
         self._waiting.extendleft(first)
@@ -109,6 +118,7 @@ class Provision:
     def look_soon(self) -> None:
         """Something that plans or assignments are made of has changed: a round that was under way begins anew."""
         self._waiting.clear()
+        self._sufficient.clear()
         self._next_at_ms = SharedMs(0)
 
     def look(self, now: Now, *, is_connected: bool) -> list[Effect]:
@@ -124,8 +134,9 @@ class Provision:
             self._waiting.extend(self._makers())
             effects += self._withdrawals() if is_connected else []
         signed: list[StandingDocument] = []
+        compiled_max = self.compiled + SLICE_COMPILED
         for _ in range(min(SLICE_LOOKED, len(self._waiting))):
-            if len(signed) == SLICE_SIGNED:
+            if len(signed) == SLICE_SIGNED or self.compiled == compiled_max:
                 break
             try:
                 document = self._waiting.popleft()(now_ms)
@@ -227,6 +238,9 @@ class Provision:
             return None
         self.warnings.pop(f"plan {area}", None)
         self._warn_refused(area)
+        if self._is_sufficient(area, now_ms):
+            return None
+        self.compiled += 1
         compiled = compile_area(
             (ready_of(programme, shelf=self._shelf, site=site) for programme in programmes),
             time_zone=site.time_zone,
@@ -241,6 +255,7 @@ class Provision:
             )
         stands = self._stands(topic_, Plan)
         if stands is not None and _suffices(stands, compiled, now_ms):
+            self._sufficient[area] = stands.counter, self.warnings.get(f"plan {area}", "")
             return None
 
         def make(counter: int) -> Plan:
@@ -260,6 +275,23 @@ class Provision:
             )
 
         return self._notary.sign(topic_, make, now_ms, body=compiled.content or None)
+
+    def _is_sufficient(self, area: str, now_ms: SharedMs) -> bool:
+        """Whether nothing that a plan is made of has changed since it was found to suffice, and it reaches far enough.
+
+        Else every hour a province's plans would be compiled, and those that stand be read, to find them equal.
+        """
+        counter, warning = self._sufficient.get(area, (-1, ""))
+        stands = self._standing.signed(topic(TopicName.PLAN, area=area))
+        if not isinstance(stands, Plan) or stands.counter != counter or self._key_is_gone(stands.area):
+            return False
+        if warning:
+            self.warnings[f"plan {area}"] = warning
+        return stands.covers_until_ms - now_ms >= COVERED_MS_MIN
+
+    def _key_is_gone(self, area: str) -> bool:
+        sealed = self._standing.sealed(topic(TopicName.PLAN, area=area))
+        return sealed is None or sealed.key_id not in self._notary.key_ids
 
     def _warn_refused(self, area: str) -> None:
         for programme in self._site.programmes_of(area):

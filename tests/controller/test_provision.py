@@ -212,3 +212,22 @@ def test_a_large_site_is_signed_in_slices_between_which_an_emergency_goes_out(pk
     assert signed(world.effects) <= begun_with + SLICE_SIGNED
     world.advance(8 * SLICE_EVERY_MS)
     assert assignments <= {each.topic for each in world.memory.kept().documents}
+
+
+def test_plans_that_suffice_are_not_compiled_each_hour_and_a_changed_one_is(pki: DevelopmentKeys) -> None:
+    areas = [{"id": "xa", "title": "Xã"}, *({"id": f"t{n}", "title": "T", "parent": "xa"} for n in range(40))]
+    nodes = [dict(plain_config(pki)["nodes"][0], area="xa")]
+    world = begun(pki, areas=areas, nodes=nodes)
+    world.advance(2 * 3600 * 1000)
+    compiled = world.desk._provision.compiled
+    world.advance(6 * 3600 * 1000)
+    assert world.desk._provision.compiled == compiled
+    programme = dict(plain_config(pki)["programmes"][0], at="06:15:00")
+    world.post(SiteChanged(site=site_of(config_of(pki, areas=areas, nodes=nodes, programmes=[programme]))))
+    world.advance(2 * 3600 * 1000)
+    assert world.desk._provision.compiled >= compiled + 41
+    plan = world.desk.plan("xa")
+    assert plan is not None
+    assert {each.start_at_ms % DAY_MS for each in plan.occurrences if each.id.endswith(".0")} == {
+        (23 * 3600 + 15 * 60) * 1000
+    }
