@@ -1,7 +1,8 @@
 """A report over one year of 4,000 clusters, from the counts in a real SQLite, beside plain SQL over the raw reports.
 
-The counts of every day and month are written as the controller keeps them; the report is that of a year of authorities
-(15 December to 14 December: eleven months and 31 days), asked for and put together as `loaxa-controller report` has it.
+The counts of every day and month are written as the controller keeps them, and twelve drills; the report is that of a
+year of authorities (15 December to 14 December: eleven months and 31 days), asked for and put together as
+`loaxa-controller report` has it.
 The peer adds up the stored reports themselves, as one would without counts: a GROUP BY over the JSON of the records, of
 as many clusters as fit into a few minutes, and its time is multiplied up to 4,000 (it scans every row once).
 
@@ -32,17 +33,20 @@ from controller.adapters.reporting.printed import pdf_of
 from controller.adapters.reporting.spreadsheets import csv_of, xlsx_of
 from controller.adapters.reporting.tally_store import TallyStore
 from controller.areas import Area, AreaTree
-from controller.records import StoredReport
+from controller.records import EmergencyRecord, EmergencyState, StoredReport
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period, period_of
 from controller.reporting.report import Report, question_of, report_of
-from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
+from protocol.messages import AiringRecord, AiringState, BroadcastClass, MediaReference, Reality, SourceKind
 
 FIRST: Final = dt.date(2025, 12, 1)
 DAYS: Final = 396
 KINDS: Final = (("routine", "media"), ("routine", "stream"), ("priority", "media"))
 ITEMS_A_DAY: Final = 6
 """Of one cluster: what two sessions of three items make."""
+DRILLS: Final = 12
+YEAR_BEGAN_MS: Final = 1_765_753_200_000
+"""15 December 2025."""
 PEER_CLUSTERS: Final = 40
 TARGET_S: Final = 5.0
 DAY_MS: Final = 86_400_000
@@ -64,6 +68,7 @@ async def _measured(folder: Path, clusters: int) -> int:
     path = folder / "controller.sqlite"
     database = await open_database(f"sqlite:///{path}")
     _write_counts(path, clusters)
+    await _write_drills(database, clusters)
     store = TallyStore(database)
     year = period_of(first="", last="", year="2026", today=dt.date(2026, 12, 15))
     month = period_of(first="", last="", month="2026-11", today=dt.date(2026, 12, 15))
@@ -156,6 +161,38 @@ def _write_counts(path: Path, clusters: int) -> None:
     connection.close()
 
 
+async def _write_drills(database: SqlDatabase, clusters: int) -> None:
+    """A drill a month on every cluster, with what each cluster said of it; not counted once more."""
+    await _put_off(database)
+    nodes = tuple(f"N{each:05}" for each in range(clusters))
+    for month in range(DRILLS):
+        at_ms = YEAR_BEGAN_MS + (30 * month + 5) * DAY_MS
+        drill = EmergencyRecord(
+            id=f"drill-{month}",
+            area="tinh",
+            title="Diễn tập",
+            clip_id="drill",
+            clip=MediaReference(sha256="a" * 64, size_bytes=1, duration_ms=1),
+            reality=Reality.DRILL,
+            state=EmergencyState.ALL_CLEAR,
+            raised_at_ms=at_ms,
+            play_at_ms=at_ms,
+            repeat_every_ms=1,
+            sounds_until_ms=at_ms,
+            expected=nodes,
+        )
+        steps = [
+            msgspec.structs.replace(_step(0, 0, at_ms, state), source_id=drill.id, source=SourceKind.EMERGENCY)
+            for state in (AiringState.STARTED, AiringState.FINISHED)
+        ]
+        reports = [
+            _stored(node, 10**6 + 2 * month + number, step)
+            for node in nodes[: -clusters // 100]
+            for number, step in enumerate(steps)
+        ]
+        await database.commit([drill, *reports])
+
+
 def _tallies(periods: list[tuple[int, int]], clusters: int) -> Iterator[tuple[Any, ...]]:
     for (period, days), node, (kind, source) in itertools.product(periods, range(clusters), KINDS):
         items, missed = 2 * days, (node + period) % 50 == 0
@@ -202,7 +239,7 @@ async def _peer(folder: Path) -> tuple[float, int]:
 
 def _raw_year() -> Iterator[StoredReport]:
     numbers = itertools.count(1)
-    first_ms = 1_765_753_200_000
+    first_ms = YEAR_BEGAN_MS
     for node, day, item in itertools.product(range(PEER_CLUSTERS), range(365), range(ITEMS_A_DAY)):
         for state in (AiringState.STARTED, AiringState.FINISHED):
             yield _stored(f"N{node:05}", next(numbers), _step(day, item, first_ms + day * DAY_MS, state))

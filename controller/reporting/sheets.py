@@ -62,6 +62,7 @@ _SUMS: Final = (
 )
 _PROOF: Final = frozenset({"whole", "started within 1 s", "minutes", "heard share"})
 """Columns that only a wide table has."""
+_NO_RECORDS: Final = "không có bản ghi nào trong kỳ"
 _GONE: Final = "(không còn trong cấu hình)"
 _WATCHED: Final = Column(heading="Sẵn sàng", english="available", cells=As.SHARE)
 
@@ -96,6 +97,7 @@ def summary_of(report: Report) -> tuple[tuple[str, str, str], ...]:
         ("Đã phát", "aired", _part(sums.aired, sums.items)),
         ("Bỏ lỡ", "missed", _part(sums.missed, sums.items)),
         ("Cụm loa có bỏ lỡ", "clusters that missed", words.number(missing)),
+        ("Cụm loa không có bản ghi nào", "clusters without records", words.number(len(silent_nodes(report)))),
         ("Phát trọn vẹn", "whole", _part(sums.whole, sums.aired)),
         ("Bắt đầu đúng giờ (lệch ≤ 1 giây)", "started within 1 s", words.share(sums.punctual, sums.timed)),
         ("Tổng thời lượng phát của các cụm", "sound, all clusters", words.duration(sums.audible_ms)),
@@ -204,9 +206,18 @@ def nodes_sheet(report: Report, nodes: Iterable[NodeLine] | None = None) -> Shee
 
 
 def missing_sheet(report: Report) -> Sheet:
-    """Only the clusters that missed something real, the worst first: names, how many, why."""
-    narrow = without(nodes_sheet(report, [line for line in report.nodes if line.sums.missed]), _PROOF)
-    return replace(narrow, title="Cụm loa bỏ lỡ", english="clusters that missed")
+    """The clusters that missed something real, the worst first, and those of which nothing is on record at all."""
+    unheard_of = silent_nodes(report)
+    lines = [line for line in report.nodes if line.sums.missed]
+    narrow = without(nodes_sheet(report, [*lines, *unheard_of]), _PROOF)
+    return replace(
+        narrow, title="Cụm loa bỏ lỡ hoặc không có bản ghi", english="clusters that missed, or have no records"
+    )
+
+
+def silent_nodes(report: Report) -> list[NodeLine]:
+    """Clusters of which nothing is on record while others have something: dead, cut off, or never installed."""
+    return [line for line in report.nodes if not line.sums.items] if report.totals.items else []
 
 
 def without(sheet: Sheet, english: Collection[str]) -> Sheet:
@@ -283,6 +294,8 @@ def long_sheet(report: Report) -> Sheet:
 
 def why_missed(line: NodeLine) -> str:
     """The reasons of a cluster's misses, the most frequent first."""
+    if not line.sums.items:
+        return _NO_RECORDS
     return ", ".join(f"{words.words_of(reason)[0]}: {words.number(count)}" for reason, count in line.reasons.items())
 
 

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from controller.adapters.database import SqlDatabase, open_database
+from controller.adapters.database_upgrade import MIGRATIONS
 from controller.adapters.reporting.tally_store import TallyStore
 from controller.adapters.reporting.tally_tables import NODE_DAYS, REASONS, TALLIES
 from controller.errors import DatabaseError
@@ -188,6 +191,31 @@ async def test_old_reports_are_counted_afterwards_while_new_ones_come(database: 
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert await rows_of(database) == expected
+
+
+async def test_a_database_of_an_earlier_version_is_counted_after_its_upgrade(url: str) -> None:
+    first = await open_database(url)
+    await first.commit(history())
+    expected = await rows_of(first)
+    async with first.connection() as connection:
+        await connection.run_sync(downgraded, "0005")
+        await connection.commit()
+    await first.close()
+    second = await open_database(url)
+    store = TallyStore(second)
+    assert (await store.answer(TallyQuestion(period=YEAR))).counted_share == 0.0
+    await asyncio.wait_for(store.run(), 20)
+    assert await rows_of(second) == expected
+    assert (await store.answer(TallyQuestion(period=YEAR))).counted_share == 1.0
+    await second.close()
+
+
+def downgraded(connection: sa.Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
 
 
 async def test_counting_goes_on_where_it_was_after_a_restart(url: str) -> None:

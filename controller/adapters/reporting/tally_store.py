@@ -48,6 +48,8 @@ NODES_AT_ONCE: Final = 500
 """Nodes that one question names: their rows are read in some 20 ms, and other events have their turn in between."""
 EMERGENCIES_MAX: Final = 60
 """Emergencies and drills that a report names, the latest ones."""
+EMERGENCIES_LOOKED_AT_MAX: Final = 1_200
+"""Among so many of a period those of a place are looked for."""
 _TOLD_EVERY: Final = 0.1
 _OF_NODE: Final = (*PRESENCE, *TESTS)
 _KINDS: Final = ("node", "broadcast_class", "source", "reality")
@@ -184,10 +186,14 @@ async def _emergencies(
     """The latest emergencies of the period that meant one of the nodes, the latest first."""
     at = EMERGENCIES.c.raised_at_ms
     wanted = sa.select(EMERGENCIES.c.body).where(at >= from_ms, at < until_ms).order_by(at.desc())
-    bodies = (await connection.execute(wanted.limit(20 * EMERGENCIES_MAX))).scalars().all()
-    records = [msgspec.json.decode(body, type=EmergencyRecord) for body in bodies]
     asked = None if question.nodes is None else frozenset(question.nodes)
-    meant = [each for each in records if asked is None or asked & set(each.expected)][:EMERGENCIES_MAX]
+    meant: list[EmergencyRecord] = []
+    for (body,) in await connection.execute(wanted.limit(EMERGENCIES_LOOKED_AT_MAX)):
+        record = msgspec.json.decode(body, type=EmergencyRecord)
+        if asked is None or asked & set(record.expected):
+            meant.append(record)
+        if len(meant) == EMERGENCIES_MAX:
+            break
     sounded: dict[str, set[str]] = defaultdict(set)
     columns = REPORTS.c
     for record in meant:

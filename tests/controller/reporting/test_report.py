@@ -52,6 +52,16 @@ def test_those_that_missed_are_named_the_worst_first(report: Report) -> None:
     assert (rows[0][0], rows[0][-1]) == ("Cột loa 2 thôn Hạ", "thiếu tệp âm thanh: 12")
 
 
+def test_a_cluster_without_records_is_named_where_others_have_some(report: Report) -> None:
+    dead = msgspec.structs.replace(report.nodes[-1], sums=Sums(), title="Cột loa đã chết")
+    half_dead = msgspec.structs.replace(report, nodes=(*report.nodes[:-1], dead))
+    assert missing_sheet(half_dead).rows[-1][0] == "Cột loa đã chết"
+    assert missing_sheet(half_dead).rows[-1][-1] == "không có bản ghi nào trong kỳ"
+    assert {english: figure for _, english, figure in summary_of(half_dead)}["clusters without records"] == "1"
+    nothing = msgspec.structs.replace(half_dead, totals=Sums())
+    assert "Cột loa đã chết" not in [row[0] for row in missing_sheet(nothing).rows]
+
+
 def test_a_drill_names_who_did_not_sound(report: Report) -> None:
     [row] = emergencies_sheet(report).rows
     assert row == (
