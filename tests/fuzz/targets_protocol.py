@@ -34,6 +34,7 @@ from protocol.messages import (
     SourceKind,
     Telemetry,
 )
+from protocol.plan_body import decode_body, encode_body
 from protocol.root_chain import follow_chain, open_chain, seal_chain
 from protocol.stream import unpack_audio
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
@@ -169,7 +170,15 @@ def _state_bytes() -> Sequence[bytes]:
     return [json_encode(state), json_encode(Telemetry(node="N001", at_ms=1, refused={"expired": 1}))]
 
 
+def _bodies() -> Sequence[bytes]:
+    """What a large plan's body holds: items back to back, and one that stands by itself."""
+    clip = media("news")
+    row = [occurrence(f"morning.20270115.{number}", NOW_MS + 5_000 * number, clip) for number in range(3)]
+    return [encode_body(row)[1], encode_body([*row, occurrence("alone", NOW_MS)])[1]]
+
+
 PROTOCOL = (
+    Target(name="plan-body", decode=decode_body, declared=(Refusal,), seeds=_bodies),
     Target(name="cbor", decode=cbor_decode_plain, declared=(Refusal,), seeds=sealed),
     Target(name="envelope", decode=lambda d: open_sealed(d, topic=ORDERS), declared=(Refusal,), seeds=sealed),
     Target(name="cosigned", decode=open_cosigned, declared=(Refusal,), seeds=lambda: [ISSUER.keyset()]),
