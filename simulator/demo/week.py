@@ -1,8 +1,8 @@
 """A week alone in the demo's commune: seven days without broker, controller and media server, in a minute.
 
 The poles are the real agent, the desk is the real one and keeps everything in a real SQLite file; clocks, network,
-cards and horns are simulated, and every checker of the simulator judges the week. Afterwards the real controller starts on
-that file, and the product's own commands say what sounds in the coming days and report what became of the week.
+cards and horns are simulated, and every checker of the simulator judges the week. Afterwards the real controller starts
+on that file, and the product's own commands say what sounds in the coming days and report what became of the week.
 Leaves the scenario's machinery to `simulator.runner`, and the demo in real time to `show`.
 """
 
@@ -243,9 +243,9 @@ def _told(week: Week, performance: Performance) -> Iterator[str]:
         yield f"  {count:4d}  {state}{f' ({reason})' if reason else ''}"
     sounds = [heard for facts in performance.evidence.poles.values() for heard in facts.heard]
     yield (
-        f"nghe thật {len(sounds)} lần · heard at the horns; trái quy tắc · against the rules (giờ yên lặng · quiet hours, "
-        f"hạn mức · limits, tin cũ · stale, bản ghi mất hay trùng · lost or doubled records, lệch quá 1 s · more than 1 s "
-        f"off): {len(verdict.violations)}"
+        f"nghe thật {len(sounds)} lần · heard at the horns; trái quy tắc · against the rules (giờ yên lặng, hạn mức, "
+        "tin cũ, bản ghi mất hay trùng, lệch quá 1 s · quiet hours, limits, stale, lost or doubled records, over 1 s off): "
+        f"{len(verdict.violations)}"
     )
     for violation in verdict.violations:
         at = clock_of(violation.at_ns, verdict.time_zone)

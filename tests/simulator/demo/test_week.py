@@ -37,7 +37,10 @@ def test_the_week_ends_within_the_last_hour() -> None:
 
 def test_what_the_week_plans_is_what_a_controller_takes(media: dict[str, Path]) -> None:
     scenario = scenario_of(week_settings(media), media, begin_of(NOW))
-    keyed = [msgspec.structs.replace(node, report_key="") for node in scenario.config.nodes]
+    keyed = [
+        msgspec.structs.replace(node, report_key=f"{number:064x}")
+        for number, node in enumerate(scenario.config.nodes, start=1)
+    ]
     assert faults_of(msgspec.structs.replace(scenario.config, nodes=tuple(keyed))) == []
     assert scenario.start == "2026-11-15 18:00"
     assert {node.id for node in scenario.config.nodes} == {"N001", "N002", "N003"}
