@@ -166,7 +166,7 @@ def spoken(text: str, pitch: int) -> Signal:
             rate = file.getframerate()
             samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float64)
     count = len(samples) * SAMPLE_RATE_HZ // rate
-    return np.interp(np.arange(count) * rate / SAMPLE_RATE_HZ, np.arange(len(samples)), samples)
+    return np.asarray(np.interp(np.arange(count) * rate / SAMPLE_RATE_HZ, np.arange(len(samples)), samples))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Rules kept:
   of this node gives, so that a number is never given twice. It is offered to the disk again and again;
 - it is sent again after each connect and while it goes unanswered, a bounded number at a time; a new report takes
   those before it along, for a controller that was away would take them for lost;
-- past REPORTS_MAX the oldest airing records go first, and a fault says so; fault records stay.
+- past REPORTS_MAX the oldest records of airings and self-tests go first, and a fault says so; those of faults stay.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
@@ -25,12 +26,12 @@ from edge.events import Restored
 from edge.player.proof import after_power_cut
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_sealed, seal
-from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, Record, Report
+from protocol.messages import LOOSE_FROM, AiringRecord, AiringState, FaultRecord, Record, Report
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now
 
-REPORTS_MAX: Final = 2_000
-"""About two weeks of a busy pole without a controller; 1 MB of memory and disk."""
+REPORTS_MAX: Final = 8_000
+"""A month without a controller of a pole that airs 130 items a day; 7 MB of memory and disk (benchmarks/journal.py)."""
 WINDOW: Final = 32
 """Reports sent in one go; an acknowledgement of them lets the next go out."""
 RESEND_MS: Final = 15_000
@@ -47,7 +48,6 @@ _LOOSE_BYTES: Final = 6
 class _Waiting:
     payload: bytes
     is_stored: bool
-    is_airing: bool
     is_asked: bool = False
     """The disk has been asked to keep it and has not answered."""
     sent_at: MonotonicNs | None = None
@@ -57,8 +57,9 @@ class _Waiting:
 class Outbox:
     """The reports of one node."""
 
-    def __init__(self, *, node: str, signer: Signer) -> None:
+    def __init__(self, *, node: str, signer: Signer, reports_max: int = REPORTS_MAX) -> None:
         self.dropped = 0
+        self._reports_max = reports_max
         self._node = node
         self._signer = signer
         self._topic = topic(TopicName.REPORT, node=node)
@@ -98,11 +99,7 @@ class Outbox:
         self._open_airing = self._cut_short = restored.open_airing
         self._booted_at = now.monotonic_ns
         for report in restored.reports:
-            self._waiting[report.number] = _Waiting(
-                report.payload,
-                is_stored=True,
-                is_airing=isinstance(self._opened(report.payload).record, AiringRecord),
-            )
+            self._waiting[report.number] = _Waiting(report.payload, is_stored=True)
         self._durable = self._last_number, self._last_sha256
 
     def append(self, record: Record, *, note: tuple[str, bytes] | None = None) -> list[Effect]:
@@ -114,7 +111,7 @@ class Outbox:
         number = self._last_number + 1
         payload = self._seal(record, number, self._last_sha256)
         self._last_number, self._last_sha256 = number, hashlib.sha256(payload).digest()
-        self._waiting[number] = _Waiting(payload, is_stored=False, is_airing=isinstance(record, AiringRecord))
+        self._waiting[number] = _Waiting(payload, is_stored=False)
         if note is not None:
             self._note = note
             self._waiting[number].has_note = True
@@ -249,8 +246,7 @@ class Outbox:
             report = self._opened(self._waiting.pop(number).payload)
             loose = self._loose_number(now)
             payload = self._seal(report.record, loose, bytes(32))
-            is_airing = isinstance(report.record, AiringRecord)
-            self._waiting[loose] = _Waiting(payload, is_stored=False, is_airing=is_airing)
+            self._waiting[loose] = _Waiting(payload, is_stored=False)
         self._last_number, self._last_sha256 = self._durable
 
     def _loose_number(self, now: Now) -> int:
@@ -281,10 +277,16 @@ class Outbox:
             waiting.sent_at = None
 
     def _drop_excess(self) -> tuple[int, ...]:
-        excess = len(self._waiting) - REPORTS_MAX
+        excess = len(self._waiting) - self._reports_max
         if excess <= 0:
             return ()
-        dropped = tuple(number for number, waiting in self._waiting.items() if waiting.is_airing)[:excess]
+        # looked at only here: opening thousands of reports would delay each start
+        may_go = (
+            number
+            for number, waiting in self._waiting.items()
+            if not isinstance(self._opened(waiting.payload).record, FaultRecord)
+        )
+        dropped = tuple(islice(may_go, excess))
         for number in dropped:
             del self._waiting[number]
         return dropped

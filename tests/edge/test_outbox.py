@@ -6,7 +6,7 @@ import hashlib
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
 from edge.events import Restored, StoredReport
-from edge.outbox import REPORTS_MAX, RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox
+from edge.outbox import RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.messages import (
@@ -173,14 +173,15 @@ def test_which_airing_is_open_is_stored_with_each_report() -> None:
 
 
 def test_past_the_bound_the_oldest_airing_records_go_and_faults_stay() -> None:
-    box = outbox()
+    box = Outbox(node="N1", signer=signer_of("report"), reports_max=50)
+    box.restore(Restored(), at(0))
     stored(box)
-    for _ in range(REPORTS_MAX - 1):
+    for _ in range(49):
         stored(box, airing(AiringState.MISSED))
     effects = box.append(airing(AiringState.MISSED))
     assert effects[1] == ForgetReports(numbers=(2,))
     assert box.dropped == 1
-    assert box.waiting == REPORTS_MAX
+    assert box.waiting == 50
 
 
 def numbers_asked(effects: list[Effect]) -> list[int]:
