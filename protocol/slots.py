@@ -52,7 +52,7 @@ def slots_of(
     found: list[Slot] = []
     latest: dict[str, int] = {}
     for index, from_ms in enumerate(edges):
-        owner, bed = _on_air(candidates, blocked, from_ms)
+        owner, bed = on_air(candidates, blocked, from_ms)
         if owner is None:
             continue
         is_last = index + 1 == len(edges)
@@ -91,7 +91,7 @@ def _extend(found: list[Slot], latest: dict[str, int], slot: Slot) -> None:
     found[place] = Slot(candidate=slot.candidate, from_ms=last.from_ms, until_ms=slot.until_ms, bed=bed)
 
 
-def _on_air(
+def on_air(
     candidates: Iterable[Candidate], blocked: Obstacle, at_ms: SharedMs
 ) -> tuple[Candidate | None, Candidate | None]:
     """Who owns the air at an instant, and what goes on below it."""

@@ -29,6 +29,7 @@ from controller.web.page import add_page
 from controller.web.parts import Console, ConsoleSettings
 from controller.web.people import add_people
 from controller.web.people_parts import PeopleParts, checkpoints_of, people_of, settings_of
+from controller.web.plan_api import add_plan_api
 from controller.web.quiet_connections import QuietLimits
 from controller.web.reports import add_reports
 from controller.web.silence_page import add_silence_page
@@ -42,6 +43,7 @@ def full_console(console: Console, *, settings: ConsoleSettings, people: PeopleP
     application = console_application(console, settings=settings, people=people)
     for add in (
         add_api,
+        add_plan_api,
         add_page,
         add_measures_page,
         add_login,
