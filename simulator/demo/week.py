@@ -244,7 +244,7 @@ def _told(week: Week, performance: Performance) -> Iterator[str]:
     sounds = [heard for facts in performance.evidence.poles.values() for heard in facts.heard]
     yield (
         f"nghe thật {len(sounds)} lần · heard at the horns; trái quy tắc · against the rules (giờ yên lặng, hạn mức, "
-        "tin cũ, bản ghi mất hay trùng, lệch quá 1 s · quiet hours, limits, stale, lost or doubled records, over 1 s off): "
+        "tin cũ, bản ghi mất hay trùng, lệch quá 1 s · quiet hours, limits, stale, lost or doubled records, over 1 s): "
         f"{len(verdict.violations)}"
     )
     for violation in verdict.violations:
