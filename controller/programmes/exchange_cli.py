@@ -71,11 +71,11 @@ def _import(options: argparse.Namespace) -> int:
     names = ("area", "at", "days", "feed", "language", "id", "title")
     question = {name: getattr(options, name) for name in names if getattr(options, name)}
     question |= {name: "1" for name in ("spoken", "preview") if getattr(options, name)}
+    path = f"{EXCHANGE}/{_format_of(options)}?{urllib.parse.urlencode(question)}"
     try:
         data = sys.stdin.buffer.read() if options.file == _STANDARD else Path(options.file).read_bytes()
     except OSError as error:
         raise ExchangeError(f"{options.file}: không đọc được · cannot be read: {error.strerror or error}") from error
-    path = f"{EXCHANGE}/{_format_of(options)}?{urllib.parse.urlencode(question)}"
     answer = _client(options).post_bytes(path, data)
     for remark in answer["remarks"]:
         print(
