@@ -119,6 +119,8 @@ class MediaNeed:
     def failed(self, event: MediaFailed, now: Now) -> None:
         """A file did not arrive, or only in part."""
         self._done(event)
+        if event.reason is MediaFailure.WRONG_HASH:
+            self._present.discard(event.sha256)  # one on the card, too, that has rotted
         if event.reason is not MediaFailure.PARTLY:
             self._wait(event.sha256, event.reason.value, now, is_hopeless=event.reason in _HOPELESS)
 

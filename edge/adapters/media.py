@@ -6,7 +6,8 @@ the folder. A plan's body is given to the agent and not kept. It leaves to the a
 again; every failure is a MediaFailed event.
 
 Rules kept: never more bytes than the reference says, nor than were asked for at once; room is made first, by evicting
-what was used longest ago and nothing needs; the free space that the store and the log live from is never touched.
+what was used longest ago and nothing needs; the free space that the store and the log live from is never touched. Cards
+forget: when nothing is asked for, every file is read once a day, and one that has another hash by now goes and is told.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ import queue
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from edge.adapters.media_files import PartFile, make_room, remove_old_parts
+from edge.adapters.media_files import PartFile, has_hash, make_room, remove_old_parts
 from edge.effects import FetchMedia
 from edge.errors import MediaError, MediaFailure
 from edge.events import BodyFetched, Event, MediaFailed, MediaFetched
 from protocol.adapters.durable_file import sync
 from protocol.identity import SHA256_PATTERN
-from protocol.plan import BodyReference, Fetchable
+from protocol.plan import BodyReference, Fetchable, MediaReference
 
 REQUESTS_MAX: Final = 16
 """Requests waiting for the worker; the agent asks for one file at a time."""
@@ -39,6 +41,14 @@ SILENCE_S_MAX: Final = 15.0
 """How long a server may say nothing: a village's 4G link stalls for ten seconds and comes back."""
 CHUNK_BYTES: Final = 64 * 1024
 CLOSE_S_MAX: Final = 3.0
+CHECKED_EVERY_S: Final = 24 * 3600.0
+"""How often each file is read: a clip that has rotted must be found before the night in which it is needed."""
+CHECK_PAUSE_S: Final = 0.05
+"""At most 20 MB a second of a card that gives 40."""
+CHECKED_FIRST_S: Final = 60.0
+"""How long after the start: the node has other things to read then."""
+_LOOK: Final = FetchMedia(reference=MediaReference(sha256="0" * 64, size_bytes=1, duration_ms=1), keep=frozenset())
+"""Asks for nothing, so that the worker looks what time it is."""
 _NAME: Final = re.compile(SHA256_PATTERN)
 _GONE: Final = (http.client.NOT_FOUND, http.client.GONE)
 
@@ -64,6 +74,8 @@ class HttpsMediaStore:
         self._requests: queue.Queue[FetchMedia | None] = queue.Queue(REQUESTS_MAX)
         self._is_closing = threading.Event()
         self._connection: http.client.HTTPSConnection | None = None
+        self._check_at_s = time.monotonic() + CHECKED_FIRST_S
+        self._unchecked: list[str] = []
         self._received_bytes = 0
         """What has come for the request that is being done."""
         settings.folder.mkdir(parents=True, exist_ok=True)
@@ -114,8 +126,15 @@ class HttpsMediaStore:
                 connection.sock.close()
         self._thread.join(CLOSE_S_MAX)
 
+    def check_soon(self) -> None:
+        """Read every file now instead of at its time of the day."""
+        self._check_at_s = time.monotonic()
+        self._requests.put(_LOOK)
+
     def _work(self) -> None:
-        while (effect := self._requests.get()) is not None and not self._is_closing.is_set():
+        while (effect := self._next()) is not None and not self._is_closing.is_set():
+            if effect is _LOOK:
+                continue
             reference, self._received_bytes = effect.reference, 0
             try:
                 evicted = self._fetch(effect)
@@ -125,6 +144,36 @@ class HttpsMediaStore:
                 self._fail(reference, MediaFailure.DISK_FULL, f"{self._settings.folder}: {error}")
             else:
                 self._tell(reference, evicted)
+
+    def _next(self) -> FetchMedia | None:
+        """What is asked for; files are read while nothing is."""
+        while True:
+            if not self._unchecked and time.monotonic() >= self._check_at_s:
+                self._check_at_s = time.monotonic() + CHECKED_EVERY_S
+                self._unchecked = sorted(self.present())
+            try:
+                wait_s = max(0.0, self._check_at_s - time.monotonic())
+                return self._requests.get(block=not self._unchecked, timeout=wait_s)
+            except queue.Empty:
+                if self._unchecked:
+                    self._check(self._unchecked.pop())
+
+    def _check(self, sha256: str) -> None:
+        path = self.path(sha256)
+        with contextlib.suppress(OSError):  # it has gone meanwhile, or the card refuses: playing it will tell
+            is_whole = has_hash(path, sha256, should_stop=self._has_other_work)
+            if is_whole is None:
+                self._unchecked.append(sha256)
+            if is_whole is not False:
+                return
+            path.unlink(missing_ok=True)
+            sync(self._settings.folder)
+            detail = "the file on the card was damaged; it is fetched again"
+            self._post(MediaFailed(sha256=sha256, reason=MediaFailure.WRONG_HASH, detail=detail))
+
+    def _has_other_work(self) -> bool:
+        """Between two blocks of a file that is only checked: a pause, so that whatever plays can read its own."""
+        return self._is_closing.wait(CHECK_PAUSE_S) or not self._requests.empty()
 
     def _tell(self, reference: Fetchable, evicted: tuple[str, ...]) -> None:
         """A file is here. A plan's body is handed over and not kept: it will stand in the store, beside its plan."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +96,20 @@ def make_room(
         used_bytes -= sizes[name]
         evicted.append(name)
     return tuple(name for name in evicted if PART not in name)
+
+
+def has_hash(path: Path, sha256: str, *, should_stop: Callable[[], bool]) -> bool | None:
+    """Whether a file still is what its name says; None when it was told to stop before it knew.
+
+    `should_stop` is asked between two blocks, and may take its time. Raises OSError by the disk.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+            if should_stop():
+                return None
+    return digest.hexdigest() == sha256
 
 
 def remove_old_parts(folder: Path, *, keep: frozenset[str]) -> None:

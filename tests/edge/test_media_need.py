@@ -174,6 +174,16 @@ def test_a_large_file_of_the_plan_lets_what_is_urgent_go_between_its_slices() ->
     assert asked(need) == LARGE.sha256
 
 
+def test_a_file_that_has_rotted_on_the_card_is_fetched_again() -> None:
+    need = MediaNeed(node="N1")
+    need.restore(Restored(media=frozenset({A.sha256})))
+    requires(need, [], urgent=[A])
+    assert asked(need) is None
+    fails(need, A.sha256, MediaFailure.WRONG_HASH)
+    assert not need.has(A.sha256)
+    assert asked(need, RETRY_MS) == A.sha256
+
+
 class Node:
     """A node whose fetches come as they are asked for; `note` is what its disk has."""
 

@@ -270,3 +270,17 @@ def test_a_plans_body_is_handed_over_and_not_kept(bench: MediaBench) -> None:
             assert isinstance(event, MediaFailed)
             assert event.reason is MediaFailure.WRONG_HASH
         assert bench.store.present() == frozenset()
+
+
+def test_a_file_that_the_card_has_forgotten_is_found_told_and_gone(bench: MediaBench) -> None:
+    good, rotten = hashlib.sha256(b"good").hexdigest(), hashlib.sha256(b"whole").hexdigest()
+    (bench.folder / good).write_bytes(b"good")
+    (bench.folder / rotten).write_bytes(b"hole")
+    bench.store.check_soon()
+    until_blocking(lambda: bool(bench.events), what="the damaged file is told")
+    assert bench.fetch() == MediaFetched(sha256=SHA, received_bytes=len(FILE)), "and everything goes on"
+    told = bench.events[0]
+    assert isinstance(told, MediaFailed)
+    assert (told.sha256, told.reason) == (rotten, MediaFailure.WRONG_HASH)
+    assert bench.store.present() == {good, SHA}
+    assert len(bench.events) == 2
