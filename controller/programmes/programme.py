@@ -36,8 +36,8 @@ TEXT_CHARACTERS_MAX: Final = 20_000
 """Half an hour of speech, and more than a bulletin of one page."""
 LUNAR_DAYS_MAX: Final = 8
 """Lunar days of one programme; as many rules as a recurrence may have."""
-RULES_CHARACTERS_MAX: Final = 16_384
-"""A rule and some hundred single dates."""
+RULES_CHARACTERS_MAX: Final = 65_536
+"""Eight rules and the most single dates of both kinds."""
 
 Name = Annotated[str, Meta(pattern=AREA_PATTERN, description="an id: a-z, 0-9 and -, at most 40")]
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -45,14 +45,14 @@ Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}\Z",
 LocalInstant = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?\Z",
+        pattern=r"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?\Z",
         description="a local day or minute: 2026-11-22 or 2026-11-22T05:30",
     ),
 ]
 LocalMinute = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z",
+        pattern=r"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z",
         description="a local instant: 2026-11-22T05:30",
     ),
 ]

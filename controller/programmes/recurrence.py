@@ -5,7 +5,8 @@ makes one recurrence of them. A remembered text is read once.
 
 Rules kept: what cannot be read is refused with the words that are wrong, never guessed; without a time of day there is
 no begin; DTSTART itself is a begin only where there is no RRULE or where one says so; a time without a zone is
-DTSTART's. Instants of other zones are turned into local times of DTSTART's zone when the text is read.
+DTSTART's; an UNTIL beyond YEAR_MAX is none, as some programs write 9999 for ever. Instants of other zones are turned
+into local times of DTSTART's zone when the text is read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final
 from controller.errors import RecurrenceError
 from controller.programmes.lunar_rules import LunarRule, is_lunar, read_lunar_parts
 from controller.programmes.rule_text import COUNT_MAX, Parts, read_parts
-from controller.programmes.rules import Rule, counted
+from controller.programmes.rules import YEAR_MAX, Rule, counted
 
 RULES_MAX: Final = 8
 """RRULE lines of one recurrence."""
@@ -30,6 +31,8 @@ DATES_MAX: Final = 1000
 """Single dates of one recurrence, of each kind: two a day for more than a year."""
 
 UTC_ZONE: Final = "UTC"
+YEAR_MIN: Final = 1900
+"""No instant is earlier, and none later than YEAR_MAX: so that arithmetic with them cannot leave the calendar."""
 REMEMBERED_MAX: Final = 65_536
 """Texts and their begins; more than the programmes of a province, some 2 kB each."""
 _INSTANT: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2}))?Z?")
@@ -176,8 +179,10 @@ def _rule_of(text: str, *, zone: str, start: dt.datetime) -> BoundedRule:
     if "COUNT" in parts.values:
         count = parts.number("COUNT", lowest=1, highest=COUNT_MAX, default=1)
         return BoundedRule(rule=rule, until=counted(rule.begins, start, count))
-    if "UNTIL" in parts.values:
-        until = _in_zone(parts.values["UNTIL"], named=zone, zone=zone, of="UNTIL")
+    end = parts.values.get("UNTIL", "")
+    is_endless = _INSTANT.fullmatch(end) is not None and int(end[:4]) > YEAR_MAX
+    if end and not is_endless:
+        until = _in_zone(end, named=zone, zone=zone, of="UNTIL")
         if not isinstance(until, dt.datetime):
             until = dt.datetime.combine(until, dt.time.max)
         return BoundedRule(rule=rule, until=until)
@@ -209,6 +214,8 @@ def _instant_of(value: str, *, of: str) -> dt.datetime | dt.date:
     try:
         if match is not None:
             numbers = [int(part) for part in match.groups() if part is not None]
+            if not YEAR_MIN <= numbers[0] <= YEAR_MAX:
+                raise RecurrenceError(f"{of}: {value[:40]!r}: years go from {YEAR_MIN} to {YEAR_MAX}")
             return dt.datetime(*numbers) if match[4] else dt.date(*numbers)  # type: ignore[arg-type] # noqa: DTZ001
     except ValueError as error:
         raise RecurrenceError(f"{of}: {value[:40]!r}: no calendar has this instant") from error

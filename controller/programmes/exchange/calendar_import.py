@@ -103,11 +103,11 @@ def read_calendar(
         )
         for uid, events in _by_uid(calendar).items():
             try:
-                programme = reader.programme_of(uid, events)
+                programme = _checked(reader.programme_of(uid, events))
                 if programme.id in programmes:
                     raise ExchangeError("trùng UID / the same UID stands twice")  # noqa: TRY301 - told like the others
                 programmes[programme.id] = programme
-            except (ExchangeError, RecurrenceError, ValueError) as error:
+            except (ExchangeError, RecurrenceError, ValueError, msgspec.ValidationError) as error:
                 remarks.append(Remark(of=_told(events, uid), reason=str(error), is_left_out=True))
     return ReadCalendar(programmes=tuple(programmes.values()), remarks=tuple(remarks))
 
@@ -211,6 +211,11 @@ def _by_uid(calendar: Calendar) -> dict[str, list[Event]]:
         uid = str(event.get("UID", "")).strip() or hashlib.sha256(event.to_ical()).hexdigest()
         found.setdefault(uid, []).append(event)
     return found
+
+
+def _checked(programme: Programme) -> Programme:
+    """The programme with every bound of its form. Raises msgspec.ValidationError."""
+    return msgspec.convert(msgspec.to_builtins(programme), Programme)
 
 
 def _items_of(event: Event, foreign: Foreign) -> tuple[Item, ...]:

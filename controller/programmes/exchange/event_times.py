@@ -16,7 +16,8 @@ from icalendar import Calendar, Event
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from controller.errors import ExchangeError
-from controller.programmes.recurrence import UTC_ZONE, known_zone
+from controller.programmes.recurrence import UTC_ZONE, YEAR_MIN, known_zone
+from controller.programmes.rules import YEAR_MAX
 
 TIME_LINES: Final = ("DTSTART", "RRULE", "RDATE", "EXDATE")
 HOUR_S: Final = 3600
@@ -77,6 +78,8 @@ def instant_of(event: Event, name: str, zones: Zones, *, zone: str, at: str | No
         local = dt.datetime.strptime(value.removesuffix("Z"), "%Y%m%dT%H%M%S")  # noqa: DTZ007 - its zone comes next
     except ValueError as error:
         raise ExchangeError(f"{name}:{value[:40]}: không đọc được / is no instant") from error
+    if not YEAR_MIN <= local.year <= YEAR_MAX:
+        raise ExchangeError(f"{name}:{value[:40]}: năm từ {YEAR_MIN} đến {YEAR_MAX} / years go from {YEAR_MIN}")
     named = UTC_ZONE if value.endswith("Z") else zones.named(parameters.get("TZID", zone))
     return local.replace(tzinfo=known_zone(named)).astimezone(known_zone(zone)).replace(tzinfo=None, fold=0)
 

@@ -16,7 +16,16 @@ from controller.errors import ExchangeError
 from controller.programmes.exchange.calendar_export import PROGRAMME_LINE, calendar_of
 from controller.programmes.exchange.calendar_import import Foreign, ReadCalendar, read_calendar
 from controller.programmes.occurrences import begins_of
-from controller.programmes.programme import Item, Override, Programme, ReadyOverride, ReadyProgramme, Recurrence, Season
+from controller.programmes.programme import (
+    OVERRIDES_MAX,
+    Item,
+    Override,
+    Programme,
+    ReadyOverride,
+    ReadyProgramme,
+    Recurrence,
+    Season,
+)
 from controller.programmes.recurrence import HolidayRule
 from protocol.messages import BroadcastClass
 from protocol.units import SharedMs
@@ -236,6 +245,17 @@ def event(*lines: str) -> bytes:
     return "\r\n".join([*whole, ""]).encode()
 
 
+OTHERS = [
+    line
+    for number in range(OVERRIDES_MAX + 1)
+    for day in [dt.date(2027, 1, 1) + dt.timedelta(days=number)]
+    for line in (
+        *("END:VEVENT", "BEGIN:VEVENT", "UID:u", "SUMMARY:s"),
+        *(f"RECURRENCE-ID:{day:%Y%m%d}T053000", f"DTSTART:{day:%Y%m%d}T060000"),
+    )
+]
+
+
 @pytest.mark.parametrize(
     ("lines", "word"),
     [
@@ -253,6 +273,15 @@ def event(*lines: str) -> bytes:
             ],
             "THISANDFUTURE",
         ),
+        (["DTSTART:00010101T000000"], "years"),
+        (
+            [
+                *("DTSTART:20261122T053000", "RRULE:FREQ=DAILY", "END:VEVENT", "BEGIN:VEVENT", "UID:u"),
+                *("RECURRENCE-ID;TZID=Asia/Tokyo:00010101T000000", "DTSTART:20261123T060000"),
+            ],
+            "years",
+        ),
+        (["DTSTART:20261122T053000", "RRULE:FREQ=DAILY", *OTHERS], "overrides"),
         (["DTSTART:20261122T053000", "END:VEVENT", "BEGIN:VEVENT", "UID:u", "DTSTART:20261123T060000"], "write one"),
     ],
 )

@@ -247,6 +247,7 @@ def test_a_count_that_is_never_reached_ends_nothing_and_takes_no_time() -> None:
         ("20261124T052959", "20261123T053000"),
         ("20261123T223000Z", "20261124T053000"),
         ("20261123T222959Z", "20261123T053000"),
+        ("99991231T235959Z", "20261231T053000"),
     ],
 )
 def test_until_is_in_it_and_may_be_a_day_a_local_time_or_utc(until: str, last: str) -> None:
@@ -287,6 +288,8 @@ def test_folded_lines_and_lower_case_are_read() -> None:
         ("DTSTART:20261122T053000\nDTSTART:20261122T053000", "this has 2"),
         ("DTSTART;VALUE=DATE:20261122\nRRULE:FREQ=DAILY", "time of day"),
         ("DTSTART:20261131T053000", "instant"),
+        ("DTSTART:00010101T000000", "years"),
+        ("DTSTART:20261122T053000\nEXDATE;TZID=Asia/Tokyo:00010101T000000", "years"),
         ("DTSTART:2026-11-22T05:30", "instant"),
         ("DTSTART;TZID=Ha Noi:20261122T053000", "unknown time zone"),
         ("DTSTART;TZID=../../etc/passwd:20261122T053000", "unknown time zone"),
@@ -310,6 +313,8 @@ def test_folded_lines_and_lower_case_are_read() -> None:
         (f"DTSTART:20261122T053000\nRRULE:FREQ=DAILY;COUNT={COUNT_MAX + 1}", "COUNT"),
         ("DTSTART:20261122T053000\nRRULE:FREQ=DAILY;COUNT=2;UNTIL=20270101", "not both"),
         ("DTSTART:20261122T053000\nRRULE:FREQ=DAILY;WKST=XX", "WKST"),
+        ("DTSTART:20261122T053000\nRRULE:FREQ=DAILY;UNTIL=99999999X", "UNTIL"),
+        ("DTSTART:20261122T053000\nRRULE:FREQ=DAILY;UNTIL=ZZZZ", "UNTIL"),
         ("DTSTART:20261122T053000\nRRULE:FREQ=MINUTELY", f"at most {BEGINS_A_DAY_MAX}"),
         ("DTSTART:20261122T053000\nRRULE:FREQ=DAILY;SKIP=FORWARD", "SKIP"),
         ("DTSTART:20261122T053000\nRRULE:FREQ=YEARLY;RSCALE=CHINESE", "X-VIETNAMESE"),
