@@ -12,6 +12,7 @@ import pytest
 from edge.adapters.flight_recorder import RecorderSettings, flight_files
 from edge.events import Wake
 from edge.flight_log import Begin, Entry, Gap, Step, pack_block
+from protocol.messages import AirTime
 from simulator.replay import Replayed, ReplayError, read_log, replay
 from tests.support.issuer import media, occurrence
 from tests.support.pole import T0_MS, Pole
@@ -32,10 +33,10 @@ def settings(folder: Path, *, bytes_max: int = ROOMY, bytes_a_day_max: int = ROO
 
 
 def busy_hour(folder: Path, **limits: int) -> Pole:
-    """Plan, stream, emergency and all-clear, a power cut, and a second life."""
+    """Plan, stream, emergency and all-clear, a power cut, and a second life, with air time and budget counted."""
     pole = Pole(recorder=settings(folder, **limits))
     pole.provide(NEWS)
-    pole.introduce()
+    pole.introduce(air_time=AirTime(minutes_a_day_max=60), fetch_bytes_a_day_max=10**6)
     pole.send(pole.issuer.plan(occurrence("a", T0_MS + 20_000, NEWS)))
     pole.run_until(T0_MS + 30_000)
     begin_ms = T0_MS + 40_000
