@@ -22,6 +22,7 @@ from simulator.scenario_steps import (
     Echoes,
     Expectation,
     Hears,
+    Judged,
     Missed,
     Named,
     Noted,
@@ -224,8 +225,27 @@ def _broken(run: Run, expected: Broken) -> Iterator[Violation]:
             yield _violation(run, facts.name, f"{what}; expected {expected.least_ms} to {expected.most_ms} ms")
 
 
+def _judged(run: Run, expected: Judged) -> Iterator[Violation]:
+    from_ms, until_ms = (
+        run.province.instant(clock, day=expected.day) // NS_PER_MS for clock in (expected.at, expected.until)
+    )
+    for facts in _poles(run, expected):
+        said = [
+            stored.record.heard.is_heard
+            for stored in run.evidence.records
+            if stored.node == facts.node
+            and stored.record.state is AiringState.FINISHED
+            and stored.record.heard is not None
+            and from_ms <= stored.record.at_ms < until_ms
+        ]
+        if said.count(expected.is_heard) < expected.at_least or (not expected.is_heard) in said:
+            what = f"its sensor says of {len(said)} airings ended {expected.at} to {expected.until}: {said}"
+            yield _violation(run, facts.name, f"{what}; expected {expected.at_least} of {expected.is_heard}")
+
+
 _JUDGES: Final[dict[type, Callable[[Run, Any], Iterator[Violation]]]] = {
     Broken: _broken,
+    Judged: _judged,
     Hears: _hears,
     Silent: _silent,
     Refused: _refused,

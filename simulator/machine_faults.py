@@ -149,6 +149,7 @@ def _plug(pole: Pole, *, is_plugged: bool) -> None:
 
 def _wire(pole: Pole, *, is_whole: bool) -> None:
     pole.relay.horn.set(pole.world.now_ns, is_whole)
+    pole.horn.is_membrane_whole = is_whole
 
 
 def _fill(pole: Pole, foreign_bytes: int) -> None:

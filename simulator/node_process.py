@@ -30,6 +30,8 @@ from edge.events import (
     Wake,
 )
 from edge.gpio.amplifier import AmplifierSettings
+from edge.player.ports import Frames
+from edge.player.proof import deaf
 from edge.shared_clock import SourceChoice
 from edge.telemetry import Machine, TelemetrySettings, make_state
 from protocol.adapters.mqtt_link import Will
@@ -37,9 +39,10 @@ from protocol.codec import json_encode
 from protocol.driver import Driver
 from protocol.messages import Readiness
 from protocol.topics import TopicName, topic
-from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, Now
+from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, Now, SharedNs
 from simulator.clock import ClockTimer
 from simulator.event_log import Fact
+from simulator.horn import SimulatedEars
 from simulator.link import Link, LinkSettings
 from simulator.media_files import SimulatedMediaStore
 from simulator.pole_parts import PoleParts, SoundMode
@@ -86,6 +89,7 @@ class NodeProcess:
             post=self.post,
         )
         self.link: Final = self._make_link(session_epoch, machine)
+        self.ears: Final = self._make_ears()
         self.agent: Final = pole.settings.new_agent(
             settings=AgentSettings(
                 node=config.node,
@@ -99,6 +103,7 @@ class NodeProcess:
                 ),
                 button=button_settings(config.inputs),
                 machine=machine,
+                sensors=pole.settings.sensors,
             ),
             signer=pole.trust.report_signer,
             workshop=SimulatedWorkshop(
@@ -108,9 +113,18 @@ class NodeProcess:
             ),
             open_packet=pole.surroundings.opener.open_packet,
             opener=pole.surroundings.opener,
+            hear=deaf if self.ears is None else self.ears.heard,
         )
         self.card: Final = self._make_card()
-        ports = Ports(link=self.link, store=self.store, media=self.media, card=self.card, pin=pole.relay, log=self)
+        ports = Ports(
+            link=self.link,
+            store=self.store,
+            media=self.media,
+            card=self.card,
+            pin=pole.relay,
+            log=self,
+            ears=self.ears,
+        )
         self._driver: Driver[Event, Effect] = Driver(
             node=self.agent,
             read_clock=self.read_now,
@@ -175,6 +189,8 @@ class NodeProcess:
         self.store.abandon()
         self.media.close()
         self.card.stop()
+        if self.ears is not None:
+            self.ears.close()
         if isinstance(self.card, SimulatedCard):
             self._pole.ear.gather(self.card.heard, is_all=True)
         self._pole.ear.cease()
@@ -206,6 +222,23 @@ class NodeProcess:
             on_message=lambda name, payload: self.post(MessageReceived(topic=name, payload=payload)),
         )
 
+    def _make_ears(self) -> SimulatedEars | None:
+        pole = self._pole
+        if not pole.settings.sensors:
+            return None
+        return SimulatedEars(
+            pole.horn,
+            sensors=pole.settings.sensors,
+            post=self.post,
+            is_powered=lambda: pole.relay.is_powered_at(pole.world.now_ns),
+        )
+
+    def _render(self, frames: int, at_ns: SharedNs) -> Frames:
+        rendered = self.agent.render(frames, at_ns)
+        if self.ears is not None:
+            self.ears.sent(rendered, at_ns)
+        return rendered
+
     def _make_card(self) -> SimulatedCard | QuietCard:
         pole = self._pole
         on_event: Callable[[CardStarted | CardFailed], None] = self._card_told
@@ -220,7 +253,7 @@ class NodeProcess:
             pole.world,
             pole.clock,
             replace(pole.settings.card, drift_ppb=pole.card_drift_ppb),
-            render=self.agent.render,
+            render=self.agent.render if self.ears is None else self._render,
             on_event=on_event,
             name=pole.name,
             read_now=self.read_now,

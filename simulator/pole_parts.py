@@ -19,6 +19,7 @@ from edge.telemetry import Machine
 from protocol.clock_filter import ClockFilter
 from protocol.envelope import Signer
 from protocol.keyring import RootKeys
+from protocol.messages import HeardBy
 from protocol.silence import box_digest
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.box import InputLine, Mains, Relay
@@ -27,6 +28,7 @@ from simulator.delay import WIRED, AccessSettings
 from simulator.disk import CAPACITY_BYTES, Disk
 from simulator.ear import Ear
 from simulator.enclosure import EnclosureSettings
+from simulator.horn import HornState
 from simulator.media_server import MediaServer, Recording
 from simulator.microphone import Place
 from simulator.network import Network
@@ -88,6 +90,8 @@ class PoleSettings:
     """The product's agent; a test of a checker plants a faulty one."""
     time: SourceChoice = SourceChoice.SYSTEM
     """Who tells the pole the time; its system clock alone costs nothing, the controller's answers do."""
+    sensors: tuple[HeardBy, ...] = ()
+    """What listens to its horn for the agent; only where every sample is rendered."""
     new_filter: type[ClockFilter] = ClockFilter
     """The product's filter; a test of a checker plants a faulty one."""
 
@@ -140,6 +144,7 @@ class PoleParts:
         self.door: Final = InputLine(world)
         self.button: Final = InputLine(world)
         self.ear: Final = Ear(world, self.name, surroundings.tags, self.relay)
+        self.horn: Final = HornState()
         self.card_drift_ppb = settings.card.drift_ppb
         self.hardware = f"serial/{self.name}"
         """The serial number that its chip says it has."""

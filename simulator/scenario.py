@@ -22,6 +22,7 @@ from edge.config import EdgeConfig
 from edge.shared_clock import SourceChoice
 from protocol.adapters.system_clock import BUILT_AT_SHARED_NS
 from protocol.configuration import SettingsError, parse_settings
+from protocol.messages import HeardBy
 from protocol.topics import access_rules
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.broker import BrokerSettings
@@ -130,6 +131,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     battery_wh: Annotated[int, Meta(ge=0, le=2_000)] = 0
     weather: WeatherKind = WeatherKind.NONE
     spacing_m: Annotated[int, Meta(ge=1, le=5_000)] = 250
+    sensors: Annotated[tuple[HeardBy, ...], Meta(max_length=3)] = ()
     settle_s: Annotated[int, Meta(ge=1, le=7_200)] = 150
     steps: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
@@ -142,6 +144,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         """Refuse what contradicts itself."""
         if sum(each is not None for each in (self.commune, self.controller, self.drawn)) != 1:
             raise ValueError("say one of commune (the usual one), controller (its whole configuration), drawn")
+        if self.sensors and self.sound is not SoundMode.FULL:
+            raise ValueError("sensors: they hear what is rendered; write sound: full")
         for name, why in self.without.items():
             if name not in CHECKERS or not why:
                 raise ValueError(
@@ -223,6 +227,7 @@ def province_of(scenario: Scenario, *, seed: int) -> ProvinceSettings:
         access=MOBILE if scenario.network == "mobile" else WIRED,
         boot=BootSettings(rtc=scenario.rtc) if scenario.ntp else BootSettings(rtc=scenario.rtc, ntp_after_ns=None),
         time=scenario.time,
+        sensors=scenario.sensors,
         disk_bytes=scenario.disk_mib * 1024 * 1024,
         enclosure=_enclosure_of(scenario, start_ns, config.time_zone),
     )

@@ -252,6 +252,19 @@ class Claims(_Expectation, frozen=True, kw_only=True, tag="claims"):
     day: int = 0
 
 
+class Judged(_Expectation, frozen=True, kw_only=True, tag="judged"):
+    """Each of these poles finished `at_least` airings between two instants of which its own sensor says `is_heard`.
+
+    And none of which it says otherwise.
+    """
+
+    at: TimeOfDay
+    until: TimeOfDay
+    is_heard: bool
+    at_least: Count = 1
+    day: int = 0
+
+
 class Echoes(_Expectation, frozen=True, kw_only=True, tag="echoes"):
     """Between two instants each pole's microphone hears `neighbours` others, late by the way and not by more."""
 
@@ -280,5 +293,5 @@ class Broken(_Expectation, frozen=True, kw_only=True, tag="broken"):
 
 
 Expectation = (
-    Broken | Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named
+    Broken | Judged | Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named
 )

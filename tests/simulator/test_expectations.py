@@ -92,3 +92,17 @@ def test_what_is_missing_of_a_stream_is_counted_and_an_airing_that_never_ended_i
         "0 ms guessed or missing in 1 airings ended 09:00 to 09:02; expected 5000 to 9000 ms",
         "0 ms guessed or missing in 0 airings ended 09:00 to 09:00:30; expected 0 to 0 ms",
     ]
+
+
+def test_what_a_pole_hears_of_itself_is_asked_of_its_records() -> None:
+    heard = HEAD.replace("spacing_m: 100", "spacing_m: 800\nsensors: [microphone]").replace("minutes: 3", "minutes: 2")
+    expected = """
+  - {that: judged, at: "09:00", until: "09:03", is_heard: true}
+  - {that: judged, at: "09:00", until: "09:03", is_heard: false, poles: [N0001]}
+  - {that: judged, at: "09:00", until: "09:00:20", is_heard: true, poles: [N0001]}
+"""
+    told = [what for _, what in found(perform("h", parse_scenario(heard + expected, name="h.yaml"), seed=2))]
+    assert told == [
+        "its sensor says of 1 airings ended 09:00 to 09:03: [True]; expected 1 of False",
+        "its sensor says of 0 airings ended 09:00 to 09:00:20: []; expected 1 of True",
+    ]
