@@ -172,7 +172,7 @@ class Provision:
             yield from (functools.partial(self._assignment, node) for node in self._site.nodes.values())
         yield from (functools.partial(self._plan, area.id) for area in self._site.tree.areas)
         for name in self._site.shadowed:
-            self.warnings[f"programme {name}"] = (
+            self.warnings[f"shadowed {name}"] = (
                 f"the programme {name} stands in the configuration and in the database: the configuration's counts; "
                 "rename it there, or remove the other one"
             )
