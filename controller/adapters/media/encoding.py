@@ -30,8 +30,9 @@ TOLERANCE_LU: Final = 0.3
 CODEC_ROOM_DB: Final = 0.2
 """The first ceiling lies so far below the bound: between samples and through the codec peaks rise."""
 ROUNDS_MAX: Final = 6
-MAKE_UP_DB_MAX: Final = 6.0
-"""How much more gain a limited recording may get: beyond that it would be squashed, and stays a little quieter."""
+MAKE_UP_DB_MAX: Final = 12.0
+"""How much more gain a limited recording may get. Knocks on a table count into its loudness, and the limiter takes them
+away; beyond this the sound itself would be squashed, and stays a little quieter."""
 STEP_MS: Final = 10
 """Of a waveform before it is drawn together."""
 
