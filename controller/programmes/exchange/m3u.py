@@ -29,6 +29,7 @@ from controller.programmes.programme import Item
 OWN_LINE: Final = "#LOAXA-ITEM:"
 CODE_PAGE: Final = "cp1258"
 """What programs of Vietnamese Windows write into a plain .m3u."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LENGTH: Final = re.compile(r"\s*(-?[0-9]{1,9}(?:\.[0-9]{1,6})?)")
 _ATTRIBUTES: Final = re.compile(r'(?:\s+[A-Za-z0-9-]{1,40}="[^"]*")*\s*,')
 
@@ -63,7 +64,7 @@ def write_m3u(
         shown = -1 if seconds is None else math.ceil(seconds)
         lines.append(f"#EXTINF:{shown},{_line_of(item.title or title)}")
         lines.append(OWN_LINE + own_text(item))
-        lines.append(_line_of(location_of(item, feeds)))
+        lines.append(_CONTROL.sub(" ", location_of(item, feeds)))
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -89,4 +90,5 @@ def _info_of(text: str) -> tuple[float | None, str | None]:
 
 
 def _line_of(text: str) -> str:
-    return " ".join(text.split())
+    """A text on one line; control characters are no text for other programs."""
+    return " ".join(_CONTROL.sub(" ", text).split())

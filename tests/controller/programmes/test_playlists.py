@@ -98,6 +98,7 @@ items = st.one_of(
 
 @settings(deadline=None)
 @given(order=st.lists(items, min_size=1, max_size=8), title=st.text(max_size=30))
+@example(order=[Item(feed="vov1", duration_s=1)], title="\x00\ufffe")
 @example(order=[Item(text="a\u2028b\x85\x0b\ufffe\n\r]]>&<", title="\u2028")], title="a\nb")
 def test_what_we_write_is_read_again_as_it_was(order: list[Item], title: str) -> None:
     for write, read in ((write_m3u, read_m3u), (write_xspf, read_xspf)):
