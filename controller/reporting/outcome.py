@@ -8,6 +8,7 @@ gives the same counts. Pure; which records belong to an item is the store's ques
 Rules kept:
 - aired is what began to sound, however late and however short; missed is what never did, with the reason of its last
   record; an item is one of the two;
+- delivered is what was on the cluster when it was due, whether it then sounded or not;
 - whole is what was heard to a regular end without having left the air in between;
 - an item counts on the local day on which it was due; where nobody says when that was, on that of its first record; a
   record of a time that the node did not know counts on the day on which it came in;
@@ -99,7 +100,7 @@ def outcome_of(noted: Iterable[Noted], zone: zoneinfo.ZoneInfo) -> Outcome | Non
         "whole": _is_whole(begun, ended),
         "timed": late_ms is not None,
         "punctual": late_ms is not None and abs(late_ms) <= PUNCTUAL_MS,
-        "delivered": any(each.is_delivered for each in records),
+        "delivered": bool(begun) or any(each.is_delivered for each in records),
         "heard": any(verdicts),
         "unheard": bool(verdicts) and not any(verdicts),
         "audible_ms": sum(min(each.audible_ms, ITEM_MS_MAX) for each in ended),

@@ -27,6 +27,8 @@ LAST_DAY: Final = dt.date(2199, 12, 31)
 CLOSING_DAY: Final = 14
 """Last day of a period of report; the next begins on the day after."""
 DAYS_SHOWN_AT_FIRST: Final = 30
+SERIES_DAYS_MAX: Final = 62
+"""A longer period is shown by months."""
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _MONTH: Final = re.compile(r"\d{4}-\d{2}\Z", re.ASCII)
 _YEAR: Final = re.compile(r"\d{4}\Z", re.ASCII)
@@ -57,6 +59,14 @@ class Period:
     def keys(self) -> tuple[int, ...]:
         """The whole months and the single days that make it up."""
         return tuple(_keys(self.first, self.last))
+
+    @property
+    def series(self) -> tuple[int, ...]:
+        """The days of a short period, one by one; of a longer one its months, with the days that are left over."""
+        if (self.last - self.first).days >= SERIES_DAYS_MAX:
+            return self.keys
+        days = (self.first + dt.timedelta(days=each) for each in range((self.last - self.first).days + 1))
+        return tuple(day.year * 10_000 + day.month * 100 + day.day for day in days)
 
     def bounds_ms(self, time_zone: str) -> tuple[int, int]:
         """When it begins and when the next one does, in milliseconds."""

@@ -59,6 +59,14 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRow:
+    """Everything real of one day or month of the period (`Period.series`)."""
+
+    key: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyAnswers:
     """An emergency or drill, and those of its nodes on which it sounded."""
 
@@ -77,6 +85,7 @@ class TallyAnswer:
     lost_reports: dict[str, int]
     """Reports of a node that never came, found missing in the period."""
     counted_share: float
+    times: Sequence[TimeRow] = ()
 
 
 class Tallies(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,6 +18,9 @@ from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
 from controller.reporting.questions import EmergencyAnswers, NodeRow, TallyAnswer, TallyQuestion, TallyRow
 from protocol.messages import Reality
+
+_DAYS_FROM: Final = 10**6
+"""Above it a key is a day, below it a month."""
 
 
 class Cluster(Protocol):
@@ -125,6 +128,13 @@ class AreaLine(msgspec.Struct, frozen=True, kw_only=True):
     watched: Watched
 
 
+class TimeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What was real in one day or month: `when` as 2026-11-22 or 2026-11."""
+
+    when: str
+    sums: Sums
+
+
 class EmergencyLine(msgspec.Struct, frozen=True, kw_only=True):
     """An emergency or a drill, and the clusters on which it did not sound, by name."""
 
@@ -160,6 +170,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     areas: tuple[AreaLine, ...]
     nodes: tuple[NodeLine, ...]
     emergencies: tuple[EmergencyLine, ...]
+    times: tuple[TimeLine, ...] = ()
     broadcast_class: str = ""
     source: str = ""
 
@@ -192,6 +203,7 @@ def report_of(site: Places, *, area: str, question: TallyQuestion, answer: Tally
         reasons=_reasons(answer),
         areas=_area_lines(site, area, nodes),
         nodes=nodes,
+        times=_times(question.period, answer),
         emergencies=tuple(_emergency_line(site, each, question) for each in answer.emergencies),
         broadcast_class=question.broadcast_class,
         source=question.source,
@@ -306,6 +318,21 @@ def _area_lines(site: Places, area: str, nodes: Iterable[NodeLine]) -> tuple[Are
         for place, title in titles.items()
         if grouped[place]
     )
+
+
+def _times(period: Period, answer: TallyAnswer) -> tuple[TimeLine, ...]:
+    """Day by day, those without anything too; of a long period month by month, cut-off months in their days."""
+    is_by_day = all(key > _DAYS_FROM for key in period.series)
+    grouped: dict[str, list[Sums]] = {_when(key, is_by_day=is_by_day): [] for key in period.series}
+    for row in answer.times:
+        grouped[_when(row.key, is_by_day=is_by_day)].append(Sums(**dict(zip(COUNTS, row.counts, strict=True))))
+    return tuple(TimeLine(when=when, sums=added(sums)) for when, sums in sorted(grouped.items()))
+
+
+def _when(key: int, *, is_by_day: bool) -> str:
+    month = key // 100 if key > _DAYS_FROM else key
+    text = f"{month // 100:04}-{month % 100:02}"
+    return f"{text}-{key % 100:02}" if is_by_day else text
 
 
 def _emergency_line(site: Places, answers: EmergencyAnswers, question: TallyQuestion) -> EmergencyLine:

@@ -98,6 +98,7 @@ def summary_of(report: Report) -> tuple[tuple[str, str, str], ...]:
         ("Bỏ lỡ", "missed", _part(sums.missed, sums.items)),
         ("Cụm loa có bỏ lỡ", "clusters that missed", words.number(missing)),
         ("Cụm loa không có bản ghi nào", "clusters without records", words.number(len(silent_nodes(report)))),
+        ("Đã nhận đủ nội dung", "delivered", _part(sums.delivered, sums.items)),
         ("Phát trọn vẹn", "whole", _part(sums.whole, sums.aired)),
         ("Bắt đầu đúng giờ (lệch ≤ 1 giây)", "started within 1 s", words.share(sums.punctual, sums.timed)),
         ("Tổng thời lượng phát của các cụm", "sound, all clusters", words.duration(sums.audible_ms)),
@@ -116,6 +117,7 @@ def sheets_of(report: Report) -> tuple[Sheet, ...]:
         kinds_sheet(report),
         reasons_sheet(report),
         areas_sheet(report),
+        times_sheet(report),
         nodes_sheet(report),
         emergencies_sheet(report),
     )
@@ -205,6 +207,17 @@ def nodes_sheet(report: Report, nodes: Iterable[NodeLine] | None = None) -> Shee
     )
 
 
+def times_sheet(report: Report) -> Sheet:
+    """By day, or by month where the period is long."""
+    return Sheet(
+        name="Thời gian",
+        title="Theo thời gian",
+        english="by day or month",
+        columns=(Column(heading="Ngày, tháng", english="when", width=14), *_SUMS),
+        rows=tuple((words.when_words(line.when), *_sums(line.sums)) for line in report.times),
+    )
+
+
 def missing_sheet(report: Report) -> Sheet:
     """The clusters that missed something real, the worst first, and those of which nothing is on record at all."""
     unheard_of = silent_nodes(report)
@@ -282,6 +295,7 @@ def long_sheet(report: Report) -> Sheet:
             Column(heading="Nguồn", english="source", width=18),
             Column(heading="Thật / diễn tập", english="reality"),
             *_SUMS,
+            Column(heading="Đã nhận", english="delivered", cells=As.COUNT),
             Column(heading="Lượt đo nghe được", english="heard", cells=As.COUNT),
             Column(heading="Lượt đo không nghe được", english="not heard", cells=As.COUNT),
             Column(heading="Kết nối (phút)", english="connected minutes", cells=As.MINUTES),
@@ -310,7 +324,7 @@ def _long_rows(line: NodeLine) -> Iterable[tuple[Cell, ...]]:
             *(line.area_title, line.area, line.title, line.node),
             *_kind(kind),
             *_sums(kind.sums),
-            *(kind.sums.heard, kind.sums.unheard),
+            *(kind.sums.delivered, kind.sums.heard, kind.sums.unheard),
             *known,
         )
 

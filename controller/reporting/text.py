@@ -19,6 +19,8 @@ from controller.reporting.sheets import (
     reasons_sheet,
     shown,
     summary_of,
+    times_sheet,
+    without,
 )
 from controller.tables import Row, table_of
 
@@ -37,7 +39,10 @@ def text_of(report: Report) -> str:
         "",
         *(f"{label:<{width}}  {figure}" for label, (_, _, figure) in zip(labels, summary_of(report), strict=True)),
     ]
-    sheets = (missing_sheet(report), reasons_sheet(report), kinds_sheet(report), areas_sheet(report))
+    sheets = (
+        *(missing_sheet(report), reasons_sheet(report), kinds_sheet(report), areas_sheet(report)),
+        without(times_sheet(report), {"whole", "heard share"}),
+    )
     for sheet in (*sheets, emergencies_sheet(report)):
         if sheet.rows:
             lines += ["", f"{sheet.title} ({sheet.english})", *_table(cut(sheet, ROWS_SHOWN), report.time_zone)]

@@ -25,6 +25,7 @@ _MORE: Final[dict[str, tuple[str, str]]] = {
 
 MEANING: Final = (
     "Lượt phát: một nội dung đến hạn trên một cụm loa; mỗi lượt chỉ tính một lần, dù có nhiều bản ghi.",
+    "Đã nhận đủ nội dung: tệp hoặc luồng đã có trên cụm loa khi đến hạn, dù sau đó có phát hay không.",
     "Đã phát: đã bắt đầu phát ra loa, dù muộn hay ngắn. Bỏ lỡ: không phát được, kèm lý do.",
     "Phát trọn vẹn: phát liền một mạch đến hết, hoặc đến khi được lệnh dừng. Số phút: thời gian thực có tiếng.",
     "Đúng giờ: bắt đầu lệch không quá 1 giây; chỉ tính lượt mà đồng hồ của cụm loa đáng tin.",
@@ -78,6 +79,12 @@ def duration(ms: int) -> str:
 def date_words(text: str) -> str:
     """2026-11-22 as 22/11/2026."""
     return dt.date.fromisoformat(text).strftime("%d/%m/%Y")
+
+
+def when_words(text: str) -> str:
+    """2026-11-22 as 22/11, 2026-11 as 11/2026."""
+    year, month, *day = text.split("-")
+    return f"{day[0]}/{month}" if day else f"{month}/{year}"
 
 
 def time_words(at_ms: int, time_zone: str) -> str:

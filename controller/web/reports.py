@@ -11,6 +11,7 @@ import datetime as dt
 import functools
 import urllib.parse
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -32,6 +33,7 @@ from controller.reporting.sheets import (
     reasons_sheet,
     shown,
     summary_of,
+    times_sheet,
     without,
 )
 from controller.sight import seen_areas
@@ -46,6 +48,10 @@ TALLIES: Final[web.AppKey[Tallies]] = web.AppKey("tallies")
 _ALONE: Final = web.AppKey("reports_alone", asyncio.Semaphore)
 NODES_SHOWN: Final = 100
 """Clusters that missed something, on the page; the files have all."""
+PICTURE_WIDTH: Final = 360.0
+PICTURE_HEIGHT: Final = 100.0
+LABELS_MAX: Final = 6
+"""More would touch on a telephone."""
 _TYPES: Final[Mapping[Format, str]] = {
     Format.JSON: "application/json",
     Format.CSV: "text/csv; charset=utf-8",
@@ -94,6 +100,8 @@ async def _page(request: web.Request) -> web.Response:
         kinds=kinds_sheet(report),
         reasons=without(reasons_sheet(report), {"code"}),
         areas=without(areas_sheet(report), {"whole", "started within 1 s", "heard share"}),
+        times=without(times_sheet(report), {"whole", "started within 1 s", "heard share"}),
+        bars=bars_of(report),
         area_ids=[line.area for line in report.areas],
         missing=cut(missing_sheet(report), NODES_SHOWN),
         emergencies=emergencies_sheet(report),
@@ -106,6 +114,38 @@ async def _page(request: web.Request) -> web.Response:
         shown=shown,
         report_words=words.words_of,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One day or month in the picture: where it stands and how high, in units of the picture; what it is called."""
+
+    x: float
+    width: float
+    aired: float
+    missed: float
+    label: str
+    is_labelled: bool
+
+
+def bars_of(report: Report) -> list[Bar]:
+    """The picture of aired and missed items, as high as its fullest day."""
+    most = max((line.sums.items for line in report.times), default=0)
+    if not most:
+        return []
+    width = PICTURE_WIDTH / len(report.times)
+    every = -(-len(report.times) // LABELS_MAX)
+    return [
+        Bar(
+            x=round(index * width, 2),
+            width=round(width * 0.8, 2),
+            aired=round(PICTURE_HEIGHT * line.sums.aired / most, 2),
+            missed=round(PICTURE_HEIGHT * line.sums.missed / most, 2),
+            label=words.when_words(line.when),
+            is_labelled=index % every == 0,
+        )
+        for index, line in enumerate(report.times)
+    ]
 
 
 async def _made(request: web.Request, asked: Asked, make: Callable[[Report], ResultT]) -> ResultT:

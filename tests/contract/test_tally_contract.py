@@ -109,11 +109,12 @@ async def test_reports_count_as_they_are_stored_and_once(database: SqlDatabase) 
     store, report = TallyStore(database), stored(step(0, AiringState.STARTED))
     await database.commit([report])
     await database.commit([report, report, replace(report, sha256=b"x" * 32)])
-    assert await sums(store) == {"items": 1, "aired": 1, "timed": 1, "punctual": 1}
+    assert await sums(store) == {"items": 1, "aired": 1, "delivered": 1, "timed": 1, "punctual": 1}
     await database.commit([stored(step(0, AiringState.FINISHED)), stored(step(1, AiringState.MISSED))])
     assert await sums(store) == {
         "items": 2,
         "aired": 1,
+        "delivered": 1,
         "missed": 1,
         "whole": 1,
         "timed": 1,
@@ -138,6 +139,9 @@ async def test_a_period_has_what_fell_into_it(database: SqlDatabase) -> None:
     ):
         period = Period(first=dt.date.fromisoformat(first), last=dt.date.fromisoformat(last))
         assert (await sums(store, period))["missed"] == days
+        times = (await store.answer(TallyQuestion(period=period))).times
+        assert sum(row.counts[0] for row in times) == days
+        assert {row.key for row in times} <= set(period.series)
 
 
 async def test_only_what_was_asked_for(database: SqlDatabase) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 from controller.records import EmergencyRecord, EmergencyState
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
-from controller.reporting.questions import EmergencyAnswers, NodeRow, ReasonRow, TallyAnswer, TallyQuestion, TallyRow
+from controller.reporting.questions import (
+    EmergencyAnswers,
+    NodeRow,
+    ReasonRow,
+    TallyAnswer,
+    TallyQuestion,
+    TallyRow,
+    TimeRow,
+)
 from controller.reporting.report import Report, question_of, report_of
 from controller.site import Site, site_of
 from protocol.messages import MediaReference, Reality
@@ -116,7 +124,14 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
         emergencies=[EmergencyAnswers(record=drill_of(site), sounded=sounded)],
         lost_reports={"N002": 3},
         counted_share=counted_share,
+        times=[_day_row(key, number) for number, key in enumerate(NOVEMBER.series)],
     )
+
+
+def _day_row(key: int, number: int) -> TimeRow:
+    """One day of the month; on some something was missed."""
+    missed = 12 if number % 9 == 4 else 0
+    return TimeRow(key=key, counts=sums(items=160, aired=160 - missed, missed=missed, audible_ms=160 * 900_000))
 
 
 def drill_of(site: Site) -> EmergencyRecord:

@@ -32,6 +32,7 @@ from controller.reporting.sheets import (
     missing_sheet,
     reasons_sheet,
     summary_of,
+    times_sheet,
     without,
 )
 
@@ -46,6 +47,8 @@ FONT_FOLDERS: Final = (
 NODES_MAX: Final = 150
 """Clusters that missed something, by name, the worst first: four pages."""
 AREAS_MAX: Final = 300
+TIMES_MAX: Final = 130
+"""Ten years of months, or two months of days."""
 NAMES_CHARACTERS_MAX: Final = 300
 """Of a list of names in one cell: a row must fit a page."""
 _FAMILY: Final = "DejaVu"
@@ -86,8 +89,10 @@ def pdf_of(report: Report) -> bytes:
     _write_sheet(page, "II", kinds_sheet(report), empty="Không có lượt phát nào trong kỳ.")
     _write_sheet(page, "III", without(reasons_sheet(report), {"code"}), empty="Không có lượt phát nào bị bỏ lỡ.")
     _write_sheet(page, "IV", cut(areas_sheet(report), AREAS_MAX), empty="Không có cụm loa nào.")
-    _write_sheet(page, "V", cut(missing_sheet(report), NODES_MAX), empty="Không có cụm loa nào bỏ lỡ.")
-    _write_sheet(page, "VI", emergencies_sheet(report), empty="Không có đợt phát khẩn cấp hay diễn tập nào trong kỳ.")
+    by_time = without(times_sheet(report), {"whole", "heard share"})
+    _write_sheet(page, "V", cut(by_time, TIMES_MAX), empty="Không có ngày nào.")
+    _write_sheet(page, "VI", cut(missing_sheet(report), NODES_MAX), empty="Không có cụm loa nào bỏ lỡ.")
+    _write_sheet(page, "VII", emergencies_sheet(report), empty="Không có đợt phát khẩn cấp hay diễn tập nào trong kỳ.")
     _write_signatures(page)
     _write_meaning(page)
     return bytes(page.output())

@@ -33,7 +33,9 @@ from controller.reporting.questions import (
     TallyAnswer,
     TallyQuestion,
     TallyRow,
+    TimeRow,
 )
+from protocol.messages import Reality
 
 log = logging.getLogger("controller")
 
@@ -120,6 +122,9 @@ class TallyStore:
             sums = await _sums(connection, question, TALLIES, _KINDS, COUNTS, kinds)
             reasons = await _sums(connection, question, REASONS, (*_KINDS, "reason"), ("missed",), kinds)
             nodes = await _sums(connection, question, NODE_DAYS, ("node",), _OF_NODE, {})
+            series = await _sums(
+                connection, question, TALLIES, ("period", "reality"), COUNTS, kinds, question.period.series
+            )
             from_ms, until_ms = question.period.bounds_ms(state.time_zone)
             return TallyAnswer(
                 tallies=[
@@ -131,6 +136,11 @@ class TallyStore:
                 nodes=[NodeRow(node=row["node"], **{name: int(row[name]) for name in _OF_NODE}) for row in nodes],
                 emergencies=await _emergencies(connection, question, from_ms, until_ms),
                 lost_reports=await _lost(connection, question, from_ms, until_ms),
+                times=[
+                    TimeRow(key=row["period"], counts=tuple([int(row[name]) for name in COUNTS]))
+                    for row in series
+                    if row["reality"] != Reality.DRILL
+                ],
                 counted_share=min(1.0, state.counted_row / state.until_row) if state.until_row else 1.0,
             )
 
@@ -164,13 +174,17 @@ async def _sums(
     keys: Sequence[str],
     names: Sequence[str],
     kinds: dict[str, str],
+    periods: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:
-    """Sums over the period's months and days, a row for each combination of keys."""
+    """Sums over the period's months and days, a row for each combination of keys (and for each part of the nodes)."""
     columns = table.c
     sums = [sa.func.sum(columns[name]).label(name) for name in names]
     wanted = (
         sa.select(*(columns[name] for name in keys), *sums)
-        .where(columns.period.in_(question.period.keys), *(columns[name] == value for name, value in kinds.items()))
+        .where(
+            columns.period.in_(question.period.keys if periods is None else periods),
+            *(columns[name] == value for name, value in kinds.items()),
+        )
         .group_by(*(columns[name] for name in keys))
     )
     found: list[dict[str, Any]] = []

@@ -48,19 +48,17 @@ MISSED = record(AiringState.MISSED, airing="morning.20261122.0:0", reason="media
 
 
 def test_an_item_that_was_played_whole() -> None:
-    assert counts_of(STARTED, FINISHED) == {
-        "items": 1,
-        "aired": 1,
-        "whole": 1,
-        "timed": 1,
-        "punctual": 1,
-        "audible_ms": 59_000,
-        "lost_ms": 1_000,
-    }
+    ones = ("items", "aired", "delivered", "whole", "timed", "punctual")
+    assert counts_of(STARTED, FINISHED) == dict.fromkeys(ones, 1) | {"audible_ms": 59_000, "lost_ms": 1_000}
+
+
+def test_what_was_there_and_could_not_sound_was_delivered() -> None:
+    quiet = record(AiringState.REFUSED, reason="quiet_hours", is_delivered=True)
+    assert counts_of(quiet) == {"items": 1, "missed": 1, "delivered": 1}
 
 
 def test_a_start_of_which_no_end_came_yet_is_on_the_air_and_not_whole() -> None:
-    assert counts_of(STARTED) == {"items": 1, "aired": 1, "timed": 1, "punctual": 1}
+    assert counts_of(STARTED) == {"items": 1, "aired": 1, "delivered": 1, "timed": 1, "punctual": 1}
 
 
 def test_an_end_whose_start_was_lost_is_aired() -> None:
@@ -78,7 +76,7 @@ def test_a_late_start_takes_the_miss_back() -> None:
     outcome = outcome_of([Noted(MISSED, DUE_MS), Noted(late, DUE_MS)], ZONE)
     assert outcome is not None
     assert outcome.reason == ""
-    assert counts_of(MISSED, late) == {"items": 1, "aired": 1, "timed": 1}
+    assert counts_of(MISSED, late) == {"items": 1, "aired": 1, "delivered": 1, "timed": 1}
 
 
 @pytest.mark.parametrize(("late_ms", "is_punctual"), [(0, True), (1_000, True), (1_001, False), (-1_001, False)])

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from controller.reporting import words
-from controller.reporting.questions import EmergencyAnswers, TallyAnswer
+from controller.reporting.periods import period_of
+from controller.reporting.questions import EmergencyAnswers, TallyAnswer, TimeRow
 from controller.reporting.report import Report, Sums, question_of, report_of
 from controller.reporting.sheets import (
     areas_sheet,
@@ -19,11 +20,12 @@ from controller.reporting.sheets import (
     missing_sheet,
     sheets_of,
     summary_of,
+    times_sheet,
     without,
 )
 from controller.reporting.text import text_of
 from tests.support.pki import DevelopmentKeys
-from tests.support.report_world import MADE_AT_MS, NOVEMBER, answer_of, commune, commune_report
+from tests.support.report_world import MADE_AT_MS, NOVEMBER, answer_of, commune, commune_report, sums
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,19 @@ def test_places_and_clusters_add_up_to_the_whole(report: Report) -> None:
         assert sum(getattr(line.sums, name) for line in report.nodes) == getattr(report.totals, name)
     assert sum(line.nodes for line in report.areas) == len(report.nodes) == 32
     assert [line.title for line in report.areas][:2] == ["Thôn Đông", "Thôn Đoài"]
+
+
+def test_a_month_is_shown_by_days_and_a_year_by_months(pki: DevelopmentKeys, report: Report) -> None:
+    assert (len(report.times), report.times[0].when, report.times[-1].when) == (31, "2026-10-15", "2026-11-14")
+    assert times_sheet(report).rows[4][:4] == ("19/10", 160, 148, 12)
+    site = commune(pki)
+    year = period_of(first="", last="", year="2026", today=NOVEMBER.last)
+    rows = [TimeRow(key=key, counts=sums(items=1)) for key in year.series]
+    answer = replace(answer_of(site), times=rows)
+    question = question_of(site, area="xa", period=year)
+    lines = report_of(site, area="xa", question=question, answer=answer, made_at_ms=MADE_AT_MS).times
+    assert [line.when for line in lines] == ["2025-12", *(f"2026-{month:02}" for month in range(1, 13))]
+    assert [line.sums.items for line in lines] == [17, *[1] * 11, 14]
 
 
 def test_those_that_missed_are_named_the_worst_first(report: Report) -> None:

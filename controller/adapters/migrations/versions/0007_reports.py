@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("counted_row", sa.BigInteger, nullable=False),
         sa.Column("until_row", sa.BigInteger, nullable=False),
     )
-    latest = op.get_bind().execute(sa.text("SELECT max(\"row\") FROM reports")).scalar()
+    latest = op.get_bind().execute(sa.text('SELECT max("row") FROM reports')).scalar()
     begun = {"id": 1, "version": 1, "time_zone": "Asia/Ho_Chi_Minh", "counted_row": 0, "until_row": latest or 0}
     op.bulk_insert(state, [begun])
     op.drop_index("reports_by_source", "reports")
