@@ -149,6 +149,7 @@ class NodeConfig(_Part, frozen=True, kw_only=True):
     gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     emergency_gain_db: Annotated[float, Meta(ge=-60, le=24)] = 0.0
     quiet_hours: QuietHoursConfig | Literal["none"] = QuietHoursConfig()
+    self_test: TimeOfDay | None = None
     turn: Turn | None = None
     aiming_delay_ms: AimingDelayMs = 0.0
     emergency_aiming_delay_ms: AimingDelayMs = 0.0

@@ -23,7 +23,7 @@ from controller.notary import CLOCK_TOLERANCE_MS, Notary
 from controller.planning.compile import COVERED_MS_MIN, DAY_MS, Compiled, compile_area, same_until
 from controller.programmes.ready import ready_of
 from controller.records import Change, StandingDocument, WithdrawnDocument
-from controller.site import MediaShelf, Site, quiet_hours_of
+from controller.site import MediaShelf, Site, minute_of_day, quiet_hours_of
 from controller.standing import Standing
 from protocol.errors import ProtocolError
 from protocol.identity import area_audience, node_audience
@@ -209,6 +209,7 @@ class Provision:
                 air_time=policy.air_time,
                 volume_caps=policy.volume_caps,
                 fetch_bytes_a_day_max=policy.fetch_bytes_a_day_max,
+                self_test_minute=None if node.self_test is None else minute_of_day(node.self_test),
             )
 
         stands = self._stands(topic_, Assignment)

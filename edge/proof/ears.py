@@ -37,13 +37,15 @@ READINGS_MIN: Final = 5
 SOUND_DBFS: Final = -40.0
 """From here on an amplifier takes more than at rest."""
 SILENT_DBFS: Final = -70.0
+SPREAD_OF_MEDIAN: Final = 1.4826
+"""From the median distance to the standard deviation of a normal distribution."""
 SPREADS_MIN: Final = 4.0
 """So many times the spread of the rest, the current must rise by, beside `amperes_min`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentMeasure:
-    """The amplifier's current: mean at rest, and mean under sound beyond it."""
+    """The amplifier's current: usual at rest, and mean under sound beyond it."""
 
     rest_amperes: float
     rise_amperes: float
@@ -126,11 +128,14 @@ class Ears:
         rest = [each.amperes for each in readings if each.sent_dbfs <= SILENT_DBFS]
         if min(len(load), len(rest)) < READINGS_MIN:
             return None
-        rise = float(np.mean(load) - np.mean(rest))
+        # at the edges of a sound some readings of its load are taken for its rest: the middle one is not among them
+        usual = float(np.median(rest))
+        spread = float(np.median(np.abs(np.array(rest) - usual))) * SPREAD_OF_MEDIAN
+        rise = float(np.mean(load)) - usual
         return CurrentMeasure(
-            rest_amperes=round(float(np.mean(rest)), 4),
+            rest_amperes=round(usual, 4),
             rise_amperes=round(rise, 4),
-            is_driven=rise >= max(self._amperes_min, SPREADS_MIN * float(np.std(rest)) / len(rest) ** 0.5),
+            is_driven=rise >= max(self._amperes_min, SPREADS_MIN * spread / len(load) ** 0.5),
         )
 
     def swept(self, first_sample: int) -> Swept:

@@ -85,7 +85,7 @@ class Look:
 def window_of(first_sample: int) -> tuple[int, int]:
     """Which samples of what was sent are needed beside a window of the microphone: the first, and how many."""
     lead, rest = DELAY_MS_MAX * SAMPLES_PER_MS, -DELAY_MS_MIN * SAMPLES_PER_MS
-    return first_sample - lead - _TAPS, lead + WINDOW_MS * SAMPLES_PER_MS + rest + _TAPS
+    return first_sample - lead, lead + WINDOW_MS * SAMPLES_PER_MS + rest + _TAPS
 
 
 def look(sent: NDArray[np.int16], came: NDArray[np.int16], *, first_sample: int) -> Look:
