@@ -8,7 +8,8 @@ Rules kept:
 - air time is on the disk before it is used: while something sounds that is bound, the next minute of it is reserved
   there, and the true end is written when it ends. A power cut costs the place a minute at most and gives it none;
 - a place without limits on air time costs no write and no turn;
-- a span is as long as the node's own clock says; a shared clock that is set meanwhile makes two spans of one.
+- a span is as long as the node's own clock says; where the shared clock is set, what was counted moves with it, so that
+  a minute that comes twice counts twice, and a day that was never there has no sound in it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edge.player.arbiter import Reason
 from protocol.air_time import (
     NOTHING_AIRED,
     Aired,
+    moved,
     sessions_today,
     sounded_today_ms,
     with_interruption,
@@ -66,16 +68,10 @@ class _Open:
     is_bound: bool
 
     def until_ms(self, now: Now) -> int:
-        """How far it reaches now."""
-        is_followed = now.is_time_known and not self.was_set(now)
-        return max(self.since_ms, now.shared_ms) if is_followed else self._by_own_clock_ms(now)
-
-    def was_set(self, now: Now) -> bool:
-        """Whether the shared clock was set since."""
-        return now.is_time_known and abs(now.shared_ms - self._by_own_clock_ms(now)) > STEP_MS
-
-    def _by_own_clock_ms(self, now: Now) -> int:
-        return self.since_ms + (now.monotonic_ns - self.since_at) // NS_PER_MS
+        """How far it reaches now, by the shared clock as it was when it began."""
+        by_own_clock_ms = self.since_ms + (now.monotonic_ns - self.since_at) // NS_PER_MS
+        is_followed = now.is_time_known and abs(now.shared_ms - by_own_clock_ms) <= STEP_MS
+        return max(self.since_ms, now.shared_ms) if is_followed else by_own_clock_ms
 
 
 class House:
@@ -91,6 +87,8 @@ class House:
         """When more of the open span is reserved; None while none of it is."""
         self._projected: tuple[int, Aired] | None = None
         self._next_fixed: tuple[HouseRules, int, SharedMs | None] | None = None
+        self._ahead_ms: int | None = None
+        """By how much the shared clock was ahead of the node's own when it was last known."""
 
     @property
     def rules(self) -> HouseRules:
@@ -114,9 +112,16 @@ class House:
         return []
 
     def notice(self, now: Now) -> None:
-        """End what is open where the shared clock was set meanwhile: it is as long as the node's own clock says."""
-        if self._open is not None and self._open.was_set(now):
-            self._close(self._open.until_ms(now))
+        """Where the shared clock was set, what sounded before moves with it; and stays as long as the own one says."""
+        if not now.is_time_known:
+            return
+        ahead_ms = now.shared_ms - now.monotonic_ns // NS_PER_MS
+        set_by_ms = 0 if self._ahead_ms is None else ahead_ms - self._ahead_ms
+        self._ahead_ms = ahead_ms
+        if abs(set_by_ms) > STEP_MS:
+            if self._open is not None:
+                self._close(self._open.until_ms(now))
+            self._aired, self._projected = moved(self._aired, set_by_ms), None
 
     def blocks(self, candidate: Candidate, at_ms: SharedMs) -> Reason | None:
         """What the place forbids a candidate at an instant that is now or near, if what sounds goes on until then."""

@@ -92,6 +92,21 @@ def with_interruption(aired: Aired, air_time: AirTime, *, from_ms: int, until_ms
     return Aired(spans=tuple(held if span is last else span for span in aired.spans))
 
 
+def moved(aired: Aired, by_ms: int) -> Aired:
+    """The same sound by a clock that was set by so much since."""
+    return Aired(
+        spans=tuple(
+            Span(
+                begins_ms=max(0, span.begins_ms + by_ms),
+                ends_ms=max(0, span.ends_ms + by_ms),
+                is_first=span.is_first,
+                held_ms=max(0, span.held_ms + by_ms),
+            )
+            for span in aired.spans
+        )
+    )
+
+
 def refused(
     aired: Aired,
     air_time: AirTime | None,

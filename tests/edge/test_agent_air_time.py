@@ -164,3 +164,37 @@ def test_what_a_plan_would_begin_after_its_own_expiry_is_stale() -> None:
     ]
     assert MUSIC.sha256 not in pole.media.asked
     assert pole.telemetry()["plan_until_ms"] == START_MS + MINUTE_MS
+
+
+def test_a_dead_clock_chip_waits_and_loses_nothing_of_the_count() -> None:
+    pole = pole_of(AirTime(minutes_a_day_max=2), 0, 4)
+    pole.run_until(START_MS + MINUTE_MS)
+    pole.cut_power()
+    pole.run_for(10_000)
+    pole.clock.reboot(rtc_ns=0)
+    pole.boot()
+    pole.connect()
+    pole.run_until(START_MS + 2 * MINUTE_MS)
+    assert not pole.heard(START_MS + MINUTE_MS + 1_000, START_MS + 2 * MINUTE_MS).any(), "1970: it waits"
+    pole.clock.synchronise()
+    pole.run_until(START_MS + 8 * MINUTE_MS)
+    told = [airing for airing in pole.airings() if airing[1] != "missed"]
+    assert told[-1] == ("n4", "finished", "air_time_day") or told[-1] == ("n4", "refused", "air_time_day")
+    assert 0.9 * 2 * MINUTE_MS - RESERVED_MS < audible_ms(pole) <= 2 * MINUTE_MS
+
+
+def test_a_clock_that_is_set_in_an_item_gives_no_air_time() -> None:
+    for step_ms in (-20 * MINUTE_MS, 20 * MINUTE_MS):
+        pole = pole_of(AirTime(minutes_a_day_max=2), -20, 0, 20)
+        pole.run_until(START_MS + MINUTE_MS)
+        pole.clock.step(step_ms * 1_000_000)
+        pole.run_until(START_MS + 30 * MINUTE_MS)
+        assert audible_ms(pole) <= 2 * MINUTE_MS + 1_000
+        assert kept_ms(pole) >= audible_ms(pole) - 1_000
+
+
+def audible_ms(pole: Pole) -> int:
+    """For how long there was sound at all."""
+    heard = pole.heard(START_MS - MINUTE_MS, pole.now_ms)
+    blocks = heard[: len(heard) // 480 * 480].reshape(-1, 480)
+    return 10 * int(blocks.any(axis=1).sum())

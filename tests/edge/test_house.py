@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,15 +159,22 @@ NOON_MS = 1_795_323_600_000
 RULES = HouseRules(time_zone=ZONES[0], air_time=RULE)
 
 
-def test_a_clock_that_is_set_in_an_item_makes_it_neither_longer_nor_shorter() -> None:
-    for set_by_ms in (-3_600_000, 3_600_000):
-        pole = Pole(RULES, NOON_MS)
-        due = replace(item("a", NOON_MS - 2 * 3_600_000))
-        pole.run(due, NOON_MS + 10 * MINUTE_MS)
-        pole.set_by_ms = set_by_ms
-        pole.run(due, NOON_MS + 15 * MINUTE_MS)
-        pole.run(None, NOON_MS + 16 * MINUTE_MS)
-        assert pole.house.used(pole.now.shared_ms)[1] == 15 * MINUTE_MS
+@pytest.mark.parametrize("set_by_ms", [-90 * MINUTE_MS, -5 * MINUTE_MS, 5 * MINUTE_MS, 90 * MINUTE_MS])
+@pytest.mark.parametrize("in_item", [True, False])
+def test_a_clock_that_is_set_makes_the_count_neither_longer_nor_shorter(set_by_ms: int, *, in_item: bool) -> None:
+    pole = Pole(RULES, NOON_MS)
+    due = item("a", NOON_MS - 4 * 3_600_000)
+    pole.run(due, NOON_MS + 10 * MINUTE_MS)
+    if not in_item:
+        pole.run(None, NOON_MS + 12 * MINUTE_MS)
+    pole.set_by_ms = set_by_ms
+    pole.run(due, pole.now_ms + 5 * MINUTE_MS)
+    pole.run(None, pole.now_ms + MINUTE_MS)
+    assert pole.house.used(pole.now.shared_ms) == (1, 15 * MINUTE_MS)
+    again = House()
+    again.use(RULES)
+    again.restore(Restored(notes=(StoredNote(name=NOTE, payload=pole.note),)))
+    assert again.used(pole.now.shared_ms) == (1, 15 * MINUTE_MS), "and so it stands on the disk"
 
 
 def test_while_nobody_knows_the_time_what_sounded_until_then_counts_by_the_nodes_own_clock() -> None:
