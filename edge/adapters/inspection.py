@@ -18,6 +18,7 @@ from edge.adapters.decoder import LibopusDecoder
 from edge.adapters.enrolment_verb import enrolment_lines, is_enrolled
 from edge.adapters.gpio_lines import PinFactory, PinSettings, pin_settings
 from edge.adapters.hardware import read_machine
+from edge.adapters.hearing_lines import check_lines, show_lines
 from edge.adapters.media import media_folder, present_in
 from edge.adapters.policy_lines import policy_lines
 from edge.adapters.port_audio import PortAudioOutput
@@ -54,7 +55,8 @@ def check(path: Path) -> tuple[bool, list[str]]:
     lines.append(f"ok: {path} is a configuration of {prepared.config.node}; its files can be read and fit")
     lines += [f"problem: {problem}" for problem in certificate.problems]
     lines += [f"warning: {warning}" for warning in (*prepared.warnings, *certificate.warnings)]
-    for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier))):
+    ears = check_lines(prepared.config.hearing)
+    for found_good, line in (_sound(prepared), _codec(), _pin(pin_settings(prepared.config.amplifier)), *ears):
         is_good = is_good and found_good
         lines.append(f"{'ok' if found_good else 'problem'}: {line}")
     lines.append(_clock(prepared.config))
@@ -85,6 +87,7 @@ def show(path: Path) -> list[str]:
         *_keyset_lines(in_force, now),
         *_silence_lines(in_force, guard.place),
         _button_line(config),
+        *show_lines(config.hearing, restored),
         *clock_lines(record, age_s=age_s),
         *_emergency_lines(in_force, guard.place),
         *_plan_lines(in_force, guard.place, media, now),
