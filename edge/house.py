@@ -112,7 +112,7 @@ class House:
         return []
 
     def notice(self, now: Now) -> None:
-        """Where the shared clock was set, what sounded before moves with it; and stays as long as the own one says."""
+        """Where the shared clock was set, what sounded before moves with it, and stays as long as the own one says."""
         if not now.is_time_known:
             return
         ahead_ms = now.shared_ms - now.monotonic_ns // NS_PER_MS

@@ -11,7 +11,6 @@ import asyncio
 import gc
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from edge.adapters.media import HttpsMediaStore, MediaSettings, media_folder
 from edge.adapters.node_clock import ClockSurroundings, node_clock
 from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
 from edge.adapters.preflight import Prepared, prepare
+from edge.adapters.session_epoch import next_session_epoch
 from edge.adapters.sound_card import CardSettings, Pacing, PortAudioCard
 from edge.adapters.store import SqliteStore
 from edge.adapters.tls import node_context
@@ -63,7 +63,6 @@ from protocol.pace import NODE_PACE
 from protocol.topics import TopicName, topic
 from protocol.units import SharedNs
 
-NS_PER_MS: Final = 1_000_000
 SWITCH_S: Final = 0.001
 """How long a busy thread keeps the interpreter while the card's callback waits for it: a flood of messages keeps the
 network's thread busy, and the usual 5 ms on each side of a callback are a quarter of a block."""
@@ -133,7 +132,7 @@ class _Process:
         self._store = SqliteStore(folder, post=self._post_from_thread)
         self._media = HttpsMediaStore(_media_settings(prepared), post=self._post_from_thread)
         self._clock = node_clock(config)
-        session_epoch = time.time_ns() // NS_PER_MS
+        session_epoch = next_session_epoch(folder)
         machine = read_machine(config.enrolment.hardware)
         self._link = _link(config, session_epoch, machine, self._post)
         openings = Openings()
