@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from controller.reporting.periods import day_key
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
 
@@ -135,11 +137,17 @@ def plain_reason(reason: str) -> str:
 
 def _steps(noted: Iterable[Noted]) -> list[Noted]:
     """Each step once, in an order that does not depend on how they came."""
-    ordered = sorted(noted, key=lambda each: (each.record.at_ms, each.record.airing, each.received_at_ms))
+    ordered = sorted(noted, key=_place)
     kept: dict[tuple[str, str], Noted] = {}
     for each in ordered:
         kept.setdefault((each.record.airing, each.record.state.value), each)
     return list(kept.values())
+
+
+def _place(noted: Noted) -> tuple[int, str, int, bytes]:
+    """Where a step stands among the others: no two that differ stand at the same place."""
+    record = noted.record
+    return record.at_ms, record.airing, noted.received_at_ms, msgspec.json.encode(record)
 
 
 def _is_whole(begun: list[AiringRecord], ended: list[AiringRecord]) -> bool:

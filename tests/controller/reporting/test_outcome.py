@@ -88,6 +88,15 @@ def test_a_start_by_a_clock_that_nobody_kept_is_not_judged() -> None:
     assert "timed" not in counts_of(record(AiringState.STARTED, DUE_MS, clock_error_ms=5_000.0))
 
 
+def test_a_step_that_is_on_record_twice_counts_once() -> None:
+    """A card that lost its last number sends a step again, in another report."""
+    assert counts_of(STARTED, FINISHED, FINISHED)["audible_ms"] == 59_000
+
+
+def test_an_end_that_tells_of_an_interruption_is_not_whole() -> None:
+    assert "whole" not in counts_of(STARTED, msgspec.structs.replace(FINISHED, interruptions=1))
+
+
 def test_an_interrupted_item_is_one_item_and_not_whole() -> None:
     back = [
         record(AiringState.STARTED, DUE_MS + 30_000, airing="b"),
