@@ -28,7 +28,7 @@ from edge.gpio.inputs import BOUNCE_MS_DEFAULT, SILENT_MINUTES_DEFAULT
 from protocol.codec import cbor_decode, cbor_decode_plain
 from protocol.errors import Refusal
 from protocol.keyring import RootKeys
-from protocol.messages import Report
+from protocol.messages import HeardBy, Report
 from protocol.units import MonotonicNs, Now, SharedNs, TimeSource
 
 FORMAT: Final = 1
@@ -53,6 +53,7 @@ _MEASURED: Final = frozenset(
         "digest",
         "breaks",
         "is_delivered",
+        "heard",
         "lateness_ms_p50",
         "lateness_ms_p99",
         "reanchors",
@@ -90,6 +91,7 @@ class Begin(Struct, frozen=True, kw_only=True, array_like=True, tag="begin"):
     silent_minutes: int = SILENT_MINUTES_DEFAULT
     box: str = ""
     boot: str = ""
+    sensors: tuple[HeardBy, ...] = ()
 
 
 class Step(Struct, frozen=True, kw_only=True, array_like=True, tag="step"):

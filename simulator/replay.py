@@ -137,6 +137,7 @@ class _Run:
                 ),
                 button=StopButtonSettings(bounce_ms=begin.bounce_ms, silent_minutes=begin.silent_minutes),
                 machine=Machine(box=begin.box, boot=begin.boot),
+                sensors=begin.sensors,
             ),
             # Whose signature stands under a report is not compared: the pole's key stays on the pole.
             signer=signer_from_private_key("replay", Ed25519PrivateKey.generate()),

@@ -246,6 +246,7 @@ class FlightRecorder:
             silent_minutes=agent.button.silent_minutes,
             box=agent.machine.box,
             boot=agent.machine.boot,
+            sensors=agent.sensors,
         )
 
 

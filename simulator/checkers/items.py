@@ -94,7 +94,7 @@ class EveryItem:
         elif worst_ns <= self.right_ns:
             if twice:
                 what = f"{due.id} is on record more than once as {', '.join(twice)}"
-            elif missed and fate.starts:
+            elif missed and fate.starts and not self._may_be_lost(evidence, facts, due):
                 what = f"{due.id} was on air and is on record as missed ({', '.join(missed)}) too"
             elif len(missed) > 1:
                 what = f"{due.id} is on record as missed for {len(missed)} reasons: {', '.join(missed)}"
@@ -102,7 +102,10 @@ class EveryItem:
             yield Violation(checker=self.name, at_ns=due.begins_ns, pole=facts.name, evidence=what)
 
     def _may_be_lost(self, evidence: Evidence, facts: PoleFacts, due: Due) -> bool:
-        """What no card kept goes with the power; then the pole must have said that it was cut off."""
+        """What no card kept goes with the power; then the pole must have said that it was cut off.
+
+        So does that it had begun: its record was sent, and the next run knows of none.
+        """
         if evidence.cut_off_after(facts.node, due.begins_ns) is None:
             return False
         return any(

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from edge.adapters.flight_recorder import RecorderSettings, flight_files
-from edge.events import Wake
+from edge.events import SelfTestAsked, Wake
 from edge.flight_log import Begin, Entry, Gap, Step, pack_block
-from protocol.messages import AirTime
+from protocol.messages import AirTime, HeardBy
 from simulator.replay import Replayed, ReplayError, read_log, replay
 from tests.support.issuer import media, occurrence
 from tests.support.pole import T0_MS, Pole
@@ -191,3 +191,24 @@ def test_what_is_no_log_is_refused_in_words(tmp_path: Path) -> None:
         list(read_log(tmp_path))
     with pytest.raises(ReplayError, match="cannot be read"):
         list(read_log(tmp_path / "absent.lxf"))
+
+
+def test_self_tests_and_what_fell_into_an_outage_are_decided_again_the_same_way(tmp_path: Path) -> None:
+    """What the ears said is in the log, and so is what was judged before the power went."""
+    pole = Pole(recorder=settings(tmp_path), sensors=tuple(HeardBy))
+    pole.provide(NEWS)
+    pole.introduce()
+    pole.send(pole.issuer.plan(occurrence("slept-through", T0_MS + 120_000, NEWS)))
+    for takes_reference in (True, False):
+        pole.post(SelfTestAsked(ticket=1, takes_reference=takes_reference))
+        pole.run_for(12_000)
+    pole.cut_power()
+    pole.run_until(T0_MS + 150_000)
+    pole.boot()
+    pole.connect()
+    pole.run_for(20_000)
+    pole.stop()
+    found = replayed(tmp_path)
+    assert found.differences == []
+    assert [each.record.verdict.value for each in pole.answers] == ["reference_taken", "passed"]
+    assert "missed" in "\n".join(found.timeline)
