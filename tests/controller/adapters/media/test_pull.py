@@ -182,8 +182,7 @@ async def test_nobody_there_is_told() -> None:
 
 async def test_a_pull_goes_on_after_a_restart(station: Station, tmp_path: Path) -> None:
     world = LibraryWorld(tmp_path, config=MediaConfig(free_bytes_min=0, pull_hosts=("127.0.0.1",)))
-    station.content = recording(tmp_path, seconds=60.0)
-    assert len(station.content) > 5_000_000
+    station.content = recording(tmp_path) + bytes(5_000_000)  # behind the sound, where no player looks
     station.breaks_after = [4_800_000]
     station.statuses = [200, *[503] * 3, 200]
     pull = world.intake(b"", kind=OriginKind.PULL, name=f"{station.url}/a.wav", size_bytes=0)
