@@ -1,4 +1,4 @@
-"""Keeps programmes and bulletins, each version of them, and what was decided on bulletins, in the controller's database.
+"""Keeps programmes and bulletins, each version of them and each decision on bulletins, in the controller's database.
 
 A version is kept whole as JSON and never changed; a row beside says which one is the latest. Rules kept: all changes of
 a commit or none, the audit entries among them; a version follows the one that its author has read, and a decision is

@@ -10,14 +10,12 @@ from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
 from controller.programmes.bulletin import (
     Bulletin,
-    BulletinState,
     Decision,
     Draft,
     Verdict,
     airing_number,
     authors_of,
     decided,
-    state_of,
 )
 
 PEOPLE = ("an", "binh/t1", "chi")
