@@ -111,6 +111,7 @@ class RelayRecord(Struct, frozen=True, kw_only=True):
     reality: Reality = Reality.REAL
     chime_ms: int = 0
     over: Over = Over.REPLACE
+    before_upper: bool = False
     delay_ms: int = 0
     """How long after its capture it is heard now; 0 in records of earlier versions."""
     wanted_delay_ms: int = 0

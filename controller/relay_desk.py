@@ -241,7 +241,7 @@ class RelayDesk:
         planned = self._planned()
         known = self._known_occurrences() if planned else set()
         for area, occurrence in planned:
-            end_ms = occurrence.start_at_ms + occurrence.duration_ms
+            end_ms = _ends_ms(occurrence)
             if occurrence.id in known or not occurrence.start_at_ms - PREPARE_MS <= now.shared_ms < end_ms:
                 continue
             wanted = RelayRecord(
@@ -256,6 +256,7 @@ class RelayDesk:
                 occurrence=occurrence.id,
                 chime_ms=occurrence.chime_ms,
                 over=occurrence.over,
+                before_upper=occurrence.before_upper,
             )
             effects += self._begin(wanted, now)
         return effects
@@ -371,10 +372,16 @@ class RelayDesk:
 
     @staticmethod
     def _is_ahead(occurrence: Occurrence, now_ms: SharedMs) -> bool:
-        return occurrence.start_at_ms + occurrence.duration_ms > now_ms + LEFT_MS_MIN
+        return _ends_ms(occurrence) > now_ms + LEFT_MS_MIN
 
     def _forget_old(self) -> None:
         ended = [relay for relay in self._relays.values() if relay.state is RelayState.ENDED]
         ended.sort(key=lambda relay: relay.ends_at_ms)
         for relay in ended[: max(0, len(ended) - REMEMBERED_MAX)]:
             del self._relays[relay.stream]
+
+
+def _ends_ms(occurrence: Occurrence) -> int:
+    """When a planned relay is over: at the end of its time, or where its item expires."""
+    ends_ms = occurrence.start_at_ms + occurrence.duration_ms
+    return ends_ms if occurrence.valid_until_ms is None else min(ends_ms, occurrence.valid_until_ms)

@@ -47,6 +47,7 @@ def start_of(relay: RelayRecord, site: Site, public_key: bytes, counter: int, no
         occurrence=relay.occurrence,
         chime_ms=relay.chime_ms if relay.chime_ms < relay.ends_at_ms - relay.starts_at_ms else 0,
         over=relay.over,
+        before_upper=relay.before_upper,
     )
 
 

@@ -236,6 +236,7 @@ def _candidate(live: LiveStream, first_at_ms: SharedMs) -> Candidate:
         aim_us=live.aim_us,
         stream=start.stream,
         over=start.over,
+        before_upper=start.before_upper,
         occurrence=None if start.occurrence is None else planned_key(start.area, start.occurrence),
     )
 

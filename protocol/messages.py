@@ -168,7 +168,8 @@ class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_
     """A live stream begins: the key of its packets, its earliest play time, when it must have ended.
 
     `occurrence` names the planned relay that it serves, if it serves one. With `chime_ms` an attention signal sounds
-    from `starts_at_ms` on, before any packet has come; packets are heard from behind it on. `over` as in an occurrence.
+    from `starts_at_ms` on, before any packet has come; packets are heard from behind it on. `over` and `before_upper`
+    as in an occurrence.
     """
 
     stream: StreamId
@@ -181,6 +182,7 @@ class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_
     occurrence: DocumentId | None = None
     chime_ms: ChimeMs = 0
     over: Over = Over.REPLACE
+    before_upper: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a stream without end, or of nothing but its signal."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
+
 import pytest
 
 from controller.effects import DelayRelay
@@ -17,7 +20,7 @@ from protocol.codec import json_encode
 from protocol.messages import BroadcastClass, Over, StreamEnd, StreamHeard, StreamStart, Telemetry
 from protocol.topics import TopicName, topic
 from protocol.units import SharedMs
-from tests.support.controller_desk import DeskWorld, closed, config_of, document, opened, published
+from tests.support.controller_desk import DeskWorld, closed, config_of, document, opened, plain_config, published
 from tests.support.pki import DevelopmentKeys
 
 VOV = StartRelay(area="dong", feed="vov1", minutes=15)
@@ -90,6 +93,24 @@ def test_a_planned_relay_begins_ahead_of_its_start_and_ends_at_its_end(world: De
     assert closed(world.effects) == [relay.stream]
     assert document(published(world.effects, at(relay))[-1], StreamEnd).ends_at_ms == relay.ends_at_ms
     assert state(world, relay.stream) is RelayState.ENDED
+
+
+def test_a_planned_relay_keeps_the_order_of_its_area_and_ends_where_its_item_expires(pki: DevelopmentKeys) -> None:
+    morning = plain_config(pki)["programmes"][0]
+    now_ms = ms(DeskWorld(pki))
+    day = dt.datetime.fromtimestamp(now_ms / 1000, tz=zoneinfo.ZoneInfo("Asia/Ho_Chi_Minh")).date()
+    items = [{"feed": "vov1", "duration_s": 900, "valid_until": f"{day}T05:35"}]
+    ordered = {**morning, "broadcast_class": "priority", "before_upper": True, "items": items}
+    world = DeskWorld(pki, programmes=[ordered])
+    world.begin()
+    plan = world.desk.plan("xa")
+    assert plan is not None
+    [occurrence] = plan.occurrences
+    world.advance(occurrence.start_at_ms - ms(world) - PREPARE_MS + 1)
+    [relay] = opened(world.effects)
+    start = document(published(world.effects, at(relay))[0], StreamStart)
+    assert start.before_upper
+    assert start.ends_at_ms == occurrence.start_at_ms + 5 * 60_000 == occurrence.valid_until_ms
 
 
 def test_the_end_is_cleared_from_the_broker_after_a_while(world: DeskWorld) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.adapters.decoder import LibopusDecoder
-from protocol.messages import AiringRecord, StreamEnd, StreamStart
+from protocol.messages import AiringRecord, BroadcastClass, StreamEnd, StreamStart
 from protocol.stream import pack_audio, unpack_audio
 from protocol.topics import TopicName, topic
 from tests.support.issuer import COMMUNE, VILLAGE, key_of, media, occurrence
@@ -322,3 +322,17 @@ def test_a_frame_that_is_no_20_ms_of_mono_opus_is_counted_by_its_name_and_the_re
     last = pole.records()[-1]
     assert isinstance(last, AiringRecord)
     assert last.concealed_ms == (100 if fault == "pause" else 120), "100 ms where it ends without an order"
+
+
+def test_a_communes_stream_goes_before_the_upper_areas_item_only_as_the_commune_ordered() -> None:
+    for before_upper, expected in ((True, {STREAM, "upper"}), (False, {"upper"})):
+        pole = listening_pole()
+        news = media("news", seconds=8)
+        pole.provide(news)
+        priority = {"broadcast_class": BroadcastClass.PRIORITY}
+        pole.send(pole.issuer.plan(occurrence("upper", BEGIN_MS, news, **priority)))
+        start(pole, area=VILLAGE, before_upper=before_upper, **priority)
+        pole.stream(STREAM, origin_ms=BEGIN_MS + 1_000, packets=range(40))
+        pole.run_until(BEGIN_MS + 12_000)
+        begun = {source for source, state, _ in pole.airings() if state == "started"}
+        assert begun == expected
