@@ -68,6 +68,8 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     ),
     "a file with a length": (lambda c: c["programmes"][0]["items"][0].update(duration_s=5), "nothing else has it"),
     "an address": (lambda c: c["feeds"][0].update(urls=["ftp://x/y"]), "'ftp://x/y' is no http or https address"),
+    "a host to pull from": (lambda c: c.update(media={"pull_hosts": ["http://nas/"]}), "'http://nas/' is no host name"),
+    "a network to pull from": (lambda c: c.update(media={"pull_hosts": ["10.0.0.0/99"]}), "is no host name, address"),
     "a zone": (lambda c: c.update(time_zone="Asia/Hanoi2"), "'Asia/Hanoi2' is no time zone"),
     "a database": (lambda c: c.update(database="mysql://x"), "must begin with sqlite:/// or postgresql://"),
     "the nodes' door": (

@@ -201,6 +201,7 @@ class Intakes:
     async def _gather(self, intake: Intake, pieces: AsyncIterator[bytes]) -> Intake:
         unsure = 0
         async for piece in pieces:
+            require_offset(self.intake(intake.id), intake.received_bytes)  # it may have been given up meanwhile
             if intake.received_bytes + len(piece) > intake.size_bytes:
                 what = f"nhiều hơn {intake.size_bytes} byte đã báo · more came than the {intake.size_bytes} bytes said"
                 raise RequestError(RequestCode.BAD_REQUEST, what)
@@ -269,6 +270,9 @@ class Intakes:
                 await self._refuse(self.intake(name), error.refusal)
             except RequestError as error:
                 await self._refuse(self.intake(name), refusal(RefusalCode.STORE_FAILED, found=error))
+            except Exception as error:
+                log.exception("the pull %s failed", name)
+                await self._refuse(self.intake(name), refusal(RefusalCode.UNREACHABLE, found=type(error).__name__))
 
     async def _work(self) -> None:
         while True:

@@ -273,6 +273,26 @@ async def test_another_configuration_holds_from_the_next_recording_on(world: Lib
         assert entry.made.integrated_lufs == pytest.approx(-26.0, abs=0.4)
 
 
+async def test_what_is_given_up_while_it_comes_stays_given_up(world: LibraryWorld) -> None:
+    data = recording(world.folder)
+    async with world.running() as library:
+        intake = await library.intakes.begin(world.intake(data))
+        held = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield data[:10]
+            await held.wait()
+            yield data[10:]
+
+        sending = asyncio.create_task(library.intakes.append(intake.id, 0, slow()))
+        await until(lambda: library.intakes.intake(intake.id).received_bytes == 10)
+        await library.intakes.cancel(intake.id)
+        held.set()
+        with pytest.raises(RequestError, match="cancelled"):
+            await sending
+        assert library.intakes.intake(intake.id).state is IntakeState.CANCELLED
+
+
 async def test_two_pieces_at_once_are_not_mixed(world: LibraryWorld) -> None:
     data = recording(world.folder)
     async with world.running() as library:
