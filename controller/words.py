@@ -65,6 +65,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "deed_silence": ("lệnh im lặng", "silence ordered"),
     "deed_silence_release": ("bỏ lệnh im lặng", "silence released"),
     "deed_clone": ("thẻ nhớ bị sao chép", "card was cloned"),
+    "deed_media": ("kho âm thanh", "media"),
     "deed_account": ("tài khoản", "own account"),
     "deed_people": ("người dùng", "people"),
     "deed_token": ("mã API", "API token"),
