@@ -122,6 +122,7 @@ ONE = (
     ("data", "word"),
     [
         (DOCTYPE + ONE % b"&b;", "document type"),
+        (b"<!DOCTYPE playlist>" + ONE % b"x", "document type"),
         (EXTERNAL + ONE % b"&a;", "document type"),
         (ONE % b"&undefined;", "no XML"),
         (b"<playlist>", "no XML"),
