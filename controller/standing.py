@@ -18,7 +18,7 @@ from controller.records import StandingDocument
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.messages import AnyDocument, Occurrence, Plan
-from protocol.plan_body import decode_body, filled
+from protocol.plan_body import decode_body, filled, relays_in
 from protocol.topics import TOPICS, TopicName, parse_topic, topic
 from protocol.units import SharedMs
 
@@ -120,8 +120,10 @@ class Standing:
     def planned_feeds(self, topic_: str) -> tuple[Occurrence, ...]:
         """What a standing plan relays; remembered, for a province's plans are too many to be read at each change."""
         if topic_ not in self._feeds:
-            plan = self.document(topic_)
+            plan, sealed = self.signed(topic_), self._documents.get(topic_)
             occurrences = plan.occurrences if isinstance(plan, Plan) else ()
+            if sealed is not None and sealed.body:
+                occurrences = relays_in(sealed.body)
             self._feeds[topic_] = tuple(each for each in occurrences if each.feed is not None)
         return self._feeds[topic_]
 

@@ -87,6 +87,11 @@ def cbor_decode_large(data: bytes, kind: type[T], *, bytes_max: int) -> T:
         raise Refusal(RefusalReason.MALFORMED, str(error)[:200]) from error
 
 
+def cbor_decode_own(data: bytes, kind: type[T]) -> T:
+    """Decode what this side has encoded and kept itself: its form is not judged again, only its fields."""
+    return msgspec.convert(cbor2.loads(data), kind, strict=True, builtin_types=_CBOR_NATIVE)
+
+
 def cbor_decode_plain(data: bytes, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> Any:  # noqa: ANN401 - any plain value
     """Decode one item of deterministic CBOR to plain values; another form of it, or bytes after it, is refused."""
     _refuse_large(data, bytes_max)

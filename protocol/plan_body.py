@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from protocol.attention import ChimeMs, Over
-from protocol.codec import cbor_decode_large, cbor_encode
+from protocol.codec import cbor_decode_large, cbor_decode_own, cbor_encode
 from protocol.document import BroadcastClass, Milliseconds
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
 from protocol.identity import DocumentId
@@ -135,6 +135,20 @@ def decode_body(data: bytes) -> tuple[Occurrence, ...]:
     if len({each.id for each in found}) < len(found):
         raise Refusal(RefusalReason.MALFORMED, "an occurrence stands twice in a plan's body")
     return tuple(sorted(found, key=_by_begin))
+
+
+def relays_in(data: bytes) -> tuple[Occurrence, ...]:
+    """The relays of a body that this side has encoded: a province's are read at a start, most without any relay."""
+    body = cbor_decode_own(data, _Body)
+    relays = {place for place, item in enumerate(body.items) if item.feed is not None}
+    runs = [run for run in body.runs if not relays.isdisjoint(run.items)]
+    plain = [each for run in runs for each in _unfolded(body, run) if each["feed"] is not None]
+    plain += [
+        _plain(body, each.id, each.programme, each.begins_after_ms, each.item)
+        for each in body.singles
+        if each.item in relays
+    ]
+    return tuple(sorted(msgspec.convert(plain, list[Occurrence], strict=True), key=_by_begin))
 
 
 def filled(plan: Plan, data: bytes, occurrences: Sequence[Occurrence]) -> Plan:

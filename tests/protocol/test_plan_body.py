@@ -13,7 +13,7 @@ from protocol.codec import cbor_decode_plain, cbor_encode
 from protocol.errors import LocalProtocolError, Refusal, RefusalReason
 from protocol.messages import BroadcastClass, MediaReference, Occurrence
 from protocol.plan import BODY_OCCURRENCES_MAX, PLAN_BODY_BYTES_MAX
-from protocol.plan_body import decode_body, encode_body, filled
+from protocol.plan_body import decode_body, encode_body, filled, relays_in
 from tests.support.messages import MINUTE_MS, T0_MS, occurrence, occurrences, plan
 
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -48,6 +48,7 @@ def week_of_a_commune() -> list[Occurrence]:
 def test_what_went_in_comes_out(found: list[Occurrence]) -> None:
     reference, data = encode_body(found)
     assert decode_body(data) == by_begin(found)
+    assert relays_in(data) == tuple(each for each in by_begin(found) if each.feed is not None)
     assert reference.size_bytes == len(data)
     assert reference.sha256 == hashlib.sha256(data).hexdigest()
     assert encode_body(found[::-1]) == (reference, data)
