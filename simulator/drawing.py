@@ -25,6 +25,7 @@ from controller.config import (
     QuietHoursConfig,
 )
 from controller.policy_config import AirTimeConfig, VolumeCapConfig
+from controller.programmes.programme import Recurrence
 from protocol.messages import BroadcastClass, Over
 from simulator.chance import Chance, stream_of
 from simulator.media_server import Recording, recording
@@ -43,6 +44,13 @@ _PRESENT: Final = 600_000
 _AT_AN_EDGE: Final = 300_000
 _RARE: Final = 150_000
 _SELDOM: Final = 300_000
+_RULES: Final = (
+    "FREQ=DAILY",
+    "FREQ=DAILY;INTERVAL=2",
+    "FREQ=WEEKLY;BYDAY=MO,WE,FR,SA",
+    "FREQ=MONTHLY;BYMONTHDAY=7,10,24,28,31",
+    "RSCALE=X-VIETNAMESE;FREQ=MONTHLY;BYMONTHDAY=1,15,19,25",
+)
 _EVEN: Final = 500_000
 
 
@@ -137,6 +145,7 @@ def _node(chance: Chance, number: int, areas: tuple[AreaConfig, ...]) -> NodeCon
         quiet_hours=_quiet_hours(chance),
         air_time=_air_time(chance) if chance.happens(_SELDOM) else None,
         volume_caps=_volume_caps(chance) if chance.happens(_SELDOM) else (),
+        fetch_bytes_a_day_max=1 << chance.within(19, 25) if chance.happens(_RARE) else None,
         gain_db=float(chance.within(-12, 0)),
         aiming_delay_ms=float(chance.within(5, 40)) if chance.happens(_RARE) else 0.0,
     )
@@ -184,18 +193,34 @@ def _programme(
     clock: dt.datetime,
     minutes: int,
 ) -> ProgrammeConfig:
-    days = WEEKDAYS
-    if chance.happens(_SELDOM):
-        days = tuple(day for day in WEEKDAYS if chance.happens(_EVEN)) or WEEKDAYS[-1:]
+    is_priority = chance.happens(_SELDOM)
+    begin = _begin(chance, nodes, clock, minutes)
+    days = tuple(day for day in WEEKDAYS if chance.happens(_EVEN)) or WEEKDAYS[-1:]
+    recurrence = _recurrence(chance, begin, clock) if chance.happens(_SELDOM) else None
     return ProgrammeConfig(
         id=f"p{number}",
         title=f"Chương trình {number}",
         area=_one_of(chance, areas),
-        at=_begin(chance, nodes, clock, minutes),
-        days=days,
-        broadcast_class=BroadcastClass.PRIORITY if chance.happens(_SELDOM) else BroadcastClass.ROUTINE,
+        at=begin if recurrence is None else None,
+        days=days if recurrence is None and chance.happens(_SELDOM) else None,
+        recurrence=recurrence,
+        broadcast_class=BroadcastClass.PRIORITY if is_priority else BroadcastClass.ROUTINE,
+        before_upper=is_priority and chance.happens(_SELDOM),
         items=tuple(_item(chance, f"p{number}-{index}", clock, minutes) for index in range(chance.within(1, 3))),
     )
+
+
+def _recurrence(chance: Chance, begin: str, clock: dt.datetime) -> Recurrence:
+    """RFC 5545 text that began years ago: daily, every other day, weekly, by lunar dates; a date more, a date less."""
+    time = begin.replace(":", "").ljust(6, "0")
+    rule = _one_of(chance, _RULES)
+    lines = [f"DTSTART:20220103T{time}", f"RRULE:{rule}"]
+    if chance.happens(_SELDOM):
+        extra = clock + dt.timedelta(minutes=chance.within(1, _DAY_MINUTES))
+        lines.append(f"RDATE:{extra:%Y%m%dT%H%M}00")
+    if chance.happens(_SELDOM):
+        lines.append(f"EXDATE:{clock + dt.timedelta(days=chance.within(0, 3)):%Y%m%d}T{time}")
+    return Recurrence(rules="\n".join(lines))
 
 
 def _begin(chance: Chance, nodes: tuple[NodeConfig, ...], clock: dt.datetime, minutes: int) -> str:

@@ -107,8 +107,9 @@ class SimulatedMediaStore:
                 continue
             if evicted is not None:
                 self._download = _Download(self, self._world, self._disk, effect, evicted)
-                part = self._disk.read(self._download.part)
-                self._server.request(self._host, reference.sha256, len(part), self._download)
+                first = len(self._disk.read(self._download.part))
+                end = None if self._download.room is None else first + self._download.room
+                self._server.request(self._host, reference.sha256, first, self._download, end=end)
 
     def ended(
         self, reference: Fetchable, failure: MediaFailure | None, detail: str, evicted: tuple[str, ...], received: int
@@ -192,7 +193,7 @@ class _Download:
         self._disk = disk
         self._reference = effect.reference
         self._evicted = evicted
-        self._room = None if effect.bytes_max is None else max(1, effect.bytes_max // FOLD_BYTES)
+        self.room = None if effect.bytes_max is None else max(1, effect.bytes_max // FOLD_BYTES)
         """How many folded bytes may still come; None is as many as there are."""
         self._received = 0
         self._patience: Timer = world.after(_SILENCE_NS, self._give_up)
@@ -214,11 +215,11 @@ class _Download:
         """See `Receiver.arrived`."""
         self._world.cancel(self._patience)
         self._patience = self._world.after(_SILENCE_NS, self._give_up)
-        taken = chunk if self._room is None else chunk[: self._room - self._received]
+        taken = chunk if self.room is None else chunk[: self.room - self._received]
         self._received += len(taken)
         try:
             self._disk.append(self.part, taken, fold=FOLD_BYTES)
-            if self._received == self._room and not self._is_whole():
+            if self._received == self.room and not self._is_whole():
                 self._disk.sync(self.part)
                 self._end(MediaFailure.PARTLY, "as much as was asked for; the rest follows")
         except DiskError as error:

@@ -9,6 +9,7 @@ them and a slow line delays them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -92,6 +93,8 @@ class MediaServer:
         self.latency_ns = latency_ns
         self.bps = bps
         self.served_bytes = 0
+        self.watch: list[Callable[[str, str, int], None]] = []
+        """Told of what has arrived: at which host, of which file, how many bytes."""
         self._world = world
         self._files: dict[str, bytes] = {}
         self._bodies: dict[str, bytes] = {}
@@ -119,16 +122,16 @@ class MediaServer:
         """What is served under this hash is something else from now on."""
         self._files[sha256] = bytes(len(self._files[sha256]))
 
-    def request(self, host: Host, sha256: str, first: int, receiver: Receiver) -> None:
-        """A node opens a connection and asks for a file from its folded byte `first` on.
+    def request(self, host: Host, sha256: str, first: int, receiver: Receiver, *, end: int | None = None) -> None:
+        """A node opens a connection and asks for a file from its folded byte `first` on, up to `end` (all of it).
 
         The receiver hears `refused`, or `arrived` for each chunk and `finished`; nothing while nothing passes.
         """
         round_trip_ns = host.access.up.sample_ns(host.chance, 1) + host.access.down.sample_ns(host.chance, 1)
         ready_ns = max(host.send_down(HANDSHAKE_BYTES), self._world.now_ns + 3 * (round_trip_ns + self.latency_ns))
-        self._world.at(ready_ns, self._answer, host, sha256, first, receiver)
+        self._world.at(ready_ns, self._answer, host, sha256, first, end, receiver)
 
-    def _answer(self, host: Host, sha256: str, first: int, receiver: Receiver) -> None:
+    def _answer(self, host: Host, sha256: str, first: int, end: int | None, receiver: Receiver) -> None:
         if not host.is_reachable:
             return
         file = self._files.get(sha256)
@@ -139,9 +142,9 @@ class MediaServer:
         elif first > len(file):
             receiver.refused(_RANGE, "the file is shorter")
         else:
-            self._send(host, file, first, receiver)
+            self._send(host, sha256, file[:end], first, receiver)
 
-    def _send(self, host: Host, file: bytes, first: int, receiver: Receiver) -> None:
+    def _send(self, host: Host, sha256: str, file: bytes, first: int, receiver: Receiver) -> None:
         """One chunk after another, as fast as the server and the node's line allow."""
         if receiver.is_gone or not host.is_reachable:
             return
@@ -157,10 +160,12 @@ class MediaServer:
         self.served_bytes += unfolded
         self._free_ns = max(self._free_ns, self._world.now_ns) + unfolded * _BITS * NS_PER_S // self.bps
         arrives_ns = max(self._free_ns, host.send_down(unfolded))
-        self._world.at(arrives_ns, self._arrive, host, file, first, chunk, receiver)
+        self._world.at(arrives_ns, self._arrive, host, sha256, file, first, chunk, receiver)
 
-    def _arrive(self, host: Host, file: bytes, first: int, chunk: bytes, receiver: Receiver) -> None:
+    def _arrive(self, host: Host, sha256: str, file: bytes, first: int, chunk: bytes, receiver: Receiver) -> None:
         if receiver.is_gone or not host.is_reachable:
             return
+        for tell in self.watch:
+            tell(host.name, sha256, len(chunk) * FOLD_BYTES)
         receiver.arrived(chunk)
-        self._send(host, file, first + len(chunk), receiver)
+        self._send(host, sha256, file, first + len(chunk), receiver)

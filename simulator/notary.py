@@ -203,6 +203,7 @@ class Notary:
             gain_db=assignment.gain_db,
             air_time=assignment.air_time,
             volume_caps=assignment.volume_caps,
+            fetch_bytes_max=assignment.fetch_bytes_a_day_max,
         )
         if known:
             last = known[-1]

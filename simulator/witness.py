@@ -79,6 +79,7 @@ class Witness:
         self._grid_back_ns = 0
         self._stops: dict[str, Hush] = {}
         province.controller.database.watch.append(self._kept)
+        province.media_server.watch.append(self._came)
         for pole in province.poles.values():
             self.watch_pole(pole)
         self._look()
@@ -283,6 +284,12 @@ class Witness:
                 )
             case RelayRecord():
                 self._relay_is(change)
+
+    def _came(self, host: str, sha256: str, count: int) -> None:
+        """Something has arrived over a pole's line."""
+        facts = self.evidence.poles.get(host)
+        if facts is not None:
+            facts.came.append((self._world.now_ns, sha256, count))
 
     def _relay_is(self, relay: RelayRecord) -> None:
         since_ns = self._open_flows.get(relay.stream)

@@ -149,6 +149,7 @@ class Posting:
     gain_db: float = 0.0
     air_time: AirTime | None = None
     volume_caps: tuple[VolumeCap, ...] = ()
+    fetch_bytes_max: int | None = None
 
     def aim_ns(self, broadcast_class: BroadcastClass) -> int:
         """By how much later than others it sounds a class."""
@@ -236,6 +237,8 @@ class PoleFacts:
     power: list[tuple[int, bool]] = field(default_factory=list)
     clock_errors: list[tuple[int, int]] = field(default_factory=list)
     media: dict[str, int] = field(default_factory=dict)
+    came: list[tuple[int, str, int]] = field(default_factory=list)
+    """What came over its line: when, of which file, how many bytes."""
     is_on: bool = True
     is_connected: bool = True
     is_judged: bool = True

@@ -155,7 +155,9 @@ class Priority:
                 before_upper=permit.before_upper,
             )
             may = posting.air_time is None or permit.broadcast_class is BroadcastClass.EMERGENCY
-            is_sure = may and self._is_sure(evidence, facts, permit, begins_ns, ends_ns)
+            has_it = facts.media.get(permit.sha256 or "", ends_ns) <= begins_ns
+            must = has_it or posting.fetch_bytes_max is None or permit.kind is not SourceKind.MEDIA
+            is_sure = may and must and self._is_sure(evidence, facts, permit, begins_ns, ends_ns)
             found.append(_Due(permit=permit, rank=place, is_sure=is_sure))
         return found
 

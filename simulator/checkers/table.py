@@ -7,6 +7,7 @@ from typing import Final
 from simulator.checkers.air_time import AIR_TIME
 from simulator.checkers.emergency import EMERGENCY
 from simulator.checkers.evidence import Checker
+from simulator.checkers.fetch_budget import FETCH_BUDGET
 from simulator.checkers.heard import HEARD
 from simulator.checkers.items import ITEMS
 from simulator.checkers.memory import MEMORY
@@ -29,6 +30,7 @@ CHECKERS: Final[dict[str, Checker]] = {
         QUIET_HOURS,
         STALE,
         AIR_TIME,
+        FETCH_BUDGET,
         SILENCED,
         SKEW,
         TURNS,

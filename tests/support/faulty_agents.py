@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge.agent import Agent
-from edge.effects import Effect, PowerAmplifier, StoreReport
+from edge.effects import Effect, FetchMedia, PowerAmplifier, StoreReport
 from edge.events import Booted, ButtonMoved, Connected, Disconnected, Event, MessageReceived
 from edge.player.ports import Frames
 from edge.proof.desk import ProofDesk, Settled
@@ -308,3 +308,11 @@ class Hoary(Agent):
         found = self._repertoire.candidates(now, self._studio.horizon_ms)
         said = [replace(each, valid_until_ms=None) for each in found]
         return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+
+
+class Spendthrift(Agent):
+    """Knows no budget of its SIM."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        effects = super().handle(event, now)
+        return [replace(each, bytes_max=None) if isinstance(each, FetchMedia) else each for each in effects]

@@ -6,6 +6,7 @@ import pytest
 
 from edge.agent import Agent
 from protocol.messages import AiringState
+from simulator.media_server import FOLD_BYTES
 from simulator.runner import Performance, perform
 from simulator.scenario import parse_scenario
 from tests.support import faulty_agents as faulty
@@ -70,3 +71,30 @@ def test_nothing_is_found_where_the_limits_are_kept_and_each_of_them_is_reached(
 def test_the_planted_fault_is_found_at_its_pole(checker: str, says: str, agent: type[Agent]) -> None:
     found = [each for each in played(agent).verdict.violations if each.checker == checker and says in each.evidence]
     assert {each.pole for each in found} == {"N0002"}
+
+
+BUDGET = """
+title: A SIM with little volume
+title_vi: Một SIM ít dung lượng
+start: 2026-03-04 06:00
+minutes: 4
+controller:
+  areas: [{id: xa, title: Xã, fetch_bytes_a_day_max: 1000000}]
+  nodes:
+    - {id: N0001, title: Cụm loa 1, area: xa}
+    - {id: N0002, title: Cụm loa 2, area: xa}
+  programmes:
+    - {id: news, title: Tin, area: xa, at: "07:00", items: [{file: short.mp3}, {file: long.mp3}]}
+media:
+  short.mp3: {seconds: 60}
+  long.mp3: {seconds: 240}
+"""
+
+
+def test_a_pole_that_fetches_more_than_its_budget_is_found_and_one_that_keeps_it_is_not() -> None:
+    scenario = parse_scenario(BUDGET, name="budget.yaml")
+    performance = perform("budget", scenario, seed=2, agents={"N0002": faulty.Spendthrift})
+    found = [each for each in performance.verdict.violations if each.checker == "fetch_budget"]
+    assert {each.pole for each in found} == {"N0002"}
+    kept = sum(count for _, _, count in performance.evidence.poles["N0001"].came)
+    assert 900_000 < kept <= 1_000_000 + 2 * FOLD_BYTES
