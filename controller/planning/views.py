@@ -5,8 +5,6 @@ Plain structs with the names that records use, so that what is said beforehand c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from controller.planning.difference import Change, Difference
@@ -104,61 +102,70 @@ class PolePlanView(Struct, frozen=True, kw_only=True):
 
 def items_of(run: DryRun) -> tuple[ItemView, ...]:
     """Every item of a run, by its begin."""
-    fates = {fate.candidate.key: fate for fate in run.fates}
-    return tuple(_item(fate, fates) for fate in run.fates)
+    told = _Told(run)
+    return tuple(told.item(fate) for fate in run.fates)
 
 
 def changes_of(found: tuple[Difference, ...], before: DryRun, after: DryRun) -> tuple[ChangeView, ...]:
     """What a draft changes."""
-    known = {fate.candidate.key: fate for fate in before.fates}
-    coming = {fate.candidate.key: fate for fate in after.fates}
+    known, coming = _Told(before), _Told(after)
     return tuple(
         ChangeView(
             key=each.key,
             change=each.change,
-            before=None if each.before is None else _item(each.before, known),
-            after=None if each.after is None else _item(each.after, coming),
+            before=None if each.before is None else known.item(each.before),
+            after=None if each.after is None else coming.item(each.after),
         )
         for each in found
     )
 
 
-def _item(fate: Fate, fates: Mapping[str, Fate]) -> ItemView:
-    candidate = fate.candidate
-    beaten = (key for key, other in fates.items() if any(loss.to == candidate.key for loss in other.losses))
-    return ItemView(
-        key=candidate.key,
-        occurrence=candidate.source_id,
-        area=candidate.area,
-        title=candidate.title,
-        broadcast_class=candidate.broadcast_class,
-        reality=candidate.reality,
-        starts_at_ms=candidate.starts_at_ms,
-        ends_at_ms=candidate.ends_at_ms,
-        media=None if candidate.media is None else candidate.media.sha256,
-        feed=candidate.feed,
-        over=candidate.over,
-        before_upper=candidate.before_upper,
-        verdict=fate.verdict,
-        sounding_ms=fate.sounding_ms,
-        sounds=tuple(_span(span) for span in fate.sounds),
-        wins_over=tuple(beaten),
-        losses=tuple(
-            LossView(
-                to=loss.to,
-                to_title=fates[loss.to].candidate.title,
-                to_area=fates[loss.to].candidate.area,
-                why=loss.why,
-                from_ms=loss.span.from_ms,
-                until_ms=loss.span.until_ms,
-            )
-            for loss in fate.losses
-        ),
-        refusals=tuple(
-            RefusalView(reason=each.reason, from_ms=each.span.from_ms, until_ms=each.span.until_ms)
-            for each in fate.refusals
-        ),
-    )
+class _Told:
+    """One run, with who beats whom looked up once."""
+
+    def __init__(self, run: DryRun) -> None:
+        self._fates = {fate.candidate.key: fate for fate in run.fates}
+        self._beaten: dict[str, dict[str, None]] = {}
+        for fate in run.fates:
+            for loss in fate.losses:
+                self._beaten.setdefault(loss.to, {})[fate.candidate.key] = None
+
+    def item(self, fate: Fate) -> ItemView:
+        """One item as it is shown."""
+        candidate, fates = fate.candidate, self._fates
+        return ItemView(
+            key=candidate.key,
+            occurrence=candidate.source_id,
+            area=candidate.area,
+            title=candidate.title,
+            broadcast_class=candidate.broadcast_class,
+            reality=candidate.reality,
+            starts_at_ms=candidate.starts_at_ms,
+            ends_at_ms=candidate.ends_at_ms,
+            media=None if candidate.media is None else candidate.media.sha256,
+            feed=candidate.feed,
+            over=candidate.over,
+            before_upper=candidate.before_upper,
+            verdict=fate.verdict,
+            sounding_ms=fate.sounding_ms,
+            sounds=tuple(_span(span) for span in fate.sounds),
+            wins_over=tuple(self._beaten.get(candidate.key, ())),
+            losses=tuple(
+                LossView(
+                    to=loss.to,
+                    to_title=fates[loss.to].candidate.title,
+                    to_area=fates[loss.to].candidate.area,
+                    why=loss.why,
+                    from_ms=loss.span.from_ms,
+                    until_ms=loss.span.until_ms,
+                )
+                for loss in fate.losses
+            ),
+            refusals=tuple(
+                RefusalView(reason=each.reason, from_ms=each.span.from_ms, until_ms=each.span.until_ms)
+                for each in fate.refusals
+            ),
+        )
 
 
 def _span(span: Span) -> SpanView:
