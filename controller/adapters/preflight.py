@@ -14,8 +14,11 @@ from controller.adapters.endings import endings
 from controller.adapters.enrolment_start import load_issuing
 from controller.adapters.keys.signing import load_authority
 from controller.adapters.media.decoding import first_fault
+from controller.adapters.speech import EspeakVoice
 from controller.config import Config
-from controller.errors import ConfigError, SigningError
+from controller.errors import ConfigError, SigningError, SpeechError
+from controller.programmes.sources import TextSource
+from controller.programmes.speech import utterance_of
 from controller.site import site_of
 from controller.time_service import time_signer
 from controller.web.listeners import console_tls, mutual_tls
@@ -46,6 +49,7 @@ def faults_found(config: Config) -> Iterator[str]:
         fault = first_fault(Path(path))
         if fault:
             yield f"{path}: {fault}"
+    yield from _speech_faults(config)
 
 
 def warnings_found(config: Config) -> Iterator[str]:
@@ -57,6 +61,23 @@ def warnings_found(config: Config) -> Iterator[str]:
             time_signer(authority.signers, authority.scopes, read_now().shared_ms)
         except SigningError as error:
             yield str(error)
+
+
+def _speech_faults(config: Config) -> Iterator[str]:
+    """Why texts of the configuration's programmes cannot be spoken."""
+    texts = {each.key: each for each in site_of(config).sources if isinstance(each, TextSource)}
+    if not texts:
+        return
+    try:
+        languages = EspeakVoice(config.speech.command).languages()
+    except SpeechError as error:
+        yield f"speech.command: {error}"
+        return
+    for each in texts.values():
+        try:
+            utterance_of(each.text, language=each.language, config=config.speech, languages=languages)
+        except SpeechError as error:
+            yield f"programmes: the text {each.text[:40]!r}: {error}"
 
 
 def _client_certificate(config: Config) -> Iterator[str]:

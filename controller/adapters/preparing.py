@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,13 @@ class Preparing:
     def speak_again(self) -> None:
         """Texts sound otherwise from now on; those that are wanted after this are spoken anew."""
         self._done = {key for key in self._done if not key.startswith(TEXT_KEYS)}
+
+    def forget(self, sha256s: AbstractSet[str]) -> None:
+        """The files of these contents are gone: whoever wants their sources again has them made again."""
+        keys = {key for key, media in self.ready.items() if media.sha256 in sha256s}
+        self._done -= keys
+        for key in keys:
+            del self.ready[key]
 
     async def run(self, tell: Callable[[MediaPrepared | MediaRefused], None]) -> None:
         """Work until cancelled."""

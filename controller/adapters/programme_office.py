@@ -257,7 +257,9 @@ class BulletinDesk(PaperDesk[Bulletin]):
 
     async def files(self, heads: Sequence[Version[Bulletin]]) -> list[BulletinFile]:
         """The same for the latest versions of a list."""
-        return [await self.file(head.paper.id) for head in heads]
+        names = [head.paper.id for head in heads]
+        histories, decisions = await self.store.histories(names), await self._bulletins.decisions(names)
+        return [BulletinFile(versions=histories[name], decisions=decisions.get(name, [])) for name in names]
 
     async def decide(self, name: str, *, read: int, is_approved: bool, reason: str, by: Actor) -> BulletinFile:
         """Approve or refuse the version that was read; raises RequestError, DatabaseError."""
@@ -282,15 +284,14 @@ class BulletinDesk(PaperDesk[Bulletin]):
 
     async def airing(self) -> dict[str, Bulletin]:
         """Those that may sound now."""
-        standing = await self.store.standing(not_ended_by_ms=self._clock())
         decisions = await self._bulletins.decisions()
+        standing = await self.store.standing(not_ended_by_ms=self._clock())
+        heads = [head for head in standing if head.paper.id in decisions]
         found = {}
-        for head in standing:
-            said = decisions.get(head.paper.id, [])
-            if any(each.verdict is Verdict.APPROVED for each in said):
-                paper = await self._airing(head.paper.id)
-                if paper is not None:
-                    found[head.paper.id] = paper
+        for file in await self.files(heads):
+            aired = next((each.paper for each in file.versions if each.number == file.airing), None)
+            if aired is not None:
+                found[aired.id] = aired
         return found
 
     async def _airing(self, name: str) -> Bulletin | None:

@@ -7,7 +7,7 @@ about the latest one, or the whole commit is a ConflictError. Every library exce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic
 
@@ -125,6 +125,16 @@ class VersionStore(Generic[PaperT]):
         wanted = sa.select(self._versions).where(columns.id == name).order_by(columns.number.desc())
         return list(reversed(await self._read(wanted.limit(VERSIONS_SHOWN_MAX))))
 
+    async def histories(self, names: Sequence[str]) -> dict[str, list[Version[PaperT]]]:
+        """All versions of some, the oldest first, by id."""
+        found: dict[str, list[Version[PaperT]]] = {}
+        for part in _parts(names):
+            columns = self._versions.c
+            wanted = sa.select(self._versions).where(columns.id.in_(part)).order_by(columns.id, columns.number)
+            for version in await self._read(wanted):
+                found.setdefault(version.paper.id, []).append(version)
+        return found
+
     async def count(self) -> int:
         """How many there are, archived ones too."""
         async with self._database.connection() as connection:
@@ -207,22 +217,17 @@ class BulletinStore(VersionStore[Bulletin]):
 
     async def decisions(self, names: Sequence[str] | None = None) -> dict[str, list[Decision]]:
         """What was decided, by bulletin, in the order of versions; None: on all that are not archived."""
-        wanted = sa.select(DECISIONS).order_by(DECISIONS.c.id, DECISIONS.c.number)
+        ordered = sa.select(DECISIONS).order_by(DECISIONS.c.id, DECISIONS.c.number)
         if names is None:
-            wanted = wanted.join(BULLETINS, BULLETINS.c.id == DECISIONS.c.id).where(BULLETINS.c.is_archived.is_(False))
+            joined = ordered.join(BULLETINS, BULLETINS.c.id == DECISIONS.c.id)
+            questions = [joined.where(BULLETINS.c.is_archived.is_(False))]
         else:
-            wanted = wanted.where(DECISIONS.c.id.in_(names))
+            questions = [ordered.where(DECISIONS.c.id.in_(part)) for part in _parts(names)]
         found: dict[str, list[Decision]] = {}
         async with self._database.connection() as connection:
-            for row in (await connection.execute(wanted)).mappings():
-                decision = Decision(
-                    number=row["number"],
-                    who=row["who"],
-                    at_ms=row["at_ms"],
-                    verdict=Verdict(row["verdict"]),
-                    reason=row["reason"],
-                )
-                found.setdefault(row["id"], []).append(decision)
+            for wanted in questions:
+                for row in (await connection.execute(wanted)).mappings():
+                    found.setdefault(row["id"], []).append(_decision(row))
         return found
 
     async def decide(self, name: str, decision: Decision, acts: Sequence[Act]) -> None:
@@ -248,3 +253,18 @@ class BulletinStore(VersionStore[Bulletin]):
 def programme_store(database: SqlDatabase) -> VersionStore[Programme]:
     """Programmes on a database."""
     return VersionStore(database, Programme, PROGRAMMES, PROGRAMME_VERSIONS)
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at once as a statement may name."""
+    return (names[at : at + HEADS_MAX] for at in range(0, len(names), HEADS_MAX))
+
+
+def _decision(row: sa.RowMapping) -> Decision:
+    return Decision(
+        number=row["number"],
+        who=row["who"],
+        at_ms=row["at_ms"],
+        verdict=Verdict(row["verdict"]),
+        reason=row["reason"],
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.preparing import Recording
@@ -16,6 +18,10 @@ from controller.programmes.fitting import Recorded
 from controller.programmes.speech import SpeechConfig
 from controller.site import Site
 from protocol.adapters.system_clock import read_now
+
+log = logging.getLogger("controller.speech")
+
+TIDY_EVERY_S: Final = 24 * 3600
 
 
 class _Parts(TypedDict):
@@ -63,3 +69,24 @@ async def open_programmes(
     standing = await programmes.store.standing()
     runtime.programmes_changed({version.paper.id: version.paper for version in standing}, await bulletins.airing())
     return ProgrammeRooms(programmes=programmes, bulletins=bulletins, spoken=spoken)
+
+
+async def tidy_daily(rooms: ProgrammeRooms, runtime: Runtime, recording: Recording) -> None:
+    """Sounds of texts that nobody needs any more are let go, once a day until cancelled."""
+    while True:
+        try:
+            unheard = await asyncio.to_thread(rooms.spoken.unheard, read_now().shared_ms / 1000)
+            ready = runtime.preparing.ready
+            named = {ready[source.key].sha256 for source in runtime.desk.site.sources if source.key in ready}
+            gone = {
+                note: sha256
+                for note, sha256 in unheard.items()
+                if not sha256 or (sha256 not in named and recording(sha256) is None and not runtime.uses_of(sha256))
+            }
+            runtime.preparing.forget(frozenset(gone.values()))
+            await asyncio.to_thread(rooms.spoken.let_go, gone)
+            if gone:
+                log.info("spoken texts that nobody needs: %d sounds let go", len(gone))
+        except OSError as error:
+            log.warning("spoken texts that nobody needs stay: %s", error)
+        await asyncio.sleep(TIDY_EVERY_S)

@@ -30,7 +30,7 @@ from controller.adapters.media.library import MediaLibrary
 from controller.adapters.media.library_start import open_library
 from controller.adapters.media_import import import_media, import_settings
 from controller.adapters.media_store import MediaStore
-from controller.adapters.programmes_start import ProgrammeRooms, open_programmes
+from controller.adapters.programmes_start import ProgrammeRooms, open_programmes, tidy_daily
 from controller.adapters.reporting.tally_store import start_counting
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
@@ -88,6 +88,8 @@ async def serve(path: Path) -> None:
         log.info("controller %s runs", config.controller)
         telling = asyncio.create_task(tell_endings_daily(config), name="endings")
         stack.push_async_callback(_cancelled, telling)
+        tidying = asyncio.create_task(tidy_daily(rooms, runtime, library.reference), name="tidying")
+        stack.push_async_callback(_cancelled, tidying)
         hangups = asyncio.Queue[None]()
         reading = asyncio.create_task(
             _read_again_each_time(hangups, path, runtime, enrolment, recorder, keeper, library), name="reading"

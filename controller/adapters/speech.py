@@ -7,9 +7,10 @@ what it says, as long as its sound is in the media store.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,8 @@ from protocol.messages import MediaReference
 SPEAK_S_MAX: Final = 120
 """The engine makes a minute of speech in less than a second; the longest text, on a busy machine."""
 LIST_S_MAX: Final = 20
+UNHEARD_S: Final = 30 * 24 * 3600
+"""Drafts that somebody listened to, and texts that were changed since: their sounds stay so long."""
 _VOICE_COLUMN: Final = 1
 
 
@@ -97,6 +100,7 @@ class SpokenMedia:
         note = self._notes / f"{utterance.key}.json"
         known = self._recall(note)
         if known is not None:
+            os.utime(note)
             return known
         try:
             with tempfile.TemporaryDirectory(prefix="speech-") as folder:
@@ -108,6 +112,22 @@ class SpokenMedia:
         except OSError as error:
             raise SpeechError(f"the spoken text cannot be kept: {error.strerror or error}") from error
         return made
+
+    def unheard(self, now_s: float) -> dict[Path, str]:
+        """What nobody has asked for in UNHEARD_S: notes, and the sound of each, "" where it is gone. Blocks."""
+        found = {}
+        for note in sorted(self._notes.glob("*.json")):
+            if now_s - note.stat().st_mtime > UNHEARD_S:
+                known = self._recall(note)
+                found[note] = "" if known is None else known.sha256
+        return found
+
+    def let_go(self, unheard: Mapping[Path, str]) -> None:
+        """These are not needed. Blocks; raises OSError."""
+        for note, sha256 in unheard.items():
+            if sha256:
+                self.path_of(sha256).unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
 
     def path_of(self, sha256: str) -> Path:
         """Where the store keeps a sound; it may be gone."""

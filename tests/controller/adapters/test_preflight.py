@@ -50,3 +50,20 @@ def test_a_keyset_of_before_is_kept_and_warned_of(keys: DevelopmentKeys, pki: De
     assert "may sign the type time-reply (operations-1: wrong_scope; drill-1: wrong_scope)" in warning
     silent = msgspec.structs.replace(config, time_service=TimeServiceConfig(enabled=False))
     assert list(preflight.warnings_found(silent)) == []
+
+
+def test_texts_that_nothing_can_read_aloud_are_told_before_the_start(
+    keys: DevelopmentKeys, pki: DevelopmentKeys
+) -> None:
+    def speech_faults(**changes: object) -> list[str]:
+        items = [{"text": "Xin chào"}, {"text": "Nyob zoo", "language": "hmn"}]
+        programme = {"id": "p", "title": "P", "area": "xa", "at": "05:30", "items": items}
+        plain = plain_config(pki, programmes=[programme], **changes)
+        config = parse_config(msgspec.json.encode(plain).decode(), folder=keys.folder, name="controller.yaml")
+        return [fault for fault in preflight.faults_found(config) if fault.startswith(("programmes: ", "speech."))]
+
+    [fault] = speech_faults()
+    assert "the text 'Nyob zoo'" in fault
+    assert "no voice for the language 'hmn'" in fault
+    assert speech_faults(speech={"voices": {"hmn": "vi"}}) == []
+    assert "not installed" in speech_faults(speech={"command": "/nowhere"})[0]

@@ -82,6 +82,17 @@ async def test_texts_are_spoken_anew_when_the_voice_has_changed(studio: Studio) 
     assert studio.made == ["vi: Xin chào"] * 2
 
 
+async def test_a_sound_that_was_let_go_is_made_again(studio: Studio) -> None:
+    studio.preparing.want([TEXT])
+    await studio.heard(1)
+    studio.preparing.forget({"f" * 64})
+    assert TEXT.key in studio.preparing.ready
+    studio.preparing.forget({SONG.sha256})
+    assert studio.preparing.ready == {}
+    studio.preparing.want([TEXT])
+    await studio.heard(2)
+
+
 async def test_a_recording_is_asked_for_until_the_library_has_it(studio: Studio) -> None:
     studio.preparing.want([RECORDED])
     [refused] = await studio.heard(1)

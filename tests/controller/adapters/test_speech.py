@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
+import time
 import wave
 from pathlib import Path
 
 import pytest
 
 from controller.adapters.media_import import import_media, media_path
-from controller.adapters.speech import EspeakVoice, SpokenMedia
+from controller.adapters.speech import UNHEARD_S, EspeakVoice, SpokenMedia
 from controller.errors import SpeechError
 from controller.programmes.speech import SpeechConfig, Utterance, utterance_of
 
@@ -86,3 +88,22 @@ def test_an_engine_that_fails_leaves_nothing_and_says_why(tmp_path: Path) -> Non
     with pytest.raises(SpeechError, match="cannot be run"):
         EspeakVoice(str(tmp_path)).languages()
     assert not path.exists()
+
+
+def test_sounds_that_nobody_needs_go_after_a_month(tmp_path: Path) -> None:
+    studio = spoken_media(tmp_path)
+    kept, listened, fresh = (studio.say(text, "vi") for text in ("Giữ lại", "Nghe thử", "Vừa nghe"))
+    now_s = time.time()
+    for note in (tmp_path / "spoken").glob("*.json"):
+        if fresh.sha256 not in note.read_text():
+            os.utime(note, (now_s - UNHEARD_S - 1, now_s - UNHEARD_S - 1))
+    (tmp_path / "spoken" / "torn.json").write_text("{")
+    os.utime(tmp_path / "spoken" / "torn.json", (0, 0))
+    unheard = studio.unheard(now_s)
+    assert sorted(unheard.values()) == sorted(["", kept.sha256, listened.sha256])
+    studio.let_go({note: sha256 for note, sha256 in unheard.items() if sha256 != kept.sha256})
+    there = {each.name for each in (tmp_path / "sha256").iterdir()}
+    assert there == {kept.sha256, fresh.sha256}
+    assert studio.say("Nghe thử", "vi") == listened, "it is spoken anew"
+    assert studio.say("Giữ lại", "vi") == kept
+    assert studio.unheard(now_s) == {}, "who asks for a text keeps it"
