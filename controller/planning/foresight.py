@@ -18,7 +18,7 @@ import msgspec
 from controller.errors import RequestCode, RequestError
 from controller.planning.compile import COMPILED_MS, DAY_MS, Compiled, compile_area
 from controller.planning.difference import differences
-from controller.planning.dry_run import DryRun, Pole, dry_run
+from controller.planning.dry_run import DryRun, Fate, Pole, dry_run
 from controller.planning.views import PlanStanding, PolePlanView, changes_of, items_of
 from controller.programmes.programme import Programme
 from controller.programmes.ready import ready_of
@@ -109,8 +109,8 @@ class Foresight:
     def _run(self, pole: Pole, plans: Iterable[Plan], days: int) -> DryRun:
         until_ms = self.now_ms + days * DAY_MS
         run = dry_run(pole, plans, from_ms=self._today_ms(), until_ms=until_ms)
-        coming = tuple(fate for fate in run.fates if fate.candidate.ends_at_ms > self.now_ms)
-        return replace(run, from_ms=self.now_ms, fates=coming)
+        coming = (fate for fate in run.fates if fate.candidate.ends_at_ms > self.now_ms)
+        return replace(run, from_ms=self.now_ms, fates=tuple(_from(fate, self.now_ms) for fate in coming))
 
     def _standing_plans(self, pole: Pole) -> dict[str, Plan]:
         found = {area: self.plan_of(area) for area in pole.areas}
@@ -204,6 +204,16 @@ def _drafted(area: str, compiled: Compiled) -> PlanStanding:
         covers_until_ms=compiled.covers_until_ms,
         is_cut=compiled.is_cut,
         size_bytes=len(compiled.content),
+    )
+
+
+def _from(fate: Fate, from_ms: int) -> Fate:
+    """What becomes of an item from an instant on; what it lost to before may be over and told no more."""
+    return Fate(
+        candidate=fate.candidate,
+        sounds=[span for span in fate.sounds if span.until_ms > from_ms],
+        losses=[loss for loss in fate.losses if loss.span.until_ms > from_ms],
+        refusals=[each for each in fate.refusals if each.span.until_ms > from_ms],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from controller.programmes.programme import Item, Programme, weekly
 from edge.player.arbiter import Reason
 from protocol.house_rules import Forbidden
 from protocol.messages import BroadcastClass
+from protocol.units import SharedMs
 from tests.support.controller_desk import DeskWorld, plain_config
 from tests.support.pki import DevelopmentKeys
 
@@ -149,3 +151,14 @@ def test_every_name_has_its_words() -> None:
     assert WHYS.keys() == set(Why)
     assert REASONS.keys() == set(Forbidden) <= set(Reason)
     assert CHANGES.keys() == set(Change)
+
+
+def test_what_an_item_lost_to_and_is_over_is_told_no_more(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    news = relay("news", "05:31", area="xa", broadcast_class=BroadcastClass.PRIORITY, minutes=2)
+    view = foresight(world).drafted("N001", draft(news), days=2)
+    assert any(each.losses for each in view.items)
+    at_ms = next(each.ends_at_ms for each in view.items if each.title == "news")
+    later = replace(foresight(world), now_ms=SharedMs(at_ms + 1)).drafted("N001", draft(news), days=1)
+    running = later.items[0]
+    assert (running.title, running.losses, running.verdict) == ("VOV1", (), Verdict.SOUNDS)
