@@ -49,12 +49,12 @@ def faults_found(config: Config) -> Iterator[str]:
         fault = first_fault(Path(path))
         if fault:
             yield f"{path}: {fault}"
-    yield from _speech_faults(config)
 
 
 def warnings_found(config: Config) -> Iterator[str]:
     """One sentence for each thing that will not be done while all else is; of a configuration without faults."""
     yield from endings(config, read_now().shared_ms)
+    yield from _speech_faults(config)
     if config.time_service.enabled:
         authority = load_authority(config.trust)
         try:
@@ -64,7 +64,7 @@ def warnings_found(config: Config) -> Iterator[str]:
 
 
 def _speech_faults(config: Config) -> Iterator[str]:
-    """Why texts of the configuration's programmes cannot be spoken."""
+    """Why texts of the configuration's programmes cannot be spoken; no reason to be without a controller."""
     texts = {each.key: each for each in site_of(config).sources if isinstance(each, TextSource)}
     if not texts:
         return
