@@ -31,8 +31,9 @@ class RefusedError(ApiError):
 class ApiClient:
     """One controller's API with its token."""
 
-    def __init__(self, listener: ConsoleListenerConfig, token: str) -> None:
+    def __init__(self, listener: ConsoleListenerConfig, token: str, *, answer_s_max: float = ANSWER_S_MAX) -> None:
         self._listener = listener
+        self._answer_s_max = answer_s_max
         self._host = _ANY.get(listener.host, listener.host)
         self._port = listener.port
         self._token = token
@@ -122,8 +123,8 @@ class ApiClient:
         """Over TLS to exactly the certificate that the configuration names: no authority can stand in for it."""
         context = self._tls()
         if context is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S_MAX)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_S_MAX, context=context)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._answer_s_max)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._answer_s_max, context=context)
 
     def _tls(self) -> ssl.SSLContext | None:
         if self._listener.certificate is None:

@@ -204,7 +204,7 @@ class ProgrammeDesk(PaperDesk[Programme]):
         """Raise RequestError where it does not fit the place that it is for."""
         named = {item.bulletin for item in items_of(programme) if item.bulletin is not None}
         heads = [await self._bulletins.head(name) for name in sorted(named)]
-        known = {head.paper.id: head.paper for head in heads if head is not None and not head.is_archived}
+        known = {head.paper.id: head.paper for head in heads if head is not None}
         require_programme(programme, site=self._site(), bulletins=known, is_recorded=self._is_recorded)
 
     async def check_import(self, programme: Programme) -> None:

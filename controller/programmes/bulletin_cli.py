@@ -36,6 +36,8 @@ from controller.programmes.cli import (
 from controller.programmes.written import bulletin_in, written_out
 
 BULLETINS: Final = "/api/v1/bulletins"
+SPOKEN_S_MAX: Final = 300.0
+"""The longest text, spoken and levelled on a slow machine."""
 _EXAMPLE: Final = """examples:
   loaxa-controller bulletin add controller.yaml --id cat-nuoc --title 'Cắt nước' --area xa-binh-minh \\
       --text 'Ngày mai cắt nước từ 8h đến 11h30.' --valid-until 2026-12-02 --token-file an.token
@@ -173,7 +175,7 @@ def _listen(options: argparse.Namespace) -> int:
     query = f"?version={options.version}" if options.version is not None else ""
     try:
         with options.file.open("xb") as file:
-            client_of(options).download(f"{path_of(BULLETINS, options.id)}/sound{query}", file.write)
+            client_of(options, answer_s_max=SPOKEN_S_MAX).download(f"{path_of(BULLETINS, options.id)}/sound{query}", file.write)
     except FileExistsError as error:
         raise ExchangeError(f"{options.file}: đã có tệp này · is there already; name another") from error
     except OSError as error:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from controller.adapters.api_client import ApiClient
+from controller.adapters.api_client import ANSWER_S_MAX, ApiClient
 from controller.adapters.config_file import read_config, read_token
 from controller.errors import ExchangeError
 from controller.programmes.exchange_cli import add_exchange_verbs
@@ -284,10 +284,11 @@ def add_one(
     return parser
 
 
-def client_of(options: argparse.Namespace) -> ApiClient:
+def client_of(options: argparse.Namespace, *, answer_s_max: float = ANSWER_S_MAX) -> ApiClient:
     """The running controller, asked with the configuration's token or a person's; raises ConfigError."""
     console = read_config(options.config).http.console
-    return ApiClient(console, read_token(options.token_file or Path(console.token_file)))
+    token = read_token(options.token_file or Path(console.token_file))
+    return ApiClient(console, token, answer_s_max=answer_s_max)
 
 
 def path_of(kind: str, name: str) -> str:
