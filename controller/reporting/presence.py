@@ -16,7 +16,7 @@ from typing import Final
 from controller.records import PresenceSpan
 from protocol.units import SharedMs
 
-KEPT_EVERY_MS: Final = 1_800_000
+KEPT_EVERY_MS: Final = 900_000
 SLICE_MAX: Final = 500
 """Spans handed on at once: 1,000 rows, about 10 ms of the database."""
 SLICE_EVERY_MS: Final = 10_000
