@@ -175,7 +175,8 @@ def _listen(options: argparse.Namespace) -> int:
     query = f"?version={options.version}" if options.version is not None else ""
     try:
         with options.file.open("xb") as file:
-            client_of(options, answer_s_max=SPOKEN_S_MAX).download(f"{path_of(BULLETINS, options.id)}/sound{query}", file.write)
+            client = client_of(options, answer_s_max=SPOKEN_S_MAX)
+            client.download(f"{path_of(BULLETINS, options.id)}/sound{query}", file.write)
     except FileExistsError as error:
         raise ExchangeError(f"{options.file}: đã có tệp này · is there already; name another") from error
     except OSError as error:
