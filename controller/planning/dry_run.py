@@ -123,12 +123,17 @@ class DryRun:
 def dry_run(pole: Pole, plans: Iterable[Plan], *, from_ms: int, until_ms: int, aired: Aired = NOTHING_AIRED) -> DryRun:
     """Play plans through; `aired` is what has used the pole's air time before."""
     candidates, known_until_ms = planned_candidates(tuple(plans), pole.areas, pole.turn, pole.aim_us)
-    coming = [each for each in candidates if each.ends_at_ms > from_ms and each.starts_at_ms < until_ms]
+    coming = [_live(each) for each in candidates if each.ends_at_ms > from_ms and each.starts_at_ms < until_ms]
     run = _Run(pole.rules, coming, aired)
     run.play(from_ms, until_ms)
     return DryRun(
         pole=pole, from_ms=from_ms, until_ms=until_ms, known_until_ms=known_until_ms, fates=tuple(run.fates.values())
     )
+
+
+def _live(candidate: Candidate) -> Candidate:
+    """A planned relay sounds as a stream, whose name comes behind those of files where all else is equal."""
+    return replace(candidate, key=f"stream:{candidate.key}") if candidate.is_planned_relay else candidate
 
 
 def why_before(winner: Candidate, loser: Candidate) -> Why:

@@ -182,3 +182,9 @@ def test_a_difference_names_what_changes_and_what_sounds_otherwise_for_it() -> N
     changed = run(plan("xa", item("kept", 0, 6), item("moved", 11, 5), item("beaten", 30, 5)))
     assert [each.change for each in differences(changed, after)] == [Change.CHANGED, Change.OTHERWISE, Change.NEW]
     assert differences(before, before) == ()
+
+
+def test_of_a_file_and_a_relay_that_are_equal_the_file_sounds_as_on_the_pole() -> None:
+    found = run(plan("xa", item("a-relay", 10, 5, media=None, feed="vov1"), item("z-file", 10, 5)))
+    assert verdicts(found) == {"z-file": Verdict.SOUNDS, "a-relay": Verdict.SILENT}
+    assert why(found, "a-relay") == [("z-file", Why.NAME)]

@@ -89,7 +89,7 @@ def test_a_draft_says_what_it_changes_and_changes_nothing(pki: DevelopmentKeys) 
     before = foresight(world).standing("N001", days=3)
     news = relay("news", "05:30", area="xa", broadcast_class=BroadcastClass.PRIORITY, minutes=5)
     view = foresight(world).drafted("N001", draft(news), days=3)
-    changes = {each.key.split(":")[2].split(".")[0]: each.change for each in view.changes}
+    changes = {each.key.rsplit(":", 1)[1].split(".")[0]: each.change for each in view.changes}
     assert changes == {"news": Change.NEW, "morning": Change.OTHERWISE}
     beaten = next(each.after for each in view.changes if each.change is Change.OTHERWISE)
     assert beaten is not None
