@@ -26,6 +26,11 @@ BLOCK_SAMPLES: Final = 100 * SAMPLES_PER_MS
 """Of what is decoded; the last block is shorter."""
 NATIVE_SAMPLES: Final = 16_384
 """Of what is looked at before resampling."""
+RATE_HZ_MIN: Final = 2_000
+"""Below telephones. A header that says 1 Hz would make hours of one block."""
+RATE_HZ_MAX: Final = 768_000
+CHANNELS_MAX: Final = 8
+"""Of more, swresample knows no way to stereo."""
 _CONTAINERS: Final = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpeg,mpegts,ogg,opus,"
     "tta,voc,w64,wav,wv"
@@ -38,7 +43,7 @@ OnNative = Callable[[Sides, bool], None]
 
 
 def decoded(file: BinaryIO) -> Iterator[NDArray[np.float32]]:
-    """The first audio stream, mixed to mono: float32[sample]; raises av.error.FFmpegError."""
+    """The first audio stream, mixed to mono: float32[sample]; raises av.error.FFmpegError, ValueError."""
     for sides in _decoded(file, None):
         yield mono_of(sides)
 
@@ -66,8 +71,8 @@ def first_fault(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return None if next(decoded(file), None) is not None else "there is no sound in it"
-    except (OSError, av.error.FFmpegError) as error:
-        return f"it cannot be decoded ({error.strerror or error}); give MP3, WAV, FLAC or AAC"
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        return f"it cannot be decoded ({getattr(error, 'strerror', None) or error}); give MP3, WAV, FLAC or AAC"
 
 
 def _decoded(file: BinaryIO, on_native: OnNative | None) -> Iterator[Sides]:
@@ -82,10 +87,14 @@ def _decoded(file: BinaryIO, on_native: OnNative | None) -> Iterator[Sides]:
         for frame in _frames(container, stream):
             now = (frame.rate, frame.layout.name, frame.format.name)
             if now != key:
+                if not RATE_HZ_MIN <= frame.rate <= RATE_HZ_MAX:
+                    raise ValueError(f"{frame.rate} samples a second")
+                if frame.layout.nb_channels > CHANNELS_MAX:
+                    raise ValueError(f"{frame.layout.nb_channels} channels, at most {CHANNELS_MAX}")
                 yield from wide.blocks(None)
                 layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-                wide = _Resampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ, frame_size=BLOCK_SAMPLES)
-                native = _Resampler(format="fltp", layout=frame.layout.name, rate=frame.rate, frame_size=NATIVE_SAMPLES)
+                wide = _Resampler(format="flt", layout=layout, rate=SAMPLE_RATE_HZ, frame_size=BLOCK_SAMPLES)
+                native = _Resampler(format="flt", layout=frame.layout.name, rate=frame.rate, frame_size=NATIVE_SAMPLES)
                 key = now
             if on_native is not None:
                 for samples in native.blocks(frame):
@@ -98,7 +107,10 @@ def _decoded(file: BinaryIO, on_native: OnNative | None) -> Iterator[Sides]:
 
 
 class _Resampler:
-    """ffmpeg's resampler for frames of one kind; of no kind yet it holds nothing."""
+    """ffmpeg's resampler for frames of one kind; of no kind yet it holds nothing.
+
+    What it gives is packed, all sides in one plane: from eight planes on PyAV 18 reads beyond a frame and crashes.
+    """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - PyAV's own
         self._resampler = av.AudioResampler(**settings) if settings else None
@@ -107,7 +119,8 @@ class _Resampler:
         if self._resampler is None:
             return
         for block in self._resampler.resample(frame):
-            samples: Sides = block.to_ndarray().astype(np.float32, copy=False)
+            packed = block.to_ndarray().reshape(-1, block.layout.nb_channels)
+            samples: Sides = np.ascontiguousarray(packed.T, dtype=np.float32)
             yield np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
 
 

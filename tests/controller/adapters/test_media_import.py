@@ -227,6 +227,30 @@ def test_a_refusal_names_the_file_and_the_reason(
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("rate_hz", [1, 4_000_000_000])
+def test_a_header_that_would_make_hours_of_one_block_is_refused(tmp_path: Path, rate_hz: int) -> None:
+    data = bytearray(write_wav(tmp_path / "tone.wav", tone(440, 1.0)).read_bytes())
+    data[24:28] = rate_hz.to_bytes(4, "little")
+    (tmp_path / "bomb.wav").write_bytes(data)
+    with pytest.raises(MediaError) as refused:
+        import_media(tmp_path / "bomb.wav", media_dir=tmp_path / "m")
+    assert refused.value.refusal.code is RefusalCode.NOT_AUDIO
+
+
+@pytest.mark.parametrize("channels", [9, 11, 16, 24])
+def test_a_mixing_desk_s_recording_is_refused(tmp_path: Path, channels: int) -> None:
+    soundfile.write(tmp_path / "many.wav", np.repeat(tone(440, 1.0)[:, None], channels, axis=1), 48_000)
+    with pytest.raises(MediaError, match=f"{channels} channels, at most 8"):
+        import_media(tmp_path / "many.wav", media_dir=tmp_path / "m")
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_more_than_two_channels_are_heard(tmp_path: Path, channels: int) -> None:
+    soundfile.write(tmp_path / "many.wav", np.repeat(tone(440, 1.0)[:, None], channels, axis=1), 48_000)
+    reference = import_media(tmp_path / "many.wav", media_dir=tmp_path / "m")
+    assert loudness(stored(reference, tmp_path / "m")) == pytest.approx(-20.0, abs=0.4)
+
+
 def test_a_file_that_is_too_long_is_refused(excerpt: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"longer than 0\.15 min"):
         import_media(excerpt, media_dir=tmp_path, settings=ImportSettings(duration_s_max=9))
