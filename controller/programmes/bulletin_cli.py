@@ -155,7 +155,10 @@ def _refuse(options: argparse.Namespace) -> int:
 
 def _decide(options: argparse.Namespace, told: str, *, is_approved: bool) -> int:
     body = {"version": options.version, "approve": is_approved, "reason": options.reason}
-    return _said(told, client_of(options).call("POST", f"{path_of(BULLETINS, options.id)}/decision", body), options)
+    answer = client_of(options).call("POST", f"{path_of(BULLETINS, options.id)}/decision", body)
+    other = "refuse" if is_approved else "approve"
+    back = f"bulletin {other} {options.config} {options.id} --version {options.version}"
+    return _said(told, answer, options, back=f"{back} --reason …" if is_approved else back)
 
 
 def _remove(options: argparse.Namespace) -> int:
@@ -188,9 +191,9 @@ def _listen(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _said(told: str, answer: dict[str, Any], options: argparse.Namespace) -> int:
+def _said(told: str, answer: dict[str, Any], options: argparse.Namespace, *, back: str | None = None) -> int:
     state = f"{answer['state']}, " + (f"airs version {answer['airs_version']}" if answer["airs_version"] else "silent")
-    return said(f"{told} ({state})", answer, options)
+    return said(f"{told} ({state})", answer, options, back=back)
 
 
 def _of_flags(options: argparse.Namespace, client: ApiClient) -> Bulletin:

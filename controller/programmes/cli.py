@@ -124,9 +124,7 @@ def _show(options: argparse.Namespace) -> int:
         return DONE
     zone = zoneinfo.ZoneInfo(config.time_zone)
     print(f"{found['id']}: {found['title']} · {found['area_title']} · {found['broadcast_class']} · {found['source']}")
-    begins = [
-        dt.datetime.fromtimestamp(each / 1000, tz=zone).strftime("%a %d/%m/%Y %H:%M") for each in found["begins_ms"]
-    ]
+    begins = [dt.datetime.fromtimestamp(each / 1000, tz=zone).strftime("%d/%m/%Y %H:%M") for each in found["begins_ms"]]
     print(f"lần phát tới · begins next: {', '.join(begins) or 'không còn · never again'}")
     for problem in found["problems"]:
         print(f"KHÔNG PHÁT ĐƯỢC · WOULD NOT SOUND: {problem}")
@@ -345,11 +343,14 @@ def print_versions(found: Say, time_zone: str) -> None:
         print(table_of(list(reversed(found["versions"])), TABLES["versions"], time_zone=time_zone))
 
 
-def said(what: str, answer: Say, options: argparse.Namespace) -> int:
-    """What was done, and what somebody should know of it."""
+def said(what: str, answer: Say, options: argparse.Namespace, *, back: str | None = None) -> int:
+    """What was done, what somebody should know of it, and the way back; "" where there is none."""
     print(f"{what}: {answer['id']} {answer['title']} ({answer['area_title']}), phiên bản · version {answer['version']}")
     for problem in answer.get("problems", []):
         print(f"CHƯA PHÁT ĐƯỢC · WILL NOT SOUND YET: {problem}", file=sys.stderr)
-    kind = "bulletin" if "airs_version" in answer else "programme"
-    print(f"hoàn tác · undo it with: loaxa-controller {kind} undo {options.config} {answer['id']}")
+    if back is None:
+        kind = "bulletin" if "airs_version" in answer else "programme"
+        back = f"{kind} {'undo' if answer['version'] > 1 else 'remove'} {options.config} {answer['id']}"
+    if back:
+        print(f"hoàn tác · undo it with: loaxa-controller {back}")
     return DONE

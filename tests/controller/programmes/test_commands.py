@@ -61,7 +61,7 @@ async def test_a_programme_is_written_looked_at_and_changed(run: Run, tmp_path: 
     code, out, err = await run("programme", "add", "--id", "noon", *NOON, "--item", "feed:vov1:900", "--chime")
     assert (code, err) == (0, "")
     assert "đã thêm · added: noon Tin trưa (Xã Bình Minh)" in out
-    assert "undo it with: loaxa-controller programme undo" in out
+    assert "undo it with: loaxa-controller programme remove" in out
     code, out, _ = await run("programme", "show", "noon")
     assert (code, "BYDAY=MO,SA" in out, "added" in out) == (0, True, True)
     code, out, _ = await run("programme", "show", "noon", "--yaml")
@@ -123,6 +123,7 @@ async def test_a_bulletin_is_written_heard_approved_and_withdrawn(run: Run, tmp_
     assert (code, "(written, silent): water Cắt nước" in out) == (0, True)
     code, out, _ = await run("bulletin", "approve", "water", "--version", "1", by="binh")
     assert (code, "approved, airs version 1" in out) == (0, True)
+    assert "undo it with: loaxa-controller bulletin refuse" in out
     await run("programme", "add", "--id", "noon", *NOON, "--item", "bulletin:water")
     code, out, _ = await run("bulletin", "show", "water")
     assert ("version 1 may sound" in out, "in the programme: noon" in out, "approved by binh" in out) == (
