@@ -178,7 +178,7 @@ def _rule_of(text: str, *, zone: str, start: dt.datetime) -> BoundedRule:
         raise RecurrenceError("RRULE: either COUNT or UNTIL says when it ends, not both")
     if "COUNT" in parts.values:
         count = parts.number("COUNT", lowest=1, highest=COUNT_MAX, default=1)
-        return BoundedRule(rule=rule, until=counted(rule.begins, start, count))
+        return BoundedRule(rule=rule, until=counted(rule.begins, start, count, interval=rule.interval))
     end = parts.values.get("UNTIL", "")
     is_endless = _INSTANT.fullmatch(end) is not None and int(end[:4]) > YEAR_MAX
     if end and not is_endless:

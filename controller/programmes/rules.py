@@ -23,6 +23,9 @@ from typing import Final
 
 YEAR_MAX: Final = 2100
 """Nothing is counted beyond it."""
+GAP_YEARS: Final = 12
+"""A count ends where nothing begins for so many years (of a rule that skips years: as many times as it skips); leap
+days are at most eight years apart."""
 
 
 class Frequency(IntEnum):
@@ -166,17 +169,19 @@ def period_of(day: dt.date, frequency: Frequency, week_start: int) -> int:
 
 
 def counted(
-    begins: Callable[[dt.date, dt.date], Iterator[dt.datetime]], start: dt.datetime, count: int
-) -> dt.datetime | None:
-    """The last of so many begins from `start` on; None where YEAR_MAX comes first."""
-    left = count
+    begins: Callable[[dt.date, dt.date], Iterator[dt.datetime]], start: dt.datetime, count: int, *, interval: int
+) -> dt.datetime:
+    """The last of so many begins from `start` on, or before a gap of GAP_YEARS intervals, or before YEAR_MAX."""
+    left, last = count, start
     for year in range(start.year, YEAR_MAX + 1):
-        first = max(start.date(), dt.date(year, 1, 1))
-        for at in begins(first, dt.date(year, 12, 31)):
-            left -= at >= start
-            if not left:
-                return at
-    return None
+        if year - last.year > GAP_YEARS * interval:
+            break
+        for at in begins(max(start.date(), dt.date(year, 1, 1)), dt.date(year, 12, 31)):
+            if at >= start:
+                left, last = left - 1, at
+                if not left:
+                    return last
+    return last
 
 
 @functools.lru_cache(maxsize=512)

@@ -43,6 +43,7 @@ from protocol.messages import BroadcastClass
 CALENDAR_BYTES_MAX: Final = 1024 * 1024
 """A few thousand events; reading it takes some seconds of a slow machine."""
 EVENTS_MAX: Final = 2000
+"""The worst that rules of so many can cost is some seconds."""
 TITLE_CHARACTERS_MAX: Final = 200
 SLUG_MAX: Final = 30
 """With the digest of the UID behind it an id has at most 40."""

@@ -7,15 +7,15 @@ zone becomes that; what means a fixed time difference becomes that; anything els
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
-import zoneinfo
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from icalendar import Calendar, Event
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from controller.errors import ExchangeError
+from controller.errors import ExchangeError, RecurrenceError
 from controller.programmes.recurrence import UTC_ZONE, YEAR_MIN, known_zone
 from controller.programmes.rules import YEAR_MAX
 
@@ -106,8 +106,12 @@ def _time_of(at: str | None) -> str:
     return f"{at.replace(':', ''):0<6}"
 
 
+@functools.lru_cache(maxsize=256)
 def _is_known(name: str) -> bool:
-    return name in zoneinfo.available_timezones()
+    try:
+        return bool(name) and known_zone(name) is not None
+    except RecurrenceError:
+        return False
 
 
 def _fixed_zones(calendar: Calendar) -> Iterator[tuple[str, str]]:

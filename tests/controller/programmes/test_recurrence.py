@@ -239,6 +239,16 @@ def test_a_count_that_is_never_reached_ends_nothing_and_takes_no_time() -> None:
     assert ours(text, dt.date(2026, 1, 1), dt.date(2030, 1, 1)) == []
 
 
+def test_a_count_of_rare_begins_is_counted_to_its_end() -> None:
+    for start, rule, last in (
+        ("20000229T053000", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=20", "20760229"),
+        ("19980114T053000", "FREQ=YEARLY;INTERVAL=20;COUNT=4", "20580114"),
+        ("20160229T053000", "FREQ=YEARLY;INTERVAL=6;BYMONTH=2;BYMONTHDAY=29;COUNT=3", "20400229"),
+    ):
+        found = ours(f"DTSTART:{start}\nRRULE:{rule}", dt.date(1990, 1, 1), dt.date(2100, 1, 1))
+        assert f"{found[-1]:%Y%m%d}" == last
+
+
 @pytest.mark.parametrize(
     ("until", "last"),
     [
