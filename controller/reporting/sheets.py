@@ -13,6 +13,7 @@ from typing import Final
 
 from controller.reporting import words
 from controller.reporting.report import KindLine, NodeLine, Report, Sums, Watched
+from protocol.messages import Reality
 
 Cell = str | int | float | None
 """None is not known, or of nothing."""
@@ -62,6 +63,13 @@ _SUMS: Final = (
 )
 _PROOF: Final = frozenset({"whole", "started within 1 s", "minutes", "heard share"})
 """Columns that only a wide table has."""
+BY_RULE: Final = frozenset(
+    {
+        *("quiet_hours", "air_time_session", "air_time_sessions", "air_time_day"),
+        *("silenced", "stop_button", "stale", "pre_empted"),
+    }
+)
+"""Reasons of a miss that are no fault of a cluster (`edge.player.arbiter.Reason`)."""
 _NO_RECORDS: Final = "không có bản ghi nào trong kỳ"
 _GONE: Final = "(không còn trong cấu hình)"
 _WATCHED: Final = Column(heading="Sẵn sàng", english="available", cells=As.SHARE)
@@ -96,6 +104,7 @@ def summary_of(report: Report) -> tuple[tuple[str, str, str], ...]:
         ("Lượt phát", "items", words.number(sums.items)),
         ("Đã phát", "aired", _part(sums.aired, sums.items)),
         ("Bỏ lỡ", "missed", _part(sums.missed, sums.items)),
+        ("Trong đó bị chặn theo quy định", "of these refused by rule", words.number(refused_by_rule(report))),
         ("Cụm loa có bỏ lỡ", "clusters that missed", words.number(missing)),
         ("Cụm loa không có bản ghi nào", "clusters without records", words.number(len(silent_nodes(report)))),
         ("Đã nhận đủ nội dung", "delivered", _part(sums.delivered, sums.items)),
@@ -226,6 +235,11 @@ def missing_sheet(report: Report) -> Sheet:
     return replace(
         narrow, title="Cụm loa bỏ lỡ hoặc không có bản ghi", english="clusters that missed, or have no records"
     )
+
+
+def refused_by_rule(report: Report) -> int:
+    """Real items that were meant not to sound: quiet hours, air time, an order; the rest of the missed are faults."""
+    return sum(line.missed for line in report.reasons if line.reason in BY_RULE and line.reality != Reality.DRILL)
 
 
 def silent_nodes(report: Report) -> list[NodeLine]:

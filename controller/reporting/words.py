@@ -27,6 +27,7 @@ MEANING: Final = (
     "Lượt phát: một nội dung đến hạn trên một cụm loa; mỗi lượt chỉ tính một lần, dù có nhiều bản ghi.",
     "Đã nhận đủ nội dung: tệp hoặc luồng đã có trên cụm loa khi đến hạn, dù sau đó có phát hay không.",
     "Đã phát: đã bắt đầu phát ra loa, dù muộn hay ngắn. Bỏ lỡ: không phát được, kèm lý do.",
+    "Bị chặn theo quy định: giờ yên lặng, trần thời lượng, lệnh im lặng, nút dừng, nội dung hết hạn hoặc phải nhường.",
     "Phát trọn vẹn: phát liền một mạch đến hết, hoặc đến khi được lệnh dừng. Số phút: thời gian thực có tiếng.",
     "Đúng giờ: bắt đầu lệch không quá 1 giây; chỉ tính lượt mà đồng hồ của cụm loa đáng tin.",
     "Nghe được: micro, cảm biến hoặc dòng điện tăng âm xác nhận có tiếng; nơi không có cảm biến thì không tính.",

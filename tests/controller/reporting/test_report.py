@@ -12,18 +12,21 @@ from controller.reporting.periods import period_of
 from controller.reporting.questions import EmergencyAnswers, TallyAnswer, TimeRow
 from controller.reporting.report import Report, Sums, question_of, report_of
 from controller.reporting.sheets import (
+    BY_RULE,
     areas_sheet,
     cut,
     emergencies_sheet,
     kinds_sheet,
     long_sheet,
     missing_sheet,
+    refused_by_rule,
     sheets_of,
     summary_of,
     times_sheet,
     without,
 )
 from controller.reporting.text import text_of
+from edge.player.arbiter import Reason
 from tests.support.pki import DevelopmentKeys
 from tests.support.report_world import MADE_AT_MS, NOVEMBER, answer_of, commune, commune_report, sums
 
@@ -75,6 +78,11 @@ def test_a_cluster_without_records_is_named_where_others_have_some(report: Repor
     assert {english: figure for _, english, figure in summary_of(half_dead)}["clusters without records"] == "1"
     nothing = msgspec.structs.replace(half_dead, totals=Sums())
     assert "Cột loa đã chết" not in [row[0] for row in missing_sheet(nothing).rows]
+
+
+def test_what_a_rule_refused_is_told_from_faults(report: Report) -> None:
+    assert refused_by_rule(report) == sum(line.missed for line in report.reasons if line.reason == "quiet_hours") > 0
+    assert {str(reason) for reason in Reason} >= BY_RULE
 
 
 def test_a_drill_names_who_did_not_sound(report: Report) -> None:
