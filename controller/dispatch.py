@@ -233,6 +233,10 @@ class Desk:
         """The body of a standing plan, by its hash."""
         return self._standing.body(sha256)
 
+    def naming(self, sha256: str) -> list[str]:
+        """Where documents stand that name a medium."""
+        return self._standing.naming(sha256)
+
     def plan(self, area: str) -> Plan | None:
         """The plan that stands for an area; raises RequestError for an area that is not known."""
         if area not in self._site.tree:

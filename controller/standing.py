@@ -132,6 +132,12 @@ class Standing:
         document = self._documents.get(self._bodies.get(sha256, ""))
         return None if document is None else document.body
 
+    def naming(self, sha256: str) -> list[str]:
+        """Where documents stand that name a medium: by their bytes, for a province's plans are too many to be read."""
+        written, plain = sha256.encode(), bytes.fromhex(sha256)
+        documents = self._documents.values()
+        return [each.topic for each in documents if written in each.payload or plain in (each.body or b"")]
+
     def topics_of(self, name: TopicName) -> list[str]:
         """Where documents of a kind stand."""
         return [each for each in self._documents if parse_topic(each).name is name]

@@ -138,9 +138,8 @@ class Runtime:
 
     def uses_of(self, sha256: str) -> frozenset[str]:
         """What needs a recording."""
-        plans = [self._desk.plan(area.id) for area in self._desk.site.tree.areas]
-        standing = [plan for plan in plans if plan is not None]
-        return uses_of(sha256, site=self._desk.site, ready=self.preparing.ready, plans=standing)
+        named = self._desk.naming(sha256)
+        return uses_of(sha256, site=self._desk.site, ready=self.preparing.ready, named_at=named)
 
     def inlet(self, stream: str) -> VoiceWorker:
         """Where the sound of a voice that has just begun goes; raises RequestError."""

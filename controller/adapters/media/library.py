@@ -161,7 +161,8 @@ class MediaLibrary:
             await self._change(changed(entry, "purge", by="system", at_ms=now_ms), "purged", Actor(who="system"))
         async with self.intakes.working:
             for entry in self._entries.values():
-                if entry.state is EntryState.PURGED:
+                has_files = self.sound_path(entry).exists() or self.original_path(entry).exists()
+                if entry.state is EntryState.PURGED and has_files:
                     self._drop_files(entry)
         return len(due)
 
