@@ -18,7 +18,7 @@ from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config
 from controller.errors import ExchangeError
 from controller.programmes.bulletin import Bulletin
-from controller.programmes.cli import (
+from controller.programmes.desk_cli import (
     DONE,
     add_list,
     add_one,
@@ -56,8 +56,12 @@ def add_bulletin_verbs(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps the
     inner = verbs.add_parser(
         "bulletin", help=text, description=text, epilog=_EXAMPLE, formatter_class=raw
     ).add_subparsers(required=True, metavar="list|show|add|edit|approve|refuse|remove|undo|listen")
-    add_list(inner, _list, "các bản tin · what there is")
-    add_show_flags(add_one(inner, "show", _show, "một bản tin, ai viết, ai duyệt · one, with who wrote and decided"))
+    add_list(inner, _list, "các bản tin · what there is", example=_EXAMPLE)
+    add_show_flags(
+        add_one(
+            inner, "show", _show, "một bản tin, ai viết, ai duyệt · one, with who wrote and decided", example=_EXAMPLE
+        )
+    )
     add = add_verb(
         inner, "add", _add, "viết bản tin, chưa ai duyệt · write one; nobody has approved it", example=_EXAMPLE
     )

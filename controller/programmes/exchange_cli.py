@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import urllib.parse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from controller.adapters.api_client import ApiClient
-from controller.adapters.config_file import read_config, read_token
 from controller.errors import ExchangeError
+from controller.programmes.desk_cli import Command, add_verb, client_of
 
 EXCHANGE: Final = "/api/v1/exchange"
 FORMATS: Final = {"ical": (".ics", ".ical"), "m3u": (".m3u", ".m3u8"), "xspf": (".xspf",)}
@@ -51,19 +49,17 @@ def add_exchange_verbs(inner: Any) -> None:  # noqa: ANN401 - argparse keeps the
     given.add_argument("--id", default="", help="only this programme; a playlist is of one")
 
 
-def _verb(inner: Any, name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:  # noqa: ANN401 - as above
-    parser: argparse.ArgumentParser = inner.add_parser(
-        name, help=text, description=text, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="the controller's YAML file")
+def _verb(
+    inner: Any,  # noqa: ANN401 - as above
+    name: str,
+    command: Command,
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = add_verb(inner, name, command, text, example=_EXAMPLE)
     parser.add_argument("file", metavar="FILE", help="- is standard input or output, with --format")
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="", help="iCalendar, M3U/M3U8 or XSPF; by the file's name"
     )
-    parser.add_argument(
-        "--token-file", type=Path, default=None, metavar="FILE", help="act as the person whose token stands there"
-    )
-    parser.set_defaults(command=command)
     return parser
 
 
@@ -76,7 +72,7 @@ def _import(options: argparse.Namespace) -> int:
         data = sys.stdin.buffer.read() if options.file == _STANDARD else Path(options.file).read_bytes()
     except OSError as error:
         raise ExchangeError(f"{options.file}: không đọc được · cannot be read: {error.strerror or error}") from error
-    answer = _client(options).post_bytes(path, data)
+    answer = client_of(options).post_bytes(path, data)
     for remark in answer["remarks"]:
         print(
             f"{'BỎ QUA · LEFT OUT: ' if remark['is_left_out'] else ''}{remark['of']}: {remark['reason']}",
@@ -93,7 +89,7 @@ def _import(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     question = {name: getattr(options, name) for name in ("area", "id") if getattr(options, name)}
     path = f"{EXCHANGE}/{_format_of(options)}?{urllib.parse.urlencode(question)}"
-    client = _client(options)
+    client = client_of(options)
     if options.file == _STANDARD:
         client.download(path, sys.stdout.buffer.write)
         return _DONE
@@ -121,8 +117,3 @@ def _format_of(options: argparse.Namespace) -> str:
     if found is None:
         raise ExchangeError(f"{options.file}: loại tệp nào · which kind of file? Write --format {'|'.join(FORMATS)}")
     return found
-
-
-def _client(options: argparse.Namespace) -> ApiClient:
-    console = read_config(options.config).http.console
-    return ApiClient(console, read_token(options.token_file or Path(console.token_file)))
