@@ -18,7 +18,7 @@ from simulator.database import SimulatedDatabase
 
 
 class RealDatabase(SimulatedDatabase):
-    """`SimulatedDatabase` on an SQLite file. What it remembers besides is for whoever watches; it loads from the file."""
+    """`SimulatedDatabase` on an SQLite file, from which it loads; what it remembers besides is for whoever watches."""
 
     def __init__(self, path: Path) -> None:
         """Raises DatabaseError for a file that cannot be opened."""
