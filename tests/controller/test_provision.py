@@ -45,6 +45,15 @@ def test_an_assignment_says_how_a_node_is_aimed_in_microseconds(pki: Development
     assert (other.aiming_delay_us, other.emergency_aiming_delay_us) == (0, 0)
 
 
+def test_an_assignment_says_when_a_node_listens_to_its_own_horn(pki: DevelopmentKeys) -> None:
+    plain = plain_config(pki)
+    plain["nodes"][0] |= {"self_test": "09:30"}
+    world = begun(pki, nodes=plain["nodes"])
+    assert document(published(world.effects, AT_N001)[-1], Assignment).self_test_minute == 9 * 60 + 30
+    other = published(world.effects, topic(TopicName.ASSIGNMENT, node="N002"))[-1]
+    assert document(other, Assignment).self_test_minute is None
+
+
 def test_an_item_with_a_chime_lasts_as_much_longer_and_says_what_becomes_of_what_it_interrupts(
     pki: DevelopmentKeys,
 ) -> None:
