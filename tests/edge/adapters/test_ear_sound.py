@@ -68,4 +68,4 @@ async def test_a_self_test_through_a_real_card_and_a_real_input(tmp_path: Path) 
     assert measure.is_heard
     assert measure.level_dbfs == pytest.approx(-20.5, abs=1.5)
     assert -200 < measure.delay_ms < 1_000
-    assert max(measure.bands_db) - min(measure.bands_db) < 1.0
+    assert max(measure.bands_db) - min(measure.bands_db) < 3.0
