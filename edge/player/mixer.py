@@ -134,6 +134,8 @@ class Mixer:
         silent = min(count, self.silent_before - first)
         if silent <= 0:
             return self._sum(first, count)
+        for voice in self._voices.values():
+            voice.rise_again(self.silent_before)
         sounding = self._sum(self.silent_before, count - silent)
         return np.concatenate((np.zeros(silent, np.float32), sounding))
 

@@ -76,8 +76,8 @@ class Voice:
         self.source: Final = source
         self._delay: Final = delay
         self._gain: Final = Gain(gain_db)
-        self._gain_before: Final = gain_before
-        self._from = int(from_sample)
+        self._gain_before = gain_before
+        self._from = self._rises_from = int(from_sample)
         self._until = None if until_sample is None else int(until_sample)
         self._fade_in = _fade_samples(fade_in_ms)
         self._own_end: Fade | None = None if self._until is None else (self._until, END_FADE_SAMPLES)
@@ -96,6 +96,11 @@ class Voice:
         """Rise for so long; what has begun goes on rising as it did."""
         if not self._began:
             self._fade_in = _fade_samples(fade_in_ms)
+
+    def rise_again(self, at: int) -> None:
+        """Nothing was heard before `at`, for the card has leapt: what had begun comes in as it did then."""
+        if self._began and at > self._from:
+            self._rises_from, self._gain_before = at, 0.0
 
     def change_gain(self, gain_db: float, at: int, *, position: int) -> None:
         """Be so loud from a sample on; samples before `position` have been rendered."""
@@ -159,7 +164,7 @@ class Voice:
         low = max(int(first), self._from)
         high = first + count if self._until is None else min(first + count, self._until)
         if not self._began:
-            self._began, self._from = True, low
+            self._began, self._from, self._rises_from = True, low, low
         counters = self.source.counters
         concealed, silent = counters.concealed, counters.silent
         samples = self.source.read(SharedSample(low - self._delay), high - low)
@@ -198,7 +203,7 @@ class Voice:
 
     def _envelope(self, low: int, high: int) -> NDArray[np.float32] | None:
         """Gain of samples `low` to `high` where a fade touches them, else None."""
-        fades_in = low < self._from + self._fade_in
+        fades_in = low < self._rises_from + self._fade_in
         fading = [(until, samples) for until, samples in self._fades if samples and high > until - samples]
         if not fades_in and not fading:
             return None
@@ -206,7 +211,7 @@ class Voice:
         gain = np.empty(high - low, np.float32)
         gain[:] = self._gain.over(low, high)
         if fades_in:
-            rise = _quarter_sine((places - self._from + 1) / (self._fade_in + 1))
+            rise = _quarter_sine((places - self._rises_from + 1) / (self._fade_in + 1))
             gain = (self._gain_before + (gain - self._gain_before) * rise).astype(np.float32)
         for until, samples in fading:
             gain *= _quarter_sine((until - places) / (samples + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -215,6 +215,8 @@ def test_a_jump_of_the_card_is_put_right_at_once_under_a_fade() -> None:
     moves=st.lists(st.tuples(st.integers(1, 2_000), st.integers(-4_000, 4_000)), min_size=1, max_size=40),
 )
 @settings(max_examples=60, deadline=None)
+@example(moves=[(1, -2289), (1, -2289), (4, 777), (2000, -3999), (1, 1020)])
+@example(moves=[(1, -2289), (479, -2289), (1, 777), (2000, -3999), (600, 1422)])
 def test_no_clock_makes_it_click_fail_or_give_a_wrong_shape(moves: list[tuple[int, int]]) -> None:
     mixer = Mixer()
     playout = Playout(mixer)
