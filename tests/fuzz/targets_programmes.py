@@ -56,22 +56,22 @@ def _speech(data: bytes) -> object:
 
 PROGRAMMES: tuple[Target, ...] = (
     Target(
-        name="programme_body",
+        name="programme-body",
         decode=_body,
         declared=(ExchangeError, RecursionError),
         seeds=lambda: [msgspec.json.encode(each) for each in (MORNING, WATER)],
     ),
     Target(
-        name="programme_file",
+        name="programme-file",
         decode=_file,
         declared=(ExchangeError,),
         seeds=lambda: [written_out(msgspec.to_builtins(each)).encode() for each in (MORNING, WATER)],
     ),
     Target(
-        name="programme_item",
+        name="programme-item",
         decode=_item,
         declared=(ExchangeError,),
         seeds=lambda: [b"text:Xin chao", b"feed:vov1:900", b"media:3f2a", b"bulletin:nuoc"],
     ),
-    Target(name="speech_text", decode=_speech, declared=(), seeds=lambda: [text.encode() for text in TEXTS]),
+    Target(name="speech-text", decode=_speech, declared=(), seeds=lambda: [text.encode() for text in TEXTS]),
 )
