@@ -8,6 +8,7 @@ as a real controller leaves it, for the product's own commands to read.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,9 @@ from typing import Final
 from controller.adapters.database import open_database
 from controller.records import Change, Kept
 from simulator.database import SimulatedDatabase
+
+FAREWELL_LOOKS: Final = 200
+FAREWELL_LOOK_S: Final = 0.01
 
 
 class RealDatabase(SimulatedDatabase):
@@ -26,9 +30,12 @@ class RealDatabase(SimulatedDatabase):
         self.address: Final = f"sqlite:///{path}"
         self.commits = 0
         self._runner: Final = asyncio.Runner()
+        others = frozenset(threading.enumerate())
         try:
             self._sql = self._runner.run(open_database(self.address))
         except BaseException:
+            # the driver's thread of a file that cannot be opened still has its farewell to say to the loop
+            self._runner.run(_ended(others))
             self._runner.close()
             raise
 
@@ -46,3 +53,11 @@ class RealDatabase(SimulatedDatabase):
         """Let go of the file."""
         self._runner.run(self._sql.close())
         self._runner.close()
+
+
+async def _ended(others: frozenset[threading.Thread]) -> None:
+    """Wait, in bounded time, until there are no threads but these."""
+    for _ in range(FAREWELL_LOOKS):
+        if frozenset(threading.enumerate()) <= others:
+            break
+        await asyncio.sleep(FAREWELL_LOOK_S)

@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -193,7 +194,8 @@ def _parsed(data: bytes) -> list[Calendar]:
     except UnicodeDecodeError as error:
         raise ExchangeError("tệp lịch không phải UTF-8 / the calendar is not UTF-8; save it as UTF-8") from error
     try:
-        found = Calendar.from_ical(text, multiple=True)
+        with warnings.catch_warnings(action="ignore"):  # what the library guesses of a zone is judged here
+            found = Calendar.from_ical(text, multiple=True)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ExchangeError(f"không phải tệp iCalendar / this is no iCalendar file: {str(error)[:200]}") from error
     calendars = [each for each in found if each.name == "VCALENDAR"]

@@ -68,6 +68,7 @@ def test_an_input_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) 
     assert not done.stdout
 
 
+@pytest.mark.alone
 async def test_the_current_alone_tells_that_the_amplifier_was_driven(tmp_path: Path) -> None:
     raw = tmp_path / "in_current0_raw"
     raw.write_text("150")
