@@ -6,6 +6,7 @@ Its configuration is what a deployment's would be, but for the loopback address 
 from __future__ import annotations
 
 import getpass
+import secrets
 import socket
 import ssl
 import time
@@ -18,7 +19,11 @@ from protocol.topics import node_rules, service_rules, time_rules
 
 CONNECTIONS_MAX: Final = 20_000
 """Beyond a deployment's usual bound: load runs bring ten thousand nodes, and some of them twice for a moment."""
-READY_S_MAX: Final = 10.0
+READY_S_MAX: Final = 30.0
+PORT_MIN: Final = 10_000
+PORT_END: Final = 32_768
+"""Linux gives outgoing connections ports from here on (net.ipv4.ip_local_port_range)."""
+PORT_TRIES: Final = 32
 _POLL_S: Final = 0.05
 
 
@@ -112,8 +117,12 @@ def await_broker(files: BrokerFiles, *, seconds: float = READY_S_MAX) -> None:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A loopback port that is free now; the preferred one if it is."""
-    for candidate in (preferred, 0):
+    """A loopback port that is free now; the preferred one if it is.
+
+    Else one below those that the system gives to outgoing connections, which could take it while a server restarts.
+    """
+    drawn = (PORT_MIN + secrets.randbelow(PORT_END - PORT_MIN) for _ in range(PORT_TRIES))
+    for candidate in (*((preferred,) if preferred else ()), *drawn, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
