@@ -12,7 +12,7 @@ PATIENCE = 4
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 5.0, what: str = "") -> None:
-    """Return as soon as the condition holds; fails with `what` after PATIENCE times `seconds`. The loop runs meanwhile."""
+    """Return as soon as the condition holds; fails with `what` after PATIENCE x `seconds`. The loop runs meanwhile."""
     deadline_s = time.monotonic() + PATIENCE * seconds
     while not condition():
         if time.monotonic() > deadline_s:
