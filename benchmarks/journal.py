@@ -47,6 +47,7 @@ from protocol.messages import (
 )
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedNs, TimeSource
 
+ANSWER_LOOK_S: Final = 0.0005
 DAY_MS: Final = 24 * 3_600_000
 BEGIN_MS: Final = 1_800_000_000_000
 MB: Final = 1_000_000
@@ -91,7 +92,7 @@ def run_store(items: int, days: int, *, is_alone: bool) -> dict[str, str]:
                         sizes += len(effect.payload)
                 records += 1
                 while len(answers) < records:
-                    time.sleep(0.0005)
+                    time.sleep(ANSWER_LOOK_S)  # the store answers on its own thread, and its CPU is what is measured
             if not is_alone:
                 for effect in outbox.acknowledged(numbers[-1], (), now_of(BEGIN_MS)):
                     if isinstance(effect, ForgetReports):

@@ -155,7 +155,7 @@ def _write_counts(path: Path, clusters: int) -> None:
     periods = [(each, 30) for each in months] + [(day.year * 10_000 + day.month * 100 + day.day, 1) for day in days]
     marks = ", ".join("?" * (5 + len(COUNTS)))
     with sqlite3.connect(path) as connection:
-        connection.executemany(f"INSERT INTO tallies VALUES ({marks})", _tallies(periods, clusters))  # noqa: S608 - marks
+        connection.executemany(f"INSERT INTO tallies VALUES ({marks})", _tallies(periods, clusters))  # noqa: S608 - placeholders only
         connection.executemany("INSERT INTO tally_reasons VALUES (?, ?, ?, ?, ?, ?, ?)", _reasons(periods, clusters))
         connection.executemany("INSERT INTO node_days VALUES (?, ?, ?, ?, ?, ?, ?)", _node_days(periods, clusters))
     connection.close()

@@ -216,7 +216,7 @@ def _instant_of(value: str, *, of: str) -> dt.datetime | dt.date:
             numbers = [int(part) for part in match.groups() if part is not None]
             if not YEAR_MIN <= numbers[0] <= YEAR_MAX:
                 raise RecurrenceError(f"{of}: {value[:40]!r}: years go from {YEAR_MIN} to {YEAR_MAX}")
-            return dt.datetime(*numbers) if match[4] else dt.date(*numbers)  # type: ignore[arg-type] # noqa: DTZ001
+            return dt.datetime(*numbers) if match[4] else dt.date(*numbers)  # type: ignore[arg-type] # noqa: DTZ001 - a list of numbers; its zone comes next
     except ValueError as error:
         raise RecurrenceError(f"{of}: {value[:40]!r}: no calendar has this instant") from error
     raise RecurrenceError(f"{of}: {value[:40]!r} is no instant; write 20261122T053000")

@@ -283,7 +283,7 @@ def _await_plan(site: DemoSite, children: Children) -> None:
             if console.plan(DARK_POLE)["items"]:
                 return
         children.watch()
-        time.sleep(_POLL_S)
+        time.sleep(_POLL_S)  # a process that starts tells nobody when it answers
     log = children[CONTROLLER].log
     raise TownError(f"the controller did not come up within {READY_S_MAX:.0f} s\n{log}:\n{last_lines(log)}")
 

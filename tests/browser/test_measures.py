@@ -30,7 +30,7 @@ def evening(pki: DevelopmentKeys) -> DeskWorld:
     for node in ("N001", "N002"):
         world.birth(node)
     relay = world.ask(StartRelay(area="xa", feed="vov1")).result
-    stream = relay.stream  # type: ignore[union-attr]
+    stream = relay.stream  # type: ignore[union-attr] # it was not refused
     world.post(
         RelayNews(stream=stream, news=RelayStarted(url="http://station.example/", play_at_ms=world.now.shared_ms))
     )
@@ -76,7 +76,7 @@ def tell(world: DeskWorld, node: str, stream: str, *, network_ms: float, faults:
 
 async def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
     complaints: list[str] = []
-    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(address)

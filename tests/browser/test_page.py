@@ -57,17 +57,17 @@ def busy(world: DeskWorld) -> None:
     for node in ("N001", "N002"):
         world.birth(node)
     drill = world.ask(RaiseEmergency(area="doai", clip="drill", reality=Reality.DRILL)).result
-    world.ask(EndEmergency(emergency=drill.id, reason="diễn tập xong"))  # type: ignore[union-attr]
+    world.ask(EndEmergency(emergency=drill.id, reason="diễn tập xong"))  # type: ignore[union-attr] # it was not refused
     relay = world.ask(StartRelay(area="dong", feed="vov1")).result
-    stream = relay.stream  # type: ignore[union-attr]
+    stream = relay.stream  # type: ignore[union-attr] # it was not refused
     url = "http://station.example/vov1.m3u8"
     world.post(RelayNews(stream=stream, news=RelayStarted(url=url, play_at_ms=world.now.shared_ms)))
     alarm = RelayAlarm(kind=AlarmKind.SILENT, url=url, detail="không có tiếng trong 20 giây", at_ms=world.now.shared_ms)
     world.post(RelayNews(stream=stream, news=alarm))
     emergency = world.ask(RaiseEmergency(area="xa", clip="flood")).result
     for node, late_ms in (("N001", 4), ("N002", 8_000)):
-        at_ms = emergency.play_at_ms + late_ms  # type: ignore[union-attr]
-        world.report(node, 1, airing(emergency.id, AiringState.STARTED, at_ms))  # type: ignore[union-attr]
+        at_ms = emergency.play_at_ms + late_ms  # type: ignore[union-attr] # it was not refused
+        world.report(node, 1, airing(emergency.id, AiringState.STARTED, at_ms))  # type: ignore[union-attr] # it was not refused
     world.report("N002", 2, FaultRecord(fault="sound_card", active=True, detail="không mở được thiết bị", at_ms=1))
     world.advance(40_000)
     tell(world, "N001", "Lũ khẩn cấp", -18.4)
@@ -76,7 +76,7 @@ def busy(world: DeskWorld) -> None:
 
 async def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
     complaints: list[str] = []
-    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(address)
@@ -139,7 +139,7 @@ async def test_it_is_whole_without_javascript_and_without_nodes(browser: Browser
     world = DeskWorld(pki, nodes=[], programmes=[])
     world.begin()
     async with served(WorldConsole(world)) as address:
-        context = await browser.new_context(java_script_enabled=False, viewport=PHONE)  # type: ignore[arg-type]
+        context = await browser.new_context(java_script_enabled=False, viewport=PHONE)  # type: ignore[arg-type] # a plain mapping
         page = await context.new_page()
         await page.goto(address)
         text = await page.inner_text("main")

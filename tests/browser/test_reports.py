@@ -37,7 +37,7 @@ async def test_a_month_fits_the_screen_and_leads_on(
     world.begin()
     tallies: Tallies = FixedTallies(answer_of(world.desk.site, counted_share=0.43))
     async with served_place(WorldConsole(world), tallies=tallies) as place:
-        page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+        page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         address = place.address.replace("localhost", "127.0.0.1")
@@ -72,7 +72,7 @@ async def test_without_any_record_it_says_so(
     world = DeskWorld(pki)
     world.begin()
     async with served_place(WorldConsole(world)) as place:
-        page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+        page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
         await page.goto(f"{place.address.replace('localhost', '127.0.0.1')}/reports")
         await page.screenshot(path=tmp_path / "empty.png", full_page=True)
         text = await page.inner_text("main")

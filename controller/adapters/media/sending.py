@@ -59,7 +59,7 @@ def wait_for(client: ApiClient, name: str, on_look: Callable[[dict[str, Any]], N
         on_look(intake)
         if intake["state"] in {"kept", "refused", "cancelled"}:
             return intake
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # the command has nothing else to do while the controller works
 
 
 def _begun(client: ApiClient, *, area: str, size: int, digest: str) -> str:
@@ -98,6 +98,7 @@ def _send(client: ApiClient, path: Path, at: str, size: int, on_sent: OnSent) ->
                 if failures == ATTEMPTS_MAX:
                     raise
                 piece_bytes = max(PIECE_BYTES_MIN, piece_bytes // 4)
+                # the controller may be starting again; the piece is sent anew after a pause that grows
                 time.sleep(min(RETRY_S_MAX, RETRY_S * 2 ** (failures - 1)))
                 arrived = _offset_or(client, at, offset)
             else:

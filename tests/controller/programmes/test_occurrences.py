@@ -32,7 +32,7 @@ SONG = MediaReference(sha256="c" * 64, size_bytes=9, duration_ms=60_000)
 
 
 def item(**parts: object) -> ReadyItem:
-    return ReadyItem(**{"title": "bài", "duration_ms": 60_000, "media": SONG, **parts})  # type: ignore[arg-type]
+    return ReadyItem(**{"title": "bài", "duration_ms": 60_000, "media": SONG, **parts})  # type: ignore[arg-type] # any of its fields
 
 
 def programme(
@@ -193,7 +193,7 @@ def test_windows_that_touch_find_each_occurrence(start: int, length: int, split:
 )
 def test_an_item_that_makes_no_sense_is_refused(parts: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        Item(**parts)  # type: ignore[arg-type]
+        Item(**parts)  # type: ignore[arg-type] # what is wrong is the test
 
 
 def test_a_programme_that_contradicts_itself_is_refused() -> None:
@@ -201,7 +201,7 @@ def test_a_programme_that_contradicts_itself_is_refused() -> None:
     daily = Recurrence(rules=DAILY)
     twice = (Override(of="2026-11-22T05:30", items=()), Override(of="2026-11-22T05:30:00", title="x"))
     with pytest.raises(ValueError, match="two overrides"):
-        Programme(**whole, recurrence=daily, overrides=twice)  # type: ignore[arg-type]
+        Programme(**whole, recurrence=daily, overrides=twice)  # type: ignore[arg-type] # as above
     with pytest.raises(ValueError, match="no difference"):
         Override(of="2026-11-22T05:30")
     with pytest.raises(ValueError, match="no such day"):
