@@ -123,6 +123,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "media": ("thiếu tệp âm thanh", "media missing"),
     "sound_card": ("hỏng đường âm thanh", "sound card"),
     "amplifier": ("hỏng tăng âm", "amplifier"),
+    "plan_ended": ("không còn lịch phát", "no plan"),
     "reports_dropped": ("mất bớt nhật ký", "reports dropped"),
     "clock_unknown": ("chưa rõ giờ", "clock unknown"),
     "silenced": ("im lặng theo lệnh", "silent by order"),

@@ -302,7 +302,7 @@ class Agent:
         self._is_stopped = True
         self._deadline = None
         silent = self._studio.fall_silent(Reason.SHUT_DOWN, now)
-        effects = [*self._studio.switch_off(now), *silent.effects, *self._proof.keep(silent.records)]
+        effects = [*self._studio.switch_off(now), *silent.effects, *self._proof.keep(silent.records, now)]
         return [*effects, *self._reporter.birth(Readiness.DISCONNECTED), _log("stopped")]
 
     def _settle(self, now: Now) -> list[Effect]:
@@ -318,6 +318,8 @@ class Agent:
         effects += self.outbox.wake(now)
         free_bytes = None if self._measured is None else self._measured.disk_free_bytes
         effects += self._health.watch(self._studio.amplifier, free_bytes, now)
+        until_ms, is_assigned = self._repertoire.program.until_ms, self._guard.place.is_assigned
+        effects += self._health.watch_plans(until_ms, now, is_assigned=is_assigned)
         effects += self._subscriptions.update(
             place=self._guard.place,
             has_keyset=self._guard.has_keyset,
@@ -361,7 +363,7 @@ class Agent:
         return [*births, *self._reporter.status(shown, telemetry, now, is_on_air=on_air is not None)]
 
     def _keep(self, outcome: StudioOutcome, now: Now) -> list[Effect]:
-        effects = [*outcome.effects, *self._proof.keep(outcome.records)]
+        effects = [*outcome.effects, *self._proof.keep(outcome.records, now)]
         for sha256, detail in outcome.damaged:
             self.media.damaged(sha256, now)
             effects.append(DiscardMedia(sha256=sha256))
@@ -387,6 +389,7 @@ class Agent:
             self._reporter.next_deadline(),
             self._hush.next_deadline(),
             self._proof.next_deadline(now),
+            self._health.next_deadline(),
             before_slewing(self._studio.next_deadline(now), now),
             before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )

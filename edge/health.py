@@ -1,7 +1,7 @@
 """What is wrong, on record: raises and clears faults, and puts each change into the outbox and the log.
 
 The faults themselves are kept by `gpio.faults`, the records by `outbox`. Faults that are a state of another
-room (media that do not arrive, reports that had to go, a clock that is unknown) are watched here.
+room (media that do not arrive, reports that had to go, a clock that is unknown, plans that are over) are watched here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edge.gpio.faults import Fault, Faults
 from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from protocol.messages import FaultRecord
-from protocol.units import NS_PER_MS, MonotonicNs, Now
+from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs
 
 FREE_BYTES_LOW: Final = 16 * 1024 * 1024
 """Less room than this on the card is as good as none: the system's own logs grow by as much in an hour."""
@@ -23,6 +23,8 @@ TAKEN_OVER: Final = "taken over"
 """What every broker says with reason code 0x8E (MQTT 5, 4.13): somebody else has connected under this name."""
 TAKEN_OVER_MS: Final = 1_800_000
 """Two that share a name throw each other out within a minute or two; half an hour without it is peace."""
+PLANLESS_MS: Final = 600_000
+"""A node that was just assigned, or has come back after weeks, has its plan within seconds."""
 
 
 class Health:
@@ -36,6 +38,12 @@ class Health:
         self.taken_over = 0
         """How often somebody else took the connection, in this run."""
         self._taken_over_at: MonotonicNs | None = None
+        self._planless_since: MonotonicNs | None = None
+        self._look_at: MonotonicNs | None = None
+
+    def next_deadline(self) -> MonotonicNs | None:
+        """When the plans are over, or have been for so long that somebody must know."""
+        return self._look_at
 
     def fault(self, fault: Fault, detail: str, now: Now) -> list[Effect]:
         """Something is wrong; nothing follows if that is known already."""
@@ -87,6 +95,25 @@ class Health:
         elif self._outbox.waiting == 0:
             effects += self.cleared(Fault.REPORTS_DROPPED, now)
         return effects
+
+    def watch_plans(self, until_ms: SharedMs | None, now: Now, *, is_assigned: bool) -> list[Effect]:
+        """A pole that is to sound and has no plan is silent and looks well: somebody must know.
+
+        `until_ms` is how far the plans in force reach; None: there is none.
+        """
+        if not is_assigned or not now.is_time_known:
+            self._planless_since = self._look_at = None
+            return []
+        if until_ms is not None and until_ms > now.shared_ms:
+            self._planless_since, self._look_at = None, now.monotonic_at(SharedNs(until_ms * NS_PER_MS))
+            return self.cleared(Fault.PLAN_ENDED, now)
+        if self._planless_since is None:
+            self._planless_since = now.monotonic_ns
+        due_at = MonotonicNs(self._planless_since + PLANLESS_MS * NS_PER_MS)
+        self._look_at = None if now.monotonic_ns >= due_at else due_at
+        if self._look_at is not None:
+            return []
+        return self.fault(Fault.PLAN_ENDED, "no plan says what is to sound: nothing will until one comes", now)
 
     def _watch_room(self, free_bytes: int | None, now: Now) -> list[Effect]:
         if free_bytes is not None and free_bytes < FREE_BYTES_LOW:

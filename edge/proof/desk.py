@@ -22,6 +22,8 @@ from protocol.candidate import Candidate
 from protocol.messages import AiringRecord, AiringState, HeardBy, SelfTestVerdict
 from protocol.units import MonotonicNs, Now, SharedMs
 
+UNHEARD_MAX: Final = 5
+"""Once or twice a lorry stands below the pole; not five times in a row."""
 Settled = tuple[str, SharedMs] | None
 """The planned item that a record settles, by its key, and when that ends; None of what no plan says."""
 
@@ -50,6 +52,8 @@ class ProofDesk:
         self._expect = expect
         self._judged: Final = Judged()
         self._self_test: Final = self_test
+        self._unheard = 0
+        """Airings in a row of which a sensor says that they were not heard."""
         self_test.hinders = self._hinders
 
     def restore(self, restored: Restored, now: Now) -> None:
@@ -59,7 +63,7 @@ class ProofDesk:
         self._self_test.restore(restored.note(REFERENCE))
         self._expect(self._self_test.delays_ms)
 
-    def keep(self, records: Iterable[tuple[AiringRecord, Settled]]) -> list[Effect]:
+    def keep(self, records: Iterable[tuple[AiringRecord, Settled]], now: Now) -> list[Effect]:
         """Number, sign and store records; each with what it settles, in one step of the disk."""
         effects: list[Effect] = []
         for record, settled in records:
@@ -69,7 +73,22 @@ class ProofDesk:
                 # of what the run before has begun or refused, a second record would say that it was missed too
                 self._judged.recorded(*settled)
                 effects += self._outbox.append(record, note=(judged.NOTE, self._judged.note))
+            effects += self._listened(record, now)
         return effects
+
+    def _listened(self, record: AiringRecord, now: Now) -> list[Effect]:
+        """Airing after airing that nobody can have heard is a broken horn, long before the next self-test."""
+        is_heard = None if record.heard is None else record.heard.is_heard
+        if is_heard is None:
+            return []
+        if is_heard:
+            was_unheard, self._unheard = self._unheard >= UNHEARD_MAX, 0
+            return self._health.cleared(Fault.HORN, now) if was_unheard else []
+        self._unheard += 1
+        if self._unheard != UNHEARD_MAX:
+            return []
+        detail = f"{UNHEARD_MAX} airings in a row were not heard: horn, cable, amplifier, or much noise around"
+        return self._health.fault(Fault.HORN, detail, now)
 
     def told(self, event: SelfTestAsked | SelfTestMeasured, now: Now) -> list[Effect]:
         """A person asks for a self-test, or the ears say what came of one."""
@@ -93,7 +112,7 @@ class ProofDesk:
             first = missed[0][1]
             fields = (("items", len(missed)), ("first", first.title), ("reason", first.reason))
             effects.append(LogDecision(decision="missed", fields=fields))
-            effects += self.keep((record, (each.key, each.ends_at_ms)) for each, record in missed)
+            effects += self.keep(((record, (each.key, each.ends_at_ms)) for each, record in missed), now)
         return effects
 
     def next_deadline(self, now: Now) -> MonotonicNs | None:

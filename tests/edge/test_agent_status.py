@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from edge.events import Disconnected
-from edge.health import TAKEN_OVER_MS
+from edge.health import PLANLESS_MS, TAKEN_OVER_MS
 from protocol.messages import LOOSE_FROM, BroadcastClass, FaultRecord, SourceKind
 from protocol.topics import TopicName, topic
 from simulator.clock import BUILD_DATE_NS
-from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
+from tests.support.issuer import COMMUNE, HOUR_MS, VILLAGE, media, occurrence
 from tests.support.pole import NODE, T0_MS, Pole
 
 STATE = topic(TopicName.NODE_STATE, node=NODE)
@@ -254,3 +254,26 @@ def test_a_connection_that_another_took_is_counted_and_a_fault_for_half_an_hour(
     assert "taken_over" in pole.telemetry()["faults"]
     pole.run_for(TAKEN_OVER_MS)
     assert "taken_over" not in pole.telemetry().get("faults", ())
+
+
+def test_a_pole_whose_plan_is_over_says_so_though_it_is_connected() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.send(pole.issuer.plan(covers_until_ms=T0_MS + HOUR_MS))
+    pole.run_until(T0_MS + HOUR_MS + 500_000)
+    assert "plan_ended" not in pole.telemetry().get("faults", ())
+    pole.run_until(T0_MS + HOUR_MS + 700_000)
+    assert "plan_ended" in pole.telemetry()["faults"]
+    pole.send(pole.issuer.plan(covers_until_ms=T0_MS + 24 * HOUR_MS))
+    pole.run_for(31_000)
+    assert "plan_ended" not in pole.telemetry().get("faults", ())
+
+
+def test_a_pole_that_never_had_a_plan_says_so_unless_it_has_no_place_or_no_time() -> None:
+    placed, nowhere = Pole(), Pole()
+    placed.introduce()
+    nowhere.connect()
+    for pole in (placed, nowhere):
+        pole.run_for(PLANLESS_MS + 60_000)
+    assert "plan_ended" in placed.telemetry()["faults"]
+    assert "plan_ended" not in nowhere.telemetry().get("faults", ())

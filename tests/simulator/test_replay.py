@@ -14,7 +14,7 @@ from edge.events import SelfTestAsked, Wake
 from edge.flight_log import Begin, Entry, Gap, Step, pack_block
 from protocol.messages import AirTime, HeardBy
 from simulator.replay import Replayed, ReplayError, read_log, replay
-from tests.support.issuer import media, occurrence
+from tests.support.issuer import HOUR_MS, media, occurrence
 from tests.support.pole import T0_MS, Pole
 
 NEWS = media("news")
@@ -130,6 +130,7 @@ def a_step(number: int) -> Step:
 def test_files_are_bounded_and_a_log_without_its_beginning_is_replayed(tmp_path: Path) -> None:
     pole = Pole(recorder=settings(tmp_path, bytes_max=16 * 1024))
     pole.introduce()
+    pole.send(pole.issuer.plan(covers_until_ms=T0_MS + 24 * HOUR_MS))
     for _ in range(40):
         pole.run_for(120_000)
         wait_until_written(pole)
@@ -157,6 +158,7 @@ def test_a_day_has_its_bound_and_the_next_one_says_what_is_left_out(tmp_path: Pa
     """The virtual day (UTC) ends an hour after the pole began."""
     pole = Pole(recorder=settings(tmp_path, bytes_a_day_max=4_000))
     pole.introduce()
+    pole.send(pole.issuer.plan(covers_until_ms=T0_MS + 24 * HOUR_MS))
     written = 0
     for minutes in range(2, 80, 2):
         pole.run_for(120_000)

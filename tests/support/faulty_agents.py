@@ -252,11 +252,11 @@ class Choosy(ProofDesk):
 
     times = 0
 
-    def keep(self, records: Iterable[tuple[AiringRecord, Settled]]) -> list[Effect]:
+    def keep(self, records: Iterable[tuple[AiringRecord, Settled]], now: Now) -> list[Effect]:
         effects: list[Effect] = []
         for record, settled in records:
             if record.state in {AiringState.STARTED, AiringState.FINISHED}:
-                effects += super().keep([(record, settled)])
+                effects += super().keep([(record, settled)], now)
             for _ in range(0 if record.state in {AiringState.STARTED, AiringState.FINISHED} else self.times):
                 effects += self._outbox.append(record)
         return effects

@@ -10,8 +10,9 @@ import pytest
 from edge.effects import AnswerSelfTest
 from edge.events import SelfTestAsked
 from edge.player.ports import Samples
+from edge.proof.desk import UNHEARD_MAX
 from edge.proof.self_test import TRANSITIONS, TURN_S, TURNS, SelfTestState, SelfTestStep
-from protocol.messages import AiringRecord, HeardBy, SelfTestRecord
+from protocol.messages import AiringRecord, FaultRecord, HeardBy, SelfTestRecord
 from simulator.horn import Cable, HornState
 from tests.support.issuer import HOUR_MS, media, occurrence
 from tests.support.pole import T0_MS, Pole
@@ -199,6 +200,28 @@ def test_an_airing_is_heard_and_one_before_a_dead_horn_is_not() -> None:
     ]
     assert ends[0].heard is not None
     assert ends[0].heard.delay_ms == pytest.approx(180, abs=2)
+
+
+def test_a_horn_that_airing_after_airing_is_not_heard_is_a_fault_until_it_is_heard_again() -> None:
+    pole = pole_with(*ALL)
+    ask(pole, takes_reference=True)
+    start_ms = pole.now_ms + 30_000
+    every_ms = 40_000
+    count = UNHEARD_MAX + 1
+    items = [occurrence(f"i{n}", start_ms + n * every_ms, NEWS, duration_ms=20_000) for n in range(count)]
+    pole.send(pole.issuer.plan(*items))
+    pole.horn.is_membrane_whole = False
+    pole.run_until(start_ms + (UNHEARD_MAX - 1) * every_ms)
+    assert faults_of(pole) == []
+    pole.run_until(start_ms + UNHEARD_MAX * every_ms - 10_000)
+    assert faults_of(pole) == [("horn", True)]
+    pole.horn.is_membrane_whole = True
+    pole.run_until(start_ms + count * every_ms)
+    assert faults_of(pole) == [("horn", True), ("horn", False)]
+
+
+def faults_of(pole: Pole) -> list[tuple[str, bool]]:
+    return [(each.fault, each.active) for each in pole.records() if isinstance(each, FaultRecord)]
 
 
 def test_every_state_but_idle_is_left_again() -> None:
