@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from benchmarks.measure import print_table, quantile
 from benchmarks.sync.cases import MOBILE, WIFI, WIRED, LinkModel
 from benchmarks.sync.snapcast import MedianClock
-from edge.time_exchange import (
+from edge.clock.time_exchange import (
     EXCHANGE_BYTES,
     ActivityChanged,
     AskTime,

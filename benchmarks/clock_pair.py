@@ -23,9 +23,9 @@ from edge.adapters.clock_file import read_record
 from edge.adapters.node_clock import ClockSurroundings, NodeClock
 from edge.adapters.preflight import prepare
 from edge.adapters.time_link import TimeLink, time_settings
-from edge.clock_record import ClockRecord
-from edge.shared_clock import SourceChoice
-from edge.time_exchange import ExchangeSettings, Learned
+from edge.clock.record import ClockRecord
+from edge.clock.shared_clock import SourceChoice
+from edge.clock.time_exchange import ExchangeSettings, Learned
 from protocol.adapters.system_clock import read_now
 from protocol.clock_filter import ClockFilter
 from protocol.keyring import Keyring, open_keyset

@@ -25,10 +25,10 @@ from controller.adapters.certificate_authority import create_authority, load_cer
 from controller.adapters.database import open_database
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_store import EnrolmentStore
-from controller.audit import Actor
-from controller.config import NodesListenerConfig
-from controller.enrolment_office import ClaimRequest
-from controller.enrolment_registry import Registry
+from controller.configuration.config import NodesListenerConfig
+from controller.enrolment.office import ClaimRequest
+from controller.enrolment.registry import Registry
+from controller.people.audit import Actor
 from controller.web.door import open_door
 from controller.web.enrolment import enrolment_application
 from controller.web.listeners import server_tls

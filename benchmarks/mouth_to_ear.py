@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from benchmarks.commune import BenchmarkError, Changes, Commune, await_true, commune
 from benchmarks.measure import print_table, quantile
 from controller.adapters.relay.opus_encoder import OpusEncoder
-from controller.config import VoiceConfig
-from controller.levelling import Leveller
+from controller.configuration.config import VoiceConfig
+from controller.streams.levelling import Leveller
 from edge.config import SoundConfig
 from protocol.stream import AudioPacket, pack_audio
 from protocol.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs

@@ -16,11 +16,11 @@ from typing import Final
 
 from benchmarks.measure import print_table
 from protocol.topics import TopicName, access_rules, topic
-from simulator.broker import Broker, BrokerSettings
+from simulator.broker.broker import Broker, BrokerSettings
 from simulator.clock import ClockSettings, NodeClock
-from simulator.delay import DATA_CENTRE, MOBILE
-from simulator.link import Link, LinkSettings
-from simulator.network import Network
+from simulator.network.delay import DATA_CENTRE, MOBILE
+from simulator.network.link import Link, LinkSettings
+from simulator.network.network import Network
 from simulator.world import World
 
 _S: Final = 1_000_000_000

@@ -25,10 +25,10 @@ from edge.config import EdgeConfig
 from protocol.units import NS_PER_S, SAMPLES_PER_MS
 from simulator.collector import collect_rarely
 from simulator.commune import Province, ProvinceSettings
-from simulator.controller import ControllerSettings
-from simulator.pole_parts import PoleSettings, ProbeSettings, SoundMode
-from simulator.sound_card import SimulatedCardSettings
-from simulator.usual import COMMUNE, FEED, FLOOD, MEDIA, usual_commune
+from simulator.pole.parts import PoleSettings, ProbeSettings, SoundMode
+from simulator.pole.sound_card import SimulatedCardSettings
+from simulator.runs.usual import COMMUNE, FEED, FLOOD, MEDIA, usual_commune
+from simulator.services.controller import ControllerSettings
 from simulator.world import DEFAULT_START_NS
 
 DAY_S = 86_400

@@ -18,19 +18,19 @@ from typing import Any, Final
 from controller.adapters import development_pki
 from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config, read_token
-from controller.broker_cli import add_broker_verbs
-from controller.enrolment_cli import add_enrolment_verbs
+from controller.broker.cli import add_broker_verbs
+from controller.enrolment.cli import add_enrolment_verbs
 from controller.errors import ConfigError, ControllerError
 from controller.keys.cli import add_keys_verbs, add_signer_verb
 from controller.media.cli import add_media_verbs
-from controller.people_cli import add_people_verbs
+from controller.orders.silence_cli import add_silence_verbs
+from controller.people.cli import add_people_verbs
 from controller.planning.cli import add_plan_verbs
 from controller.programmes.bulletin_cli import add_bulletin_verbs
 from controller.programmes.cli import add_programme_verbs
 from controller.reporting.cli import add_report_verb
-from controller.silence_cli import add_silence_verbs
+from controller.streams.voice_cli import add_voice_verbs
 from controller.tables import TABLES, table_of
-from controller.voice_cli import add_voice_verbs
 
 DONE: Final = 0
 FAILED: Final = 1

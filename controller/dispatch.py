@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from controller.airing import ReportDesk
-from controller.audit import Actor, Deed, act_of
-from controller.clones import BoxOf, CloneWatch
+from controller.configuration.site import MediaShelf, Site, with_changed, with_report_keys
+from controller.documents.notary import Notary, Scopes
+from controller.documents.provision import Provision
+from controller.documents.resigning import Resigning
+from controller.documents.standing import Standing
 from controller.effects import Answer, Effect, Level, Note, Publish
-from controller.emergency import count, is_standing
-from controller.emergency_desk import EmergencyDesk
+from controller.enrolment.clones import BoxOf, CloneWatch
 from controller.errors import RequestCode, RequestError, SigningError
 from controller.events import (
     AuthorityChanged,
@@ -38,15 +39,17 @@ from controller.events import (
     SiteChanged,
     Stopping,
 )
-from controller.fleet import Fleet
-from controller.group_delay import GroupDelays, bounds_of
-from controller.inbox import Inbox, own_state, subscriptions
 from controller.ledger import Ledger
-from controller.notary import Notary, Scopes
+from controller.nodes.airing import ReportDesk
+from controller.nodes.fleet import Fleet
+from controller.nodes.inbox import Inbox, own_state, subscriptions
+from controller.orders.emergency import count, is_standing
+from controller.orders.emergency_desk import EmergencyDesk
+from controller.orders.silence import SilenceDesk
+from controller.people.audit import Actor, Deed, act_of
+from controller.people.request_audit import on_record
 from controller.ports import Fresh
-from controller.provision import Provision
 from controller.records import EmergencyRecord, Kept, RelayRecord, SilenceRecord, StoredReport, WithdrawnDocument
-from controller.request_audit import on_record
 from controller.requests import (
     EndEmergency,
     EndSilence,
@@ -57,11 +60,8 @@ from controller.requests import (
     StartVoice,
     StopRelay,
 )
-from controller.resigning import Resigning
-from controller.silence import SilenceDesk
-from controller.site import MediaShelf, Site, with_changed, with_report_keys
-from controller.standing import Standing
-from controller.streams_desk import StreamsDesk
+from controller.streams.desk import StreamsDesk
+from controller.streams.group_delay import GroupDelays, bounds_of
 from controller.views import (
     BrokerView,
     EmergencyView,

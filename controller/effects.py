@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from controller.config import FeedConfig
+from controller.configuration.config import FeedConfig
 from controller.errors import RequestError
 from controller.records import Change, EmergencyRecord, RelayRecord, SilenceRecord
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.audit import Actor
-from controller.notary import Scopes
+from controller.configuration.site import Site
+from controller.documents.notary import Scopes
+from controller.people.audit import Actor
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
-from controller.relay import RelayEvent
 from controller.requests import Request
-from controller.site import Site
+from controller.streams.relay import RelayEvent
 from protocol.envelope import Signer
 from protocol.messages import MediaReference
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.audit import Act
+from controller.people.audit import Act
 from protocol.messages import BroadcastClass, MediaReference, Over, Readiness, Reality, Record
 from protocol.turns import Turns
 

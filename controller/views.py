@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from controller.emergency import Count
-from controller.fleet import NodeLife
-from controller.group_delay import StreamDelay
+from controller.configuration.site import Site
+from controller.nodes.fleet import NodeLife
+from controller.orders.emergency import Count
 from controller.records import EmergencyRecord, EmergencyState, RelayRecord, RelayState, SilenceRecord
-from controller.site import Site
+from controller.streams.group_delay import StreamDelay
 from protocol.messages import BroadcastClass, Reality, StreamHeard, Telemetry
 from protocol.turns import Turns
 

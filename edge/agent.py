@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from edge import events as happened
 from edge.assignment import nowhere
-from edge.clock_watch import ClockWatch, before_slewing
+from edge.clock.watch import ClockWatch, before_slewing
 from edge.condition import Rooms
-from edge.documents import Documents, Outcome
+from edge.documents.documents import Documents, Outcome
+from edge.documents.refusals import Refusals
 from edge.effects import DiscardMedia, Effect, LogDecision, LogLevel, SpreadReconnects
 from edge.errors import MediaFailure
 from edge.events import Event
@@ -31,7 +32,6 @@ from edge.gpio.inputs import StopButtonSettings
 from edge.guard import Guard
 from edge.hardware import Hardware
 from edge.health import Health
-from edge.hush import Hush
 from edge.media_need import MediaNeed
 from edge.outbox import Outbox
 from edge.player.arbiter import Reason
@@ -40,8 +40,8 @@ from edge.player.proof import Hear, deaf
 from edge.ports import Workshop
 from edge.proof.desk import ProofDesk
 from edge.proof.self_test import SelfTest
-from edge.refusals import Refusals
 from edge.repertoire import Repertoire
+from edge.silence.hush import Hush
 from edge.streams import OpenPacket
 from edge.studio import Outcome as StudioOutcome
 from edge.studio import Studio

@@ -34,7 +34,7 @@ from edge.assignment import Place
 from edge.events import LastCounter
 from edge.house import House
 from edge.player.arbiter import Reason
-from edge.silences import SILENCE_TOPICS, Silences
+from edge.silence.silences import SILENCE_TOPICS, Silences
 from protocol.candidate import Candidate
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, RootKeys, open_keyset

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.documents import Documents
+from edge.documents.documents import Documents
 from edge.guard import Accepted, Guard
 from edge.player.arbiter import Reason
 from edge.player.program import Program, emergency_candidate

@@ -10,7 +10,7 @@ Rules kept: the truth lies within half the round trip of every burst, so the sta
 drift's uncertainty makes grow; a measurement that does not fit is left out whichever way it errs; several in a row that
 fit each other are a clock that was set, and are taken; a longer way is given so much noise that it cannot look like a
 clock that was set, and that a hundred say no more than a few; the drift is bounded.
-Kept elsewhere: when to ask (`edge.time_exchange`), how the node's clock follows (`edge.shared_clock`).
+Kept elsewhere: when to ask (`edge.clock.time_exchange`), how the node's clock follows (`edge.clock.shared_clock`).
 """
 
 from __future__ import annotations

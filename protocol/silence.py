@@ -3,7 +3,7 @@
 A silence has no end of its own: no time, no expiry, no power cut lifts it, only a release of the same order does, by a
 key that reaches at least as high as the one that ordered it (`Keyring.reaches`). It holds for everything below its
 area, emergencies and all; `spares_emergencies` and `spared_box` narrow it for a node of which two are alive. How a
-node obeys is `edge.silences`' affair.
+node obeys is `edge.silence.silences`' affair.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from protocol.topics import TopicName, parse_topic, topic
 from protocol.units import NS_PER_MS, SharedNs, sample_of_shared_ns
 from simulator.clock import ClockSettings, NodeClock
 from simulator.commune import BROKER, Province
-from simulator.delay import WIRED
-from simulator.link import Link, LinkSettings
-from simulator.media_server import Recording
-from simulator.workshop import synthetic_frame
+from simulator.network.delay import WIRED
+from simulator.network.link import Link, LinkSettings
+from simulator.pole.workshop import synthetic_frame
+from simulator.services.media_server import Recording
 
 CAPTURED_MAX: Final = 2_000
 PACKETS: Final = 50

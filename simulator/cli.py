@@ -23,7 +23,7 @@ from simulator.demo.town import TownError
 from simulator.demo.verdict import FIRST_STAGES, Verdict
 from simulator.demo.week import run_week
 from simulator.live_verbs import add_verbs as add_live_verbs
-from simulator.scenario_verbs import add_verbs as add_scenario_verbs
+from simulator.runs.cli import add_verbs as add_scenario_verbs
 from simulator.stopping import STATUS_INTERRUPTED, StopAsked, stopped_by_signals
 
 STATUS_GOOD: Final = 0

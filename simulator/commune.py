@@ -1,8 +1,8 @@
 """A province put together: broker, controller, media server and poles in one world, from the product's own settings.
 
-What a controller and its nodes are told is `controller.config.Config` and `edge.config.EdgeConfig`, as in their YAML;
-what the world adds (which machines, which recordings) is data beside them. Everything follows from the seed.
-`Province` also has the hands of people: press an emergency, cut a village's lines, restart the broker.
+What a controller and its nodes are told is `controller.configuration.config.Config` and `edge.config.EdgeConfig`, as
+in their YAML; what the world adds (which machines, which recordings) is data beside them. Everything follows from the
+seed. `Province` also has the hands of people: press an emergency, cut a village's lines, restart the broker.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from controller.config import Config
-from controller.config_check import faults_of
+from controller.configuration.check import faults_of
+from controller.configuration.config import Config
 from controller.requests import EndEmergency, RaiseEmergency, StartRelay, StopRelay
 from edge.config import EdgeConfig
 from protocol.messages import BroadcastClass, Reality
 from protocol.topics import access_rules
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.authority import SimulatedAuthority
-from simulator.broker import Broker, BrokerSettings
-from simulator.controller import Asked, ControllerSettings, SimulatedController
-from simulator.disk import Disk
-from simulator.media_server import MediaServer, Recording
-from simulator.microphone import Microphone
-from simulator.network import Network
-from simulator.node import Pole
-from simulator.pattern import Tags
-from simulator.pole_parts import NodeTrust, PoleSettings, Surroundings
+from simulator.broker.broker import Broker, BrokerSettings
+from simulator.evidence.pattern import Tags
+from simulator.network.network import Network
+from simulator.pole.disk import Disk
+from simulator.pole.microphone import Microphone
+from simulator.pole.node import Pole
+from simulator.pole.parts import NodeTrust, PoleSettings, Surroundings
 from simulator.remembering import RememberingOpener
+from simulator.services.controller import Asked, ControllerSettings, SimulatedController
+from simulator.services.media_server import MediaServer, Recording
 from simulator.world import DEFAULT_START_NS, World
 
 BROKER: Final = "broker"

@@ -26,7 +26,7 @@ from edge.agent import Agent, AgentSettings
 from edge.effects import Effect, LogDecision
 from edge.errors import ClipError
 from edge.events import CardStarted, Connected, Event
-from edge.flight_log import AUDIO, FORMAT, Begin, Entry, Gap, Step, decision_of, event_of, read_blocks
+from edge.flight.log import AUDIO, FORMAT, Begin, Entry, Gap, Step, decision_of, event_of, read_blocks
 from edge.gpio.amplifier import AmplifierSettings
 from edge.gpio.inputs import StopButtonSettings
 from edge.player.ports import Samples

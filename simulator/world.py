@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final, TypeAlias
 
 from simulator.chance import Chance, stream_of
-from simulator.event_log import EventLog, Fact
+from simulator.evidence.event_log import EventLog, Fact
 
 Timer: TypeAlias = list[Any]
 """A scheduled event; opaque outside this file: keep it to cancel it."""

@@ -6,6 +6,7 @@ Every measure is also run on planted source that breaks its rule, so that a gree
 from __future__ import annotations
 
 import statistics
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,12 @@ def test_every_room_has_a_subject() -> None:
 def test_imports_go_one_way() -> None:
     found = forbidden_arrows(product)
     assert not found, listed(found)
+
+
+def test_all_of_the_protocol_but_its_rim_is_held_to_be_pure() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = {name for contract in contracts for name in contract.get("source_modules", ())}
+    assert held == {f"protocol.{path.stem}" for path in (ROOT / "protocol").glob("*.py")} - {"protocol.__init__"}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.keys.signer_config import SignerConfig
 from edge.config import EdgeConfig
 

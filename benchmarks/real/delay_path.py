@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from simulator.chance import Chance, stream_of
-from simulator.delay import MOBILE, DelayModel
+from simulator.network.delay import MOBILE, DelayModel
 
 READ_BYTES: Final = 64 * 1024
 WAITING_PIECES_MAX: Final = 4_096

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from protocol.units import NS_PER_MS
-from simulator.delay import DelayModel
+from simulator.network.delay import DelayModel
 
 
 class Side(StrEnum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.sync.cases import Kind, LinkModel
-from simulator.delay import DelayModel
+from simulator.network.delay import DelayModel
 from simulator.world import World
 
 

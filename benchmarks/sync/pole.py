@@ -1,8 +1,8 @@
 """Our pole on an emulated machine: the product's own clock, buffer, mixer, drift loop and ring; only the rim is ours.
 
-`protocol.clock_filter`, `edge.time_exchange` and `edge.shared_clock` make the time, `StreamSource` takes the packets,
-`Mixer` and `Playout` render, and `simulator.sound_card` pulls through the real ring and `CardClock`. What is heard is
-read from the samples (`ruler`), never from what the player says of itself.
+`protocol.clock_filter`, `edge.clock.time_exchange` and `edge.clock.shared_clock` make the time, `StreamSource` takes
+the packets, `Mixer` and `Playout` render, and `simulator.pole.sound_card` pulls through the real ring and `CardClock`.
+What is heard is read from the samples (`ruler`), never from what the player says of itself.
 """
 
 from __future__ import annotations
@@ -16,14 +16,8 @@ from benchmarks.sync.ruler import place_of, wrapped
 from benchmarks.sync.station import STREAM, Station
 from benchmarks.sync.track import Track
 from edge.adapters.sound_card import CardSettings
-from edge.config import SoundConfig
-from edge.player.mixer import Mixer
-from edge.player.playout import Playout
-from edge.player.ports import OpusDecoder
-from edge.player.stream_source import StreamSource
-from edge.shared_clock import REFRESH_S, ClockReading, SharedClock, SourceChoice
-from edge.studio import CARD_LEAD_MS
-from edge.time_exchange import (
+from edge.clock.shared_clock import REFRESH_S, ClockReading, SharedClock, SourceChoice
+from edge.clock.time_exchange import (
     ActivityChanged,
     AskTime,
     Connected,
@@ -34,11 +28,17 @@ from edge.time_exchange import (
     TimeExchange,
     Wake,
 )
+from edge.config import SoundConfig
+from edge.player.mixer import Mixer
+from edge.player.playout import Playout
+from edge.player.ports import OpusDecoder
+from edge.player.stream_source import StreamSource
+from edge.studio import CARD_LEAD_MS
 from protocol.clock_filter import ClockFilter
 from protocol.clock_sync import NONCE_MAX
 from protocol.stream import AudioPacket
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, Now, SharedNs, sample_of_shared_ns
-from simulator.sound_card import Heard, SimulatedCard, SimulatedCardSettings
+from simulator.pole.sound_card import Heard, SimulatedCard, SimulatedCardSettings
 from simulator.world import Timer
 
 CARD: Final = CardSettings(latency_ms=SoundConfig().latency_ms, ahead_ms=SoundConfig().ahead_ms)

@@ -20,7 +20,7 @@ from benchmarks.sync.pole import Pole
 from benchmarks.sync.ruler import PatternDecoder, pattern_frames
 from benchmarks.sync.station import Station, start_of
 from benchmarks.sync.track import Track
-from edge.shared_clock import SourceChoice
+from edge.clock.shared_clock import SourceChoice
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.world import World
 

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.errors import ApiError
 
 ANSWER_S_MAX: Final = 20.0

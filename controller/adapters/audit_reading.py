@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from controller.adapters.audit_recorder import checkpoints_in
 from controller.adapters.people.keys import audit_key, audit_key_path, checkpoints_path
 from controller.adapters.people.store import PeopleStore
-from controller.audit import ChainCheck, Checkpoint, Stored
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.errors import ConfigError
+from controller.people.audit import ChainCheck, Checkpoint, Stored
 from controller.tables import TABLES, table_of
 
 _SHOWN: Final = ("who", "what", "outcome", "place", "address", "detail")

@@ -16,8 +16,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Actor, Checkpoint, Deed, Outcome, act_of, sign
 from controller.errors import DatabaseError
+from controller.people.audit import Actor, Checkpoint, Deed, Outcome, act_of, sign
 from protocol.adapters.system_clock import read_now
 
 log = logging.getLogger("controller.audit")

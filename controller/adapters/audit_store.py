@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controller.adapters.people import tables
-from controller.audit import START, Act, Checkpoint, Entry, Outcome, Stored
+from controller.people.audit import START, Act, Checkpoint, Entry, Outcome, Stored
 
 PAGE: Final = 1_000
 """Entries that are read at once."""

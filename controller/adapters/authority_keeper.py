@@ -13,7 +13,7 @@ from typing import Final
 
 from controller.adapters.keys.signing import load_authority
 from controller.adapters.running_mark import RunningMark
-from controller.config import TrustConfig
+from controller.configuration.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError, ControllerError
 

@@ -1,11 +1,11 @@
 """The broker's files in their folder, and how a running broker is told of them.
 
-`write_broker_files` makes what `broker_rules` says; a second run that changes nothing says so. Certificates and key
-are copied there, for Mosquitto drops root's rights before it reads them, and reads them again with each list of those
-revoked: as a user who cannot look into the controller's folder. `BrokerKeeper` keeps revoked nodes out: it puts the
-list of revoked certificates in place, has the broker read it (SIGHUP to the process that the pid file names; without
-one a systemd path unit watches the list), and ends the sessions that were open, for the broker checks a certificate
-only when a client comes in.
+`write_broker_files` makes what `controller.broker.rules` says; a second run that changes nothing says so. Certificates
+and key are copied there, for Mosquitto drops root's rights before it reads them, and reads them again with each list
+of those revoked: as a user who cannot look into the controller's folder. `BrokerKeeper` keeps revoked nodes out: it
+puts the list of revoked certificates in place, has the broker read it (SIGHUP to the process that the pid file names;
+without one a systemd path unit watches the list), and ends the sessions that were open, for the broker checks a
+certificate only when a client comes in.
 
 Rules kept: a file appears whole or not at all; access rules and key are readable by the broker's group and nobody else.
 """
@@ -23,8 +23,8 @@ from typing import Final
 
 import msgspec
 
-from controller.broker_rules import BrokerFacts, broker_configuration, connection_limit
-from controller.config import Config
+from controller.broker.rules import BrokerFacts, broker_configuration, connection_limit
+from controller.configuration.config import Config
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from controller.config import BrokerConfig, TrustConfig
+from controller.configuration.config import BrokerConfig, TrustConfig
 from controller.errors import ConfigError
 from controller.events import BrokerConnected, BrokerLost, Event, ListeningBegan, ListeningEnded, MessageReceived
 from protocol.adapters.mqtt_link import LinkError, MqttLink, MqttSettings, Will

@@ -44,7 +44,7 @@ from controller.adapters.certificate_profile import (
     service_certificate,
 )
 from controller.adapters.keys.key_files import pem_of
-from controller.enrolment import IssuedCertificate, RevokedCertificate
+from controller.enrolment.lifecycle import IssuedCertificate, RevokedCertificate
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
 

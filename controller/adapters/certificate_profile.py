@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from controller.enrolment import RevokedCertificate
+from controller.enrolment.lifecycle import RevokedCertificate
 from protocol.enrolment import REPORT_KEY_OID
 
 ROOT_DAYS: Final = 20 * 365

@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from controller.config import Config
-from controller.config_parsing import parse_config
+from controller.configuration.config import Config
+from controller.configuration.parsing import parse_config
 from controller.errors import ApiError, ConfigError
 from protocol.configuration import SETTINGS_BYTES_MAX
 

@@ -24,8 +24,8 @@ from controller.adapters import database_tables as tables
 from controller.adapters.audit_store import append
 from controller.adapters.database_upgrade import upgrade
 from controller.adapters.reporting.counting import StoredRow, count_presence, count_stored
-from controller.audit import Act
 from controller.errors import DatabaseError
+from controller.people.audit import Act
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
 from controller.records import (
     Change,

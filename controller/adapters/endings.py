@@ -16,7 +16,7 @@ from typing import Final
 
 from cryptography import x509
 
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.keys.changes import expiring
 from controller.keys.scopes import SIGNABLE_TYPES
 from protocol.adapters.system_clock import read_now

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from controller.enrolment import Application
+from controller.enrolment.lifecycle import Application
 from controller.errors import RequestCode, RequestError
 from protocol.enrolment import (
     HARDWARE_CHARACTERS_MAX,

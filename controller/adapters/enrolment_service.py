@@ -1,6 +1,6 @@
 """Enrolment in the running controller: reads requests, asks the desk, issues, keeps, and only then answers.
 
-Decisions are `enrolment_desk`'s and `enrolment_office`'s. Everything up to the database is done in one turn of the
+Decisions are `enrolment.desk`'s and `enrolment.office`'s. Everything up to the database is done in one turn of the
 loop, so two requests never see half of one another; what waits for the database is written together. Whoever was
 revoked is refused by our own listeners at once, and the broker is told through the `RevocationSink`, again and again
 until it has taken the list.
@@ -21,13 +21,21 @@ from typing import Final, Protocol
 from controller.adapters.certificate_authority import CertificateAuthority, utc_now
 from controller.adapters.enrolment_request import UnitRequest
 from controller.adapters.enrolment_store import EnrolmentStore
-from controller.audit import Act, Actor, act_of
-from controller.claims import CODE_BYTES
-from controller.enrolment import Admitted, Again, Decision, Denied, EnrolmentRecord, RevokedCertificate, Waiting
-from controller.enrolment_desk import EnrolmentDesk
-from controller.enrolment_office import ApproveRequest, ClaimRequest, EndRequest, EnrolmentOffice
-from controller.enrolment_registry import REVOKED_KEPT_MS, Registry
+from controller.enrolment.claims import CODE_BYTES
+from controller.enrolment.desk import EnrolmentDesk
+from controller.enrolment.lifecycle import (
+    Admitted,
+    Again,
+    Decision,
+    Denied,
+    EnrolmentRecord,
+    RevokedCertificate,
+    Waiting,
+)
+from controller.enrolment.office import ApproveRequest, ClaimRequest, EndRequest, EnrolmentOffice
+from controller.enrolment.registry import REVOKED_KEPT_MS, Registry
 from controller.errors import ControllerError
+from controller.people.audit import Act, Actor, act_of
 from protocol.adapters.system_clock import read_now
 from protocol.enrolment import grouped
 from protocol.silence import box_digest

@@ -21,12 +21,12 @@ from controller.adapters.certificate_profile import serial_digits
 from controller.adapters.database import SqlDatabase
 from controller.adapters.enrolment_service import EnrolmentService, OnKeys
 from controller.adapters.enrolment_store import EnrolmentStore
-from controller.audit import Actor
-from controller.config import Config
-from controller.enrolment import LIVE, RevokedCertificate
-from controller.enrolment_config import EnrolmentConfig
-from controller.enrolment_office import EndRequest
-from controller.enrolment_registry import Registry
+from controller.configuration.config import Config
+from controller.enrolment.config import EnrolmentConfig
+from controller.enrolment.lifecycle import LIVE, RevokedCertificate
+from controller.enrolment.office import EndRequest
+from controller.enrolment.registry import Registry
+from controller.people.audit import Actor
 from controller.web.door import open_door
 from controller.web.enrolment import add_renewal, enrolment_application
 from controller.web.listeners import server_tls

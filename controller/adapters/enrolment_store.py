@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controller.adapters import audit_store
 from controller.adapters.database import SqlDatabase
 from controller.adapters.database_tables import METADATA
-from controller.audit import Act
-from controller.enrolment import EnrolmentRecord, RevokedCertificate
-from controller.enrolment_registry import Unkept
+from controller.enrolment.lifecycle import EnrolmentRecord, RevokedCertificate
+from controller.enrolment.registry import Unkept
+from controller.people.audit import Act
 
 ENROLMENTS: Final = Table(
     "enrolments",

@@ -21,9 +21,9 @@ from controller.adapters.people.passkeys import Passkeys
 from controller.adapters.people.passwords import Passwords
 from controller.adapters.people.second_factors import Sealer, code_sha256, matching_step, new_secret, secret_sha256
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Act, Actor, Deed, act_of
 from controller.errors import ConflictError, DatabaseError, RequestCode, RequestError
-from controller.people import (
+from controller.people.audit import Act, Actor, Deed, act_of
+from controller.people.model import (
     SEEN_EVERY_MS,
     DeviceKnown,
     InviteUsed,
@@ -42,7 +42,7 @@ from controller.people import (
     checked_password,
     is_live,
 )
-from controller.throttle import Attempt, Throttle
+from controller.people.throttle import Attempt, Throttle
 
 Change = PeopleChange | Act
 TOTP_PURPOSE: Final = "totp"

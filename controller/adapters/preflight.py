@@ -15,12 +15,12 @@ from controller.adapters.enrolment_start import load_issuing
 from controller.adapters.keys.signing import load_authority
 from controller.adapters.media.decoding import first_fault
 from controller.adapters.speech import EspeakVoice
-from controller.config import Config
+from controller.configuration.config import Config
+from controller.configuration.site import site_of
 from controller.errors import ConfigError, SigningError, SpeechError
+from controller.nodes.time_service import time_signer
 from controller.programmes.sources import TextSource
 from controller.programmes.speech import utterance_of
-from controller.site import site_of
-from controller.time_service import time_signer
 from controller.web.listeners import console_tls, mutual_tls
 from protocol.adapters.system_clock import read_now
 

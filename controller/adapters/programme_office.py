@@ -15,8 +15,9 @@ from typing import Final, Generic
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.programme_store import BulletinStore, VersionStore, programme_store
-from controller.audit import Act, Actor, act_of
+from controller.configuration.site import Site
 from controller.errors import RequestCode, RequestError
+from controller.people.audit import Act, Actor, act_of
 from controller.programmes.bulletin import (
     Bulletin,
     BulletinState,
@@ -38,7 +39,6 @@ from controller.programmes.fitting import (
 from controller.programmes.programme import Programme, local_end_of
 from controller.programmes.sources import items_of
 from controller.programmes.versions import Change, PaperT, Version, added, edited, removed, restored, unknown
-from controller.site import Site
 
 Tell = Callable[[Mapping[str, Programme | None], Mapping[str, Bulletin | None]], None]
 """Programmes and bulletins that are otherwise now; None is gone, or must not sound."""

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controller.adapters import audit_store
 from controller.adapters.database import SqlDatabase
 from controller.adapters.database_tables import METADATA
-from controller.audit import Act
 from controller.errors import ConflictError, DatabaseError
+from controller.people.audit import Act
 from controller.programmes.bulletin import Bulletin, Decision, Verdict
 from controller.programmes.programme import Programme
 from controller.programmes.versions import VERSIONS_SHOWN_MAX, Change, PaperT, Version

@@ -14,9 +14,9 @@ from controller.adapters.preparing import Recording
 from controller.adapters.programme_office import BulletinDesk, ProgrammeDesk, Tell
 from controller.adapters.runtime import Runtime
 from controller.adapters.speech import EspeakVoice, SpokenMedia
+from controller.configuration.site import Site
 from controller.programmes.fitting import Recorded
 from controller.programmes.speech import SpeechConfig
-from controller.site import Site
 from protocol.adapters.system_clock import read_now
 
 log = logging.getLogger("controller.speech")

@@ -21,9 +21,8 @@ from controller.adapters.preparing import Preparing
 from controller.adapters.relay.relay_pool import RelayPool
 from controller.adapters.relay.voice_pool import VoicePool
 from controller.adapters.relay.voice_worker import VoiceWorker
-from controller.audit import Actor
-from controller.clones import BoxOf
-from controller.config import Config
+from controller.configuration.config import Config
+from controller.configuration.site import Site, site_of, with_report_keys, with_stored
 from controller.dispatch import Authority, Desk
 from controller.effects import (
     Answer,
@@ -38,6 +37,7 @@ from controller.effects import (
     Publish,
     Subscribe,
 )
+from controller.enrolment.clones import BoxOf
 from controller.errors import RequestCode, RequestError
 from controller.events import (
     AuthorityChanged,
@@ -51,13 +51,13 @@ from controller.events import (
     Woken,
 )
 from controller.media.uses import uses_of
+from controller.people.audit import Actor
 from controller.ports import AiringQuestion, AiringRow, Database, ImportMedia
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
 from controller.programmes.sources import source_of_bulletin, sources_of
-from controller.relay import RelayEvent
 from controller.requests import Request
-from controller.site import Site, site_of, with_report_keys, with_stored
+from controller.streams.relay import RelayEvent
 from controller.views import StatusView
 from protocol.adapters.asyncio_loop import LoopDriver
 from protocol.adapters.mqtt_link import LinkError

@@ -35,7 +35,7 @@ from controller.adapters.reporting.tally_store import start_counting
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
 from controller.adapters.time_link import start_time_service
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.errors import ConfigError, ControllerError
 from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import open_console

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Final
 
 from controller.adapters.broker_links import link_settings
-from controller.config import BrokerConfig, Config, TrustConfig
+from controller.configuration.config import BrokerConfig, Config, TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError, SigningError
-from controller.time_service import TimeService, time_signer
+from controller.nodes.time_service import TimeService, time_signer
 from protocol.adapters.mqtt_queue import OutgoingQueue
 from protocol.adapters.mqtt_settings import STOP_S_MAX, LinkError, make_context
 from protocol.adapters.mqtt_subscriptions import Subscriptions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from controller.configuration.site import Site
 from controller.programmes.sources import items_of
-from controller.site import Site
 from protocol.messages import MediaReference
 from protocol.topics import parse_topic
 

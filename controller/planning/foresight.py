@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from controller.configuration.site import MediaShelf, Site, quiet_hours_of, with_changed
 from controller.errors import RequestCode, RequestError
 from controller.planning.compile import COMPILED_MS, DAY_MS, Compiled, compile_area
 from controller.planning.difference import differences
@@ -22,7 +23,6 @@ from controller.planning.dry_run import DryRun, Fate, Pole, dry_run
 from controller.planning.views import PlanStanding, PolePlanView, changes_of, items_of
 from controller.programmes.programme import Programme
 from controller.programmes.ready import ready_of
-from controller.site import MediaShelf, Site, quiet_hours_of, with_changed
 from protocol.air_time import local_day
 from protocol.house_rules import HouseRules
 from protocol.identity import area_audience

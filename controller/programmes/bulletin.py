@@ -22,8 +22,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
+from controller.people.audit import Actor
 from controller.programmes.programme import (
     Language,
     LocalInstant,

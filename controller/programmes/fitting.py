@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from controller.configuration.site import Site
 from controller.errors import RequestCode, RequestError
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Item, Programme
 from controller.programmes.sources import is_of_class
-from controller.site import Site
 
 PAPERS_MAX: Final = 100_000
 """Programmes of a province: 3,000 communes with thirty each; archived ones count."""

@@ -21,7 +21,7 @@ from controller.programmes.programme import (
 from controller.programmes.sources import is_of_class, items_of, source_of
 
 if TYPE_CHECKING:
-    from controller.site import MediaShelf, Site
+    from controller.configuration.site import MediaShelf, Site
 
 
 def ready_of(programme: Programme, *, shelf: MediaShelf, site: Site) -> ReadyProgramme:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
+from controller.people.audit import Actor
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
 

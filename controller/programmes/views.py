@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from controller.configuration.site import MediaShelf, Site
 from controller.programmes.bulletin import Bulletin, BulletinState, Decision
 from controller.programmes.occurrences import begins_of
 from controller.programmes.programme import Item, Programme, ReadyOverride, ReadyProgramme, local_end_of
 from controller.programmes.sources import is_of_class, items_of, source_of
 from controller.programmes.versions import Version
-from controller.site import MediaShelf, Site
 from protocol.units import SharedMs
 
 DAY_MS: Final = 24 * 3600 * 1000

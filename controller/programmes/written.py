@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from controller.config import ProgrammeConfig
+from controller.configuration.config import ProgrammeConfig
 from controller.errors import ExchangeError
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Item, Programme

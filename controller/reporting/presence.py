@@ -1,7 +1,7 @@
 """For how long each cluster was connected, as the controller saw it: the measure of availability.
 
 Time counts only while the controller could hear clusters at all: what it did not watch is neither connected nor not.
-Pure; what makes a cluster lost is decided by `controller.fleet`.
+Pure; what makes a cluster lost is decided by `controller.nodes.fleet`.
 
 Rules kept: spans of one cluster never overlap; a span is handed on when the cluster's state changes and at the latest
 every KEPT_EVERY_MS, so that a power cut of the controller loses no more than that; spans are handed on in slices, for

@@ -20,11 +20,11 @@ from aiohttp.typedefs import Handler
 from controller.adapters.gate import Visit
 from controller.adapters.people.office import TOKEN_PREFIX
 from controller.adapters.people.second_factors import form_token, new_secret, secret_sha256
-from controller.audit import Deed
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.errors import DatabaseError, RequestCode, RequestError
-from controller.people import PersonState, TokenUsed, principal_of
-from controller.rights import NOBODY, ONLOOKER, Principal, Question, Verdict, decide, within
+from controller.people.audit import Deed
+from controller.people.model import PersonState, TokenUsed, principal_of
+from controller.people.rights import NOBODY, ONLOOKER, Principal, Question, Verdict, decide, within
 from controller.web.listeners import is_loopback
 from controller.web.parts import CONSOLE, GATE, RECORDER, SETTINGS, STORE, VISITOR, Visitor, form_of
 from controller.web.rules import RULES, Door, Rule

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from controller.effects import Answer
 from controller.errors import RequestCode, RequestError
+from controller.people.sight import seen_areas, status_for
 from controller.ports import AIRINGS_MAX, AiringQuestion, AiringRow
 from controller.records import EmergencyRecord, RelayRecord, SilenceRecord
 from controller.requests import EndEmergency, EndSilence, RaiseEmergency, Request, StartRelay, StartSilence, StopRelay
-from controller.sight import seen_areas, status_for
 from controller.views import StatusView
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.rules import API

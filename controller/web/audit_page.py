@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from controller.rights import Action, areas_of
+from controller.people.rights import Action, areas_of
 from controller.web.parts import CONSOLE, STORE, VISITOR
 from controller.web.render import render
 

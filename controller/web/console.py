@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.errors import ConflictError, DatabaseError, RequestCode, RequestError
 from controller.web.access import access, host_of
 from controller.web.listeners import is_loopback

@@ -15,7 +15,7 @@ from aiohttp import web
 from controller.adapters.audit_recorder import AuditRecorder, Checkpoints
 from controller.adapters.database import SqlDatabase
 from controller.adapters.reporting.tally_store import TallyStore
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.web.access import origin_of
 from controller.web.account import add_account
 from controller.web.api import add_api

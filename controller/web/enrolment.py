@@ -26,8 +26,8 @@ from aiohttp.typedefs import Handler
 from controller.adapters.certificate_authority import certificate_pkcs7
 from controller.adapters.enrolment_request import claim_of, read_request
 from controller.adapters.enrolment_service import Answer, Delivered, EnrolmentService
-from controller.claims import address_group
-from controller.enrolment import DENIAL_WORDS, Denial, Denied, Waiting
+from controller.enrolment.claims import address_group
+from controller.enrolment.lifecycle import DENIAL_WORDS, Denial, Denied, Waiting
 from controller.errors import DatabaseError, RequestCode, RequestError
 from protocol.enrolment import (
     CACERTS_PATH,

@@ -1,6 +1,6 @@
 """The API of enrolment: claims, approvals, refusals, revocations, and how every enrolment stands.
 
-Bodies are `enrolment_office`'s requests; who may ask was settled by `access`. A claim's code is told here once, with
+Bodies are `enrolment.office`'s requests; who may ask was settled by `access`. A claim's code is told here once, with
 the file that a technician copies to the card; afterwards only its hash is known.
 """
 
@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 
 from controller.adapters.enrolment_service import EnrolmentService
-from controller.enrolment import EnrolmentRecord
-from controller.enrolment_office import ApproveRequest, ClaimRequest, EndRequest, boot_file
+from controller.enrolment.lifecycle import EnrolmentRecord
+from controller.enrolment.office import ApproveRequest, ClaimRequest, EndRequest, boot_file
 from controller.errors import RequestCode, RequestError
 from controller.web.parts import VISITOR
 from controller.web.rules import API

@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from controller.config import TimeOfDay
+from controller.configuration.config import TimeOfDay
+from controller.configuration.site import Site
 from controller.errors import ExchangeError, RequestCode, RequestError
 from controller.media.catalogue import EntryState
 from controller.programmes.exchange.calendar_export import calendar_of
@@ -32,7 +33,6 @@ from controller.programmes.exchange.xspf import read_xspf, write_xspf
 from controller.programmes.programme import Language, Name, Programme, Title, weekly
 from controller.programmes.ready import ready_of
 from controller.programmes.versions import Change, unknown
-from controller.site import Site
 from controller.web.media_parts import LIBRARY, is_area_seen
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.programmes_parts import PROGRAMMES, bytes_of, json_of

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from controller.config import ConsoleListenerConfig, NodesListenerConfig, TrustConfig
+from controller.configuration.config import ConsoleListenerConfig, NodesListenerConfig, TrustConfig
 from controller.errors import ConfigError
 from controller.web.quiet_connections import QuietConnections, QuietLimits
 

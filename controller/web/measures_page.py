@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from controller.sight import status_for
+from controller.people.sight import status_for
 from controller.views import NodeView
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.render import render

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from controller.adapters.media.library import MediaLibrary
 from controller.media.catalogue import MediaEntry
-from controller.rights import Action, Question
-from controller.sight import sounding_areas
+from controller.people.rights import Action, Question
+from controller.people.sight import sounding_areas
 from controller.web.parts import CONSOLE, VISITOR
 
 LIBRARY: Final = web.AppKey("media_library", MediaLibrary)

@@ -11,8 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from controller.errors import DatabaseError
+from controller.people.sight import seen_areas, status_for
 from controller.ports import AiringQuestion
-from controller.sight import seen_areas, status_for
 from controller.web.api import airing_of
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.render import FOLDER, render

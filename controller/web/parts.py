@@ -15,16 +15,16 @@ from controller.adapters.gate import Gate, Visit
 from controller.adapters.people.office import PeopleOffice
 from controller.adapters.people.own_account import OwnAccount
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Actor
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.dispatch import Desk
 from controller.effects import Answer
 from controller.errors import RequestCode, RequestError
-from controller.people import PersonView, Session
+from controller.people.audit import Actor
+from controller.people.model import PersonView, Session
+from controller.people.rights import Principal
 from controller.ports import AiringQuestion, AiringRow
-from controller.relay import RelayEvent
 from controller.requests import Request
-from controller.rights import Principal
+from controller.streams.relay import RelayEvent
 from controller.views import StatusView
 
 

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from controller.adapters.people.office import Invited
 from controller.errors import ControllerError
-from controller.people import INVITE_MS, PersonView, grant_of
-from controller.rights import EVERYWHERE, Action, Grant, Role, areas_of, covers
+from controller.people.model import INVITE_MS, PersonView, grant_of
+from controller.people.rights import EVERYWHERE, Action, Grant, Role, areas_of, covers
 from controller.web.access import origin_of, sent_to
 from controller.web.parts import CONSOLE, OFFICE, SETTINGS, STORE, VISITOR, form_of, posted
 from controller.web.render import render

@@ -15,9 +15,9 @@ from controller.adapters.people.passkeys import Passkeys
 from controller.adapters.people.passwords import Passwords
 from controller.adapters.people.second_factors import Sealer
 from controller.adapters.people.store import PeopleStore
-from controller.config import Config, ConsoleListenerConfig
-from controller.people import SessionLimits
-from controller.rights import Grant, Principal
+from controller.configuration.config import Config, ConsoleListenerConfig
+from controller.people.model import SessionLimits
+from controller.people.rights import Grant, Principal
 from controller.web.access import host_of, origin_of
 from controller.web.parts import ConsoleSettings
 from protocol.adapters.system_clock import read_now

@@ -12,11 +12,11 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
+from controller.configuration.site import MediaShelf
 from controller.errors import RequestCode, RequestError
 from controller.planning.foresight import Draft, Foresight
 from controller.planning.views import PolePlanView
 from controller.programmes.programme import Name, Programme
-from controller.site import MediaShelf
 from controller.web.parts import CONSOLE
 from controller.web.rules import API
 from protocol.adapters.system_clock import read_now

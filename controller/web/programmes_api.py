@@ -15,10 +15,10 @@ from aiohttp import web
 from controller.adapters.programme_office import ProgrammeDesk
 from controller.adapters.programme_store import HEADS_MAX, HeadQuestion
 from controller.errors import RequestCode, RequestError
+from controller.people.sight import sounding_areas
 from controller.programmes.programme import Programme
 from controller.programmes.versions import Version, unknown
 from controller.programmes.views import programme_row, programme_view
-from controller.sight import sounding_areas
 from controller.web.media_parts import is_area_seen
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.programmes_parts import (

@@ -10,7 +10,7 @@ from aiohttp import web
 from controller.adapters.programme_office import BulletinDesk, PaperDesk, ProgrammeDesk
 from controller.adapters.speech import SpokenMedia
 from controller.errors import RequestCode, RequestError
-from controller.rights import Action, Question
+from controller.people.rights import Action, Question
 from controller.web.media_parts import is_area_seen
 from controller.web.parts import CONSOLE
 

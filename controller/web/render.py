@@ -11,7 +11,7 @@ import jinja2
 from aiohttp import web
 from webauthn.helpers import bytes_to_base64url
 
-from controller.rights import ONLOOKER, PERMITTED, Action
+from controller.people.rights import ONLOOKER, PERMITTED, Action
 from controller.web.parts import CONSOLE, ENVIRONMENT, VISITOR, Visitor
 from controller.words import WORDS, fault_words, packet_fault_words, reason_words
 

@@ -14,10 +14,10 @@ from typing import Final
 
 from aiohttp import web
 
+from controller.configuration.site import Site
 from controller.errors import RequestCode, RequestError
+from controller.people.rights import Action, Question, areas_of
 from controller.reporting.periods import Period, period_of
-from controller.rights import Action, Question, areas_of
-from controller.site import Site
 from controller.web.parts import CONSOLE, VISITOR
 from protocol.messages import BroadcastClass, SourceKind
 

@@ -20,6 +20,7 @@ from aiohttp import web
 from controller.adapters.reporting.printed import pdf_of
 from controller.adapters.reporting.spreadsheets import csv_of, xlsx_of
 from controller.areas import Area, AreaTree
+from controller.people.sight import seen_areas
 from controller.reporting import words
 from controller.reporting.periods import CLOSING_DAY
 from controller.reporting.questions import Tallies
@@ -36,7 +37,6 @@ from controller.reporting.sheets import (
     times_sheet,
     without,
 )
-from controller.sight import seen_areas
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.render import render
 from controller.web.report_parts import Asked, Format, asked_in, format_in, today_at

@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from controller.errors import RequestCode, RequestError
-from controller.rights import EVERYWHERE, Action, Question
+from controller.people.rights import EVERYWHERE, Action, Question
 from controller.web.media_parts import area_of_entry, area_of_intake
 from controller.web.parts import CONSOLE, FORM_TYPE, OFFICE, form_of, posted
 from controller.web.programmes_parts import area_of_bulletin, area_of_programme

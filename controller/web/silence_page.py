@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from controller.people.rights import Action, areas_of, covers, is_fresh
+from controller.people.sight import status_for
 from controller.requests import EndSilence, StartSilence
-from controller.rights import Action, areas_of, covers, is_fresh
-from controller.sight import status_for
 from controller.web.access import sent_to
 from controller.web.parts import CONSOLE, GATE, SETTINGS, VISITOR, form_of
 from controller.web.render import render

@@ -21,8 +21,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from controller.errors import RequestCode, RequestError
 from controller.records import RelayRecord
-from controller.relay import RelayEnded, RelayStarted
 from controller.requests import StartVoice
+from controller.streams.relay import RelayEnded, RelayStarted
 from controller.web.parts import CONSOLE, VISITOR, VoiceInlet
 from controller.web.rules import API, fields_of
 from protocol.units import SAMPLE_RATE_HZ, SAMPLES_PER_MS

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from edge.clock_record import RECORD_BYTES_MAX, ClockRecord
+from edge.clock.record import RECORD_BYTES_MAX, ClockRecord
 
 log = logging.getLogger("edge.time")
 

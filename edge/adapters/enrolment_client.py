@@ -25,7 +25,7 @@ from cryptography import x509
 from edge.adapters import enrolment_keys as keys
 from edge.adapters.enrolment_keys import Certified, KeyRequest
 from edge.adapters.tls import node_context, server_checked_context
-from edge.enrolment import may_be_used
+from edge.enrolment.lifecycle import may_be_used
 from edge.errors import EnrolmentError
 from protocol.adapters.system_clock import read_discipline, read_now
 from protocol.enrolment import (

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from edge.enrolment import Validity
+from edge.enrolment.lifecycle import Validity
 from edge.errors import EnrolmentError
 from protocol.enrolment import REPORT_KEY_OID, proof_bytes, unit_fingerprint
 

@@ -17,9 +17,7 @@ from edge.adapters.logging import LoggedDecisions
 from edge.adapters.store import begin_new_chain
 from edge.config import EdgeConfig
 from edge.effects import LogDecision, LogLevel
-from edge.enrolment import Happening, Todo, Told, UnitEnrolment, UnitState
-from edge.errors import ConfigurationError, EdgeError, EnrolmentError
-from edge.identity import (
+from edge.enrolment.identity import (
     CA,
     CERTIFICATE,
     IDENTITY,
@@ -28,6 +26,8 @@ from edge.identity import (
     claim_sha256,
     identity_folder,
 )
+from edge.enrolment.lifecycle import Happening, Todo, Told, UnitEnrolment, UnitState
+from edge.errors import ConfigurationError, EdgeError, EnrolmentError
 from protocol.adapters.system_clock import BUILT_AT_SHARED_NS, read_discipline, read_now
 from protocol.enrolment import EnrolmentDocuments, EnrolmentSite
 from protocol.units import NS_PER_MS

@@ -15,7 +15,7 @@ from edge.adapters.enrolment_watch import enrol_first
 from edge.adapters.logging import set_up_logging
 from edge.adapters.notify import SystemdNotifier
 from edge.config import EdgeConfig
-from edge.enrolment import UnitState
+from edge.enrolment.lifecycle import UnitState
 from edge.errors import EdgeError
 
 STATE_WORDS: Final = {

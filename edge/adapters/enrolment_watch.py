@@ -13,7 +13,7 @@ from typing import Final
 
 from edge.adapters.enrolment_run import NodeEnrolment
 from edge.adapters.notify import SystemdNotifier, watchdog_interval_s
-from edge.enrolment import Happening
+from edge.enrolment.lifecycle import Happening
 
 LOOK_S_MIN: Final = 0.1
 """Between two steps that follow at once."""

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge import flight_log
 from edge.agent import Agent, AgentSettings
 from edge.effects import Effect
 from edge.events import Booted, Event, Measured, Wake
-from edge.flight_keyframe import Keyframe
-from edge.flight_log import Begin, Entry, Gap
+from edge.flight import log as flight_log
+from edge.flight.keyframe import Keyframe
+from edge.flight.log import Begin, Entry, Gap
 from edge.player.ports import ClipReader, OpusDecoder
 from edge.ports import Workshop
 from edge.streams import OpenPacket

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from edge.errors import ConfigurationError, EdgeError, EnrolmentError
-from edge.identity import (
+from edge.enrolment.identity import (
     BOOT_BYTES_MAX,
     CA,
     CERTIFICATE,
@@ -29,6 +28,7 @@ from edge.identity import (
     claim_sha256,
     without_claim,
 )
+from edge.errors import ConfigurationError, EdgeError, EnrolmentError
 from protocol.adapters.durable_file import sync, write_durably
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from edge.adapters.preflight import Prepared, prepare
 from edge.adapters.store import read_only
 from edge.adapters.trusted_clock import TrustedClock
 from edge.assignment import Place, nowhere
-from edge.clock_record import clock_lines
+from edge.clock.record import clock_lines
 from edge.config import EdgeConfig
-from edge.documents import Documents
+from edge.documents.documents import Documents
 from edge.errors import ConfigurationError, DecoderError, SoundError
 from edge.events import Restored
 from edge.guard import Guard

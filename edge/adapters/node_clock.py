@@ -1,9 +1,9 @@
 """The node's clock at the rim: reads all clocks of the machine together, has the shared one compared and shown.
 
 `NodeClock()` is `read_now` for agent, loop and sound card, from any thread. What it says is decided in
-`edge.shared_clock`, from the answers of the controller (`edge.adapters.time_link`) and from this machine's own clock
-(`edge.adapters.trusted_clock`); here the sources are compared after each burst of answers and each few seconds, on the
-loop's thread, what changed is logged, and the node is woken when its time was set or has become known.
+`edge.clock.shared_clock`, from the answers of the controller (`edge.adapters.time_link`) and from this machine's own
+clock (`edge.adapters.trusted_clock`); here the sources are compared after each burst of answers and each few seconds,
+on the loop's thread, what changed is logged, and the node is woken when its time was set or has become known.
 
 Rules kept: offline, or with a key that is no longer good, the last estimate goes on and states its growing error; that
 is logged when it begins, each time the error has doubled, and when it ends.
@@ -19,10 +19,10 @@ from typing import Final
 
 from edge.adapters.time_link import TimeLink, time_settings
 from edge.adapters.trusted_clock import TrustedClock
-from edge.clock_record import ClockRecord
+from edge.clock.record import ClockRecord
+from edge.clock.shared_clock import Change, ClockReading, ClockStatus, SharedClock, SourceChoice
+from edge.clock.time_exchange import IDLE_EVERY_S, Learned
 from edge.config import EdgeConfig
-from edge.shared_clock import Change, ClockReading, ClockStatus, SharedClock, SourceChoice
-from edge.time_exchange import IDLE_EVERY_S, Learned
 from protocol.adapters.system_clock import read_raw_lead_ns
 from protocol.clock_filter import ClockFilter, Verdict
 from protocol.keyring import Keyring

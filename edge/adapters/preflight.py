@@ -23,8 +23,8 @@ from edge.adapters.hardware import read_hardware
 from edge.adapters.identity_files import FolderFiles, IdentityFiles
 from edge.adapters.tls import server_checked_context
 from edge.config import EdgeConfig
+from edge.enrolment.identity import identity_folder, with_identity
 from edge.errors import ConfigurationError
-from edge.identity import identity_folder, with_identity
 from protocol.envelope import Signer, signer_from_private_key
 from protocol.errors import LocalProtocolError
 from protocol.keyring import RootKeys, parse_root_keys

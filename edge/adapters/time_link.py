@@ -3,8 +3,8 @@
 It has its own connection and its own network thread, so that no sound, document or report stands before a question or
 its answer. t1 is read when the network's thread is about to write the question, t4 when it has read the answer, both
 from CLOCK_MONOTONIC_RAW; nothing waits for the node's event loop. QoS 0, no session, no will. When to ask and what to
-believe is `edge.time_exchange`'s, which lives on the network's thread alone: what other threads have to say (keys,
-whether something sounds) they leave here, and it is taken up before the next question.
+believe is `edge.clock.time_exchange`'s, which lives on the network's thread alone: what other threads have to say
+(keys, whether something sounds) they leave here, and it is taken up before the next question.
 
 Rules kept: nobody is asked before there is a key to judge the answer by; a bug in an answer costs that answer, not the
 connection; a renewed certificate is shown at once; what is refused is counted by its reason, the first of each logged.
@@ -19,9 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edge.config import EdgeConfig
-from edge.errors import ConfigurationError
-from edge.time_exchange import (
+from edge.clock.time_exchange import (
     ActivityChanged,
     AskTime,
     Connected,
@@ -35,6 +33,8 @@ from edge.time_exchange import (
     Unusable,
     Wake,
 )
+from edge.config import EdgeConfig
+from edge.errors import ConfigurationError
 from protocol.adapters.mqtt_queue import Outgoing, OutgoingQueue
 from protocol.adapters.mqtt_settings import STOP_S_MAX, LinkError, MqttSettings, make_context
 from protocol.adapters.mqtt_subscriptions import Subscriptions

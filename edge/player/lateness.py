@@ -2,7 +2,7 @@
 
 Duty: keep a window of the last WINDOW_PACKETS values, sorted as they come, so that a quantile is one look-up and a
 status costs nothing to speak of: a packet costs one search and one short move in memory instead (decision 0024 has
-the figures). What follows from the quantiles is the controller's decision (`controller.group_delay`).
+the figures). What follows from the quantiles is the controller's decision (`controller.streams.group_delay`).
 
 Rules kept: negative is time to spare; a value beyond LATENESS_US_MAX counts as that much, so memory is bounded
 whatever the packets say; an epoch is judged by itself, for its sender may have chosen another delay.

@@ -32,7 +32,7 @@ from simulator.checkers.evidence import (
     first_ones,
     seconds,
 )
-from simulator.pattern import LEVEL
+from simulator.evidence.pattern import LEVEL
 
 FULL_SCALE: Final = 32_767
 MINUTE_NS: Final = 60 * S_NS

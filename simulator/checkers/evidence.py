@@ -2,8 +2,8 @@
 
 All times are true nanoseconds. What was audible comes from the ears, what had power from the relays, what was allowed
 from the documents that the controller really signed; nothing here is what an agent says of itself, save its signed
-records, which are judged. Checkers read; `simulator.witness` writes. A question that the evidence cannot answer is
-itself a finding, for which checkers use `missing`.
+records, which are judged. Checkers read; `simulator.evidence.witness` writes. A question that the evidence cannot
+answer is itself a finding, for which checkers use `missing`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from protocol.messages import AiringRecord, BroadcastClass, Over, QuietHours, Re
 from protocol.policy import AirTime, VolumeCap
 from protocol.turns import Turns, shift_ms
 from protocol.units import NS_PER_MS
-from simulator.microphone import Place
+from simulator.pole.microphone import Place
 
 S_NS: Final = 1_000_000_000
 NS_PER_US: Final = 1_000
@@ -54,7 +54,7 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """One source without interruption from one pole's horns, or far below another; see `simulator.ear.Sound`."""
+    """One source without interruption from one pole's horns, or far below another; see `ear.Sound`."""
 
     pole: str
     source: str

@@ -15,7 +15,7 @@ from typing import Final
 
 from protocol.messages import SourceKind
 from simulator.checkers.evidence import S_NS, Evidence, Violation, blind_poles, first_ones
-from simulator.media_server import FOLD_BYTES
+from simulator.services.media_server import FOLD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

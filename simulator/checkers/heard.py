@@ -25,7 +25,7 @@ from simulator.checkers.evidence import (
     first_ones,
     seconds,
 )
-from simulator.microphone import Arrival, Microphone
+from simulator.pole.microphone import Arrival, Microphone
 
 OWN_DB_MIN: Final = 75.0
 """A horn a metre away, driven at -45 dBFS; a neighbour's at full scale comes to that from 180 m."""

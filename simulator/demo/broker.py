@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller.broker_rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration
+from controller.broker.rules import BrokerFacts, BrokerServerConfig, DoorConfig, broker_configuration
 from protocol.topics import node_rules, service_rules, time_rules
 
 CONNECTIONS_MAX: Final = 20_000

@@ -3,7 +3,7 @@
 The poles are the real agent, the desk is the real one and keeps everything in a real SQLite file; clocks, network,
 cards and horns are simulated, and every checker of the simulator judges the week. Afterwards the real controller starts
 on that file, and the product's own commands say what sounds in the coming days and report what became of the week.
-Leaves the scenario's machinery to `simulator.runner`, and the demo in real time to `show`.
+Leaves the scenario's machinery to `simulator.runs.runner`, and the demo in real time to `show`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import numpy as np
 import yaml
 
 from protocol.messages import AiringState
-from simulator.database import SimulatedDatabase
 from simulator.demo.clips import make_clips, read_wav, write_wav
 from simulator.demo.console import Console, ConsoleError
 from simulator.demo.ports import PortClaims
@@ -40,9 +39,10 @@ from simulator.demo.site import (
     write_site,
 )
 from simulator.demo.town import TownError, take_folder
-from simulator.real_database import RealDatabase
-from simulator.runner import Performance, Verdict, clock_of, perform
-from simulator.scenario import Scenario, parse_scenario
+from simulator.runs.runner import Performance, Verdict, clock_of, perform
+from simulator.runs.scenario import Scenario, parse_scenario
+from simulator.services.database import SimulatedDatabase
+from simulator.services.real_database import RealDatabase
 
 Say = Callable[[str], None]
 

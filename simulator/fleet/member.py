@@ -42,11 +42,11 @@ from protocol.keyring import RootKeys
 from protocol.messages import Readiness
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, SAMPLES_PER_MS
-from simulator.box import Mains, Relay
-from simulator.disk import Disk
 from simulator.fleet.wall import WallWorld
-from simulator.quiet_card import QuietCard
-from simulator.storage import SimulatedStore
+from simulator.pole.box import Mains, Relay
+from simulator.pole.disk import Disk
+from simulator.pole.quiet_card import QuietCard
+from simulator.pole.storage import SimulatedStore
 
 VERSION: Final = "fleet"
 PROBE_EVERY_S: Final = 1.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from edge.enrolment import Happening
+from edge.enrolment.lifecycle import Happening
 from protocol.topics import TopicName, topic
 from protocol.units import SharedNs
 from simulator.demo.disturbance import heard_at

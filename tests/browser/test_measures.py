@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from controller.events import MessageReceived, RelayNews
-from controller.relay import RelayStarted, RelayTimed
 from controller.requests import StartRelay
+from controller.streams.relay import RelayStarted, RelayTimed
 from protocol.codec import json_encode
 from protocol.messages import StreamHeard, Telemetry
 from protocol.topics import TopicName, topic

@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from controller.events import BrokerLost, MessageReceived, RelayNews
-from controller.feed_watch import AlarmKind
-from controller.relay import RelayAlarm, RelayStarted
 from controller.requests import EndEmergency, RaiseEmergency, StartRelay
+from controller.streams.feed_watch import AlarmKind
+from controller.streams.relay import RelayAlarm, RelayStarted
 from protocol.codec import json_encode
 from protocol.messages import (
     AiringState,

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from controller.audit import Actor, Deed, Outcome
-from controller.rights import Grant, Role
+from controller.people.audit import Actor, Deed, Outcome
+from controller.people.rights import Grant, Role
 from tests.support.controller_console import Place, WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld
 from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE

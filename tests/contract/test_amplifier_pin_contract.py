@@ -11,7 +11,7 @@ import pytest
 from edge.adapters.gpio_lines import GpioAmplifier, PinFactory, PinSettings
 from edge.ports import AmplifierPin
 from protocol.adapters.system_clock import read_now
-from simulator.box import Mains, Relay
+from simulator.pole.box import Mains, Relay
 from simulator.world import World
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.enrolment_store import EnrolmentStore
-from controller.audit import Actor, act_of
-from controller.enrolment import EnrolmentRecord, EnrolmentState, IssuedCertificate, RevokedCertificate
+from controller.enrolment.lifecycle import EnrolmentRecord, EnrolmentState, IssuedCertificate, RevokedCertificate
 from controller.errors import DatabaseError
+from controller.people.audit import Actor, act_of
 
 RECORD = EnrolmentRecord(
     id="u1",

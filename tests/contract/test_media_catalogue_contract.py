@@ -7,10 +7,10 @@ import pytest
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.media.catalogue_store import CatalogueStore
-from controller.audit import Actor, act_of
 from controller.errors import DatabaseError
 from controller.media.catalogue import EntryState, MediaEntry, Origin, OriginKind, changed
 from controller.media.judgement import Loudness, Measured
+from controller.people.audit import Actor, act_of
 from protocol.messages import MediaReference
 
 LOUDNESS = Loudness(integrated_lufs=-23.25, range_lu=5.5, true_peak_dbtp=-2.0)

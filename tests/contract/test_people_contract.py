@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.people import tables
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Act, Actor, ChainCheck, Checkpoint, Deed, act_of, sign
 from controller.errors import ConflictError, DatabaseError
-from controller.people import (
+from controller.people.audit import Act, Actor, ChainCheck, Checkpoint, Deed, act_of, sign
+from controller.people.model import (
     DEVICES_MAX,
     SESSIONS_MAX,
     ApiToken,
@@ -40,8 +40,8 @@ from controller.people import (
     TokenUsed,
     TotpStepUsed,
 )
+from controller.people.rights import Grant, Role
 from controller.records import CounterUsed, StandingDocument
-from controller.rights import Grant, Role
 
 LAN = Person(
     name="lan",

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from controller.adapters.database import SqlDatabase
 from controller.adapters.people.store import PeopleStore
 from controller.adapters.programme_store import PROGRAMME_VERSIONS, BulletinStore, HeadQuestion, programme_store
-from controller.audit import Actor, act_of
 from controller.errors import ConflictError, DatabaseError
+from controller.people.audit import Actor, act_of
 from controller.programmes.bulletin import Bulletin, Decision, Verdict
 from controller.programmes.programme import Item, Programme, weekly
 from controller.programmes.versions import Change, Version, added, edited, removed, restored

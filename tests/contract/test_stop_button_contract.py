@@ -9,7 +9,7 @@ import pytest
 from edge.adapters.gpio_lines import GpioStopButton, PinFactory
 from edge.config import InputsConfig
 from edge.events import ButtonFailed, ButtonFound, ButtonMoved, Event
-from simulator.box import InputLine
+from simulator.pole.box import InputLine
 from simulator.world import World
 
 PIN = 27

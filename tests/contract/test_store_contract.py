@@ -18,8 +18,8 @@ from edge.effects import ForgetDocuments, ForgetReports, KeepNote, StoreDocument
 from edge.events import DocumentStored, Event, ReportStored, Restored
 from edge.ports import Store
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
-from simulator import storage
-from simulator.disk import Disk
+from simulator.pole import storage
+from simulator.pole.disk import Disk
 from simulator.world import World
 from tests.support.sd_card import SdCard, SimulatedStore
 from tests.support.waiting import until_blocking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.audit import Deed
+from controller.people.audit import Deed
 from controller.words import WORDS, fault_words, packet_fault_words, reason_words
 from edge.errors import FrameFault
 from edge.gpio.faults import Fault

@@ -15,8 +15,8 @@ import yaml
 from aiohttp import web
 
 from controller.adapters.enrolment_request import claim_of, read_request
-from controller.config_parsing import parse_config
-from controller.enrolment_office import ApproveRequest, ClaimRequest
+from controller.configuration.parsing import parse_config
+from controller.enrolment.office import ApproveRequest, ClaimRequest
 from controller.errors import ConfigError, KeyFileError, RequestError, SigningError
 from controller.keys.draft import draft_text, parse_draft
 from controller.keys.passphrase import checked
@@ -38,7 +38,7 @@ from edge.adapters.enrolment_keys import make_request, new_report_key, new_tls_k
 from protocol.envelope import Signer, seal
 from protocol.errors import Refusal
 from protocol.keyring import open_keyset
-from simulator.scenario import ScenarioError, parse_scenario
+from simulator.runs.scenario import ScenarioError, parse_scenario
 from tests.fuzz.target import Target
 from tests.fuzz.targets_protocol import ISSUER, KEYSETS, NOW_MS, ORDERS, documents
 from tests.support.ceremony import CHEAP, phrase_of

@@ -23,10 +23,10 @@ from edge.adapters.clip_reader import SoundFileReader
 from edge.adapters.decoder import LibopusDecoder
 from edge.adapters.enrolment_keys import read_certificates
 from edge.config import parse_config
+from edge.enrolment.identity import boot_settings
 from edge.errors import ClipError, ConfigurationError, DecoderError, EnrolmentError
 from edge.events import Connected, Wake
-from edge.flight_log import Step, event_of, pack_block, read_blocks, step_of
-from edge.identity import boot_settings
+from edge.flight.log import Step, event_of, pack_block, read_blocks, step_of
 from protocol.codec import cbor_encode
 from protocol.envelope import Signer
 from protocol.topics import TopicName, topic

@@ -14,7 +14,7 @@ import cbor2
 
 from controller.adapters.people.passkeys import Passkeys, credential_id_of
 from controller.errors import RequestError
-from controller.people import Passkey, Person, PersonState, PersonView
+from controller.people.model import Passkey, Person, PersonState, PersonView
 from tests.fuzz.target import Target
 
 HOST, ORIGIN, BROWSER, NOW_MS = "a.example", "https://a.example", b"browser", 1_800_000_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.runner import run_many
+from simulator.runs.runner import run_many
 
 SEEDS = 200
 JOBS = 2

@@ -10,18 +10,18 @@ from itertools import pairwise
 import pytest
 
 from controller.adapters.relay.opus_encoder import OpusEncoder
-from controller.config import ItemConfig, ProgrammeConfig
+from controller.configuration.config import ItemConfig, ProgrammeConfig
 from edge.config import EdgeConfig, TelemetryConfig
 from protocol.messages import AiringRecord, AiringState, Reality
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.clock import ClockSettings
 from simulator.commune import Province, ProvinceSettings
-from simulator.controller import ControllerSettings
-from simulator.ear import Sound
-from simulator.pole_parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
-from simulator.usual import COMMUNE, DRILL, FEED, FLOOD, MEDIA, PROGRAMMES, usual_commune
-from simulator.workshop import real_decoder
+from simulator.evidence.ear import Sound
+from simulator.pole.parts import BootSettings, PoleSettings, ProbeSettings, Rtc, SoundMode
+from simulator.pole.workshop import real_decoder
+from simulator.runs.usual import COMMUNE, DRILL, FEED, FLOOD, MEDIA, PROGRAMMES, usual_commune
+from simulator.services.controller import ControllerSettings
 from simulator.world import DEFAULT_START_NS
 
 LISTENED = PoleSettings(sound=SoundMode.FULL)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from simulator.faults import KINDS
-from simulator.scenario import Scenario, library, load_scenario
-from simulator.scenario_steps import Expectation, Fault, Step
+from simulator.faults.faults import KINDS
+from simulator.runs.scenario import Scenario, library, load_scenario
+from simulator.runs.steps import Expectation, Fault, Step
 
 UNUSED_FAULTS: dict[str, str] = {}
 UNUSED_KEYS = {

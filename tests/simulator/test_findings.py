@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from protocol.messages import AiringRecord
 from simulator.commune import Province, ProvinceSettings
-from simulator.pole_parts import BootSettings, PoleSettings
-from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune
+from simulator.pole.parts import BootSettings, PoleSettings
+from simulator.runs.usual import COMMUNE, FLOOD, MEDIA, usual_commune
 
 MINUTE_S = 60
 HOUR_NS = 3_600_000_000_000

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from controller.config import ItemConfig, ProgrammeConfig
+from controller.configuration.config import ItemConfig, ProgrammeConfig
 from edge.config import EdgeConfig, TelemetryConfig
 from protocol.messages import AiringRecord, AiringState
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_S
 from simulator.commune import Province, ProvinceSettings
-from simulator.pole_parts import PoleSettings
-from simulator.usual import COMMUNE, MEDIA, usual_commune
+from simulator.pole.parts import PoleSettings
+from simulator.runs.usual import COMMUNE, MEDIA, usual_commune
 from simulator.world import DEFAULT_START_NS
 
 COUNT = 20

@@ -1,7 +1,7 @@
 """The library in CI: a thousand runs by the real command find nothing, and would have found what is planted.
 
-How many seeds each scenario has is the dealing's affair (`simulator.dealing`); here each must have had some, and what a
-scenario says that it costs must be about what it cost.
+How many seeds each scenario has is the dealing's affair (`simulator.runs.dealing`); here each must have had some, and
+what a scenario says that it costs must be about what it cost.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from edge.agent import Agent
-from simulator.dealing import cost_ms, deal
-from simulator.runner import perform
-from simulator.scenario import library, load_scenario
-from simulator.scenario_verbs import STATUS_FAILED, status_of
+from simulator.runs.cli import STATUS_FAILED, status_of
+from simulator.runs.dealing import cost_ms, deal
+from simulator.runs.runner import perform
+from simulator.runs.scenario import library, load_scenario
 from tests.support import faulty_agents as faulty
 
 RUNS = 1_000

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from simulator.faults import Fault, FaultPlan
-from simulator.runner import perform
-from simulator.scenario import load_scenario, with_plan
+from simulator.faults.faults import Fault, FaultPlan
+from simulator.runs.runner import perform
+from simulator.runs.scenario import load_scenario, with_plan
 
 FOUND: Final[dict[str, list[tuple[int, str, str, dict[str, int]]]]] = {
     "a report that a full card refused was never sent: it sounded and was called missed": [

@@ -11,7 +11,7 @@ import pytest
 
 from edge.adapters.flight_recorder import RecorderSettings, flight_files
 from edge.events import SelfTestAsked, Wake
-from edge.flight_log import Begin, Entry, Gap, Step, pack_block
+from edge.flight.log import Begin, Entry, Gap, Step, pack_block
 from protocol.messages import AirTime, HeardBy
 from simulator.replay import Replayed, ReplayError, read_log, replay
 from tests.support.issuer import HOUR_MS, media, occurrence

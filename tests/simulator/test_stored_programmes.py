@@ -8,14 +8,14 @@ from typing import Any
 
 from controller.adapters.database import open_database
 from controller.adapters.programme_office import BulletinDesk, ProgrammeDesk
-from controller.audit import Actor
 from controller.events import MediaPrepared, ProgrammesChanged
+from controller.people.audit import Actor
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Item, Programme, Recurrence
 from controller.programmes.sources import MediaSource
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.commune import Province
-from simulator.usual import COMMUNE, MEDIA
+from simulator.runs.usual import COMMUNE, MEDIA
 from tests.simulator.test_commune import LISTENED, NEWS, province, sounds
 
 RECORDED = MEDIA["news.mp3"].reference

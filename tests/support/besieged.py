@@ -21,7 +21,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from controller.keys.scopes import SIGNABLE_TYPES
-from edge.identity import CERTIFICATE
+from edge.enrolment.identity import CERTIFICATE
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.messages import Assignment, BroadcastClass, MediaReference, Reality

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from controller.broker_rules import QUEUED_MESSAGES_MAX
+from controller.broker.rules import QUEUED_MESSAGES_MAX
 from simulator.demo.broker import BrokerFiles, await_broker, free_port, write_broker_files
 
 STOP_S_MAX = 5.0

@@ -25,7 +25,7 @@ from edge.events import CardFailed, CardStarted
 from edge.player.ports import Frames, SoundCard
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLES_PER_MS, MonotonicNs, Now, SharedNs, sample_of_shared_ns
 from simulator.clock import ClockSettings, NodeClock
-from simulator.sound_card import SimulatedCard, SimulatedCardSettings
+from simulator.pole.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.world import World
 from tests.support.waiting import until
 

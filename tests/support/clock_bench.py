@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 from edge.adapters.node_clock import ClockSurroundings, NodeClock
 from edge.adapters.time_link import TimeLink, time_settings
-from edge.clock_record import ClockRecord
+from edge.clock.record import ClockRecord
+from edge.clock.shared_clock import SourceChoice
+from edge.clock.time_exchange import ExchangeSettings, Learned
 from edge.config import BrokerConfig, ClockConfig, EdgeConfig, TrustConfig
-from edge.shared_clock import SourceChoice
-from edge.time_exchange import ExchangeSettings, Learned
 from protocol.adapters.system_clock import read_now
 from protocol.clock_filter import ClockFilter
 from protocol.keyring import Keyring

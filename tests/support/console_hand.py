@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pyotp
 
-from controller.audit import Actor, Outcome
-from controller.rights import Grant
+from controller.people.audit import Actor, Outcome
+from controller.people.rights import Grant
 from tests.support.controller_console import Place
 
 PASSWORD = "một mật khẩu rất dài"

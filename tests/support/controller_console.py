@@ -14,18 +14,18 @@ from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.people.passwords import PasswordCost, Passwords
 from controller.adapters.relay.voice_worker import VoiceWorker
 from controller.adapters.reporting.tally_store import TallyStore
-from controller.audit import Act, Actor
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.dispatch import Desk
 from controller.effects import Answer
 from controller.events import RelayNews
-from controller.people import SessionLimits
+from controller.people.audit import Act, Actor
+from controller.people.model import SessionLimits
+from controller.people.rights import Grant, Principal, Role
 from controller.ports import AiringQuestion, AiringRow
 from controller.records import StoredReport
-from controller.relay import RelayEvent
 from controller.reporting.questions import Tallies
 from controller.requests import Request
-from controller.rights import Grant, Principal, Role
+from controller.streams.relay import RelayEvent
 from controller.views import StatusView
 from controller.web.console_start import full_console
 from controller.web.listeners import open_listener

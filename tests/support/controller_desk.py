@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from controller.audit import Act, Actor
-from controller.config import Config
-from controller.config_parsing import parse_config
+from controller.configuration.config import Config
+from controller.configuration.parsing import parse_config
+from controller.configuration.site import site_of
 from controller.dispatch import Authority, Desk
 from controller.effects import Answer, CloseRelay, Commit, Effect, Note, OpenRelay, OpenVoice, Publish
 from controller.errors import RequestError
@@ -31,6 +31,7 @@ from controller.events import (
     RequestReceived,
     Woken,
 )
+from controller.people.audit import Act, Actor
 from controller.records import (
     Change,
     CounterUsed,
@@ -46,7 +47,6 @@ from controller.records import (
     WithdrawnDocument,
 )
 from controller.requests import Request
-from controller.site import site_of
 from protocol.codec import cbor_decode, json_encode
 from protocol.envelope import Signer, open_sealed, seal
 from protocol.messages import (

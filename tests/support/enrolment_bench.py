@@ -22,17 +22,17 @@ from controller.adapters.certificate_authority import (
 from controller.adapters.database import SqlDatabase, open_database
 from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.enrolment_store import EnrolmentStore
-from controller.audit import Actor
-from controller.config import NodesListenerConfig, TrustConfig
-from controller.enrolment_office import ClaimRequest, boot_file
-from controller.enrolment_registry import Registry
+from controller.configuration.config import NodesListenerConfig, TrustConfig
+from controller.enrolment.office import ClaimRequest, boot_file
+from controller.enrolment.registry import Registry
+from controller.people.audit import Actor
 from controller.web.door import open_door
 from controller.web.enrolment import add_renewal, enrolment_application
 from controller.web.listeners import mutual_tls, open_listener, server_tls
 from controller.web.media import media_application
 from edge.adapters.enrolment_run import NodeEnrolment
 from edge.config import EdgeConfig, parse_config
-from edge.enrolment import Happening
+from edge.enrolment.lifecycle import Happening
 from protocol.enrolment import EnrolmentDocuments, EnrolmentSite
 from simulator.demo.broker import free_port
 

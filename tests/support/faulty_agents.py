@@ -14,7 +14,7 @@ from edge.player.ports import Frames
 from edge.proof.desk import ProofDesk, Settled
 from protocol.messages import AiringRecord, AiringState, Over, Reality, SourceKind
 from protocol.units import NS_PER_MS, NS_PER_S, Now, SharedMs, SharedNs
-from simulator import pattern
+from simulator.evidence import pattern
 
 FOREIGN_TAG = 40_000
 

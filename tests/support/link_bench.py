@@ -14,11 +14,11 @@ from typing import Protocol
 
 from protocol.adapters.mqtt_link import MqttLink, Will
 from protocol.topics import access_rules
-from simulator.broker import Broker, BrokerSettings
+from simulator.broker.broker import Broker, BrokerSettings
 from simulator.clock import ClockSettings, NodeClock
-from simulator.delay import DATA_CENTRE, WIRED
-from simulator.link import Link, LinkSettings
-from simulator.network import Network
+from simulator.network.delay import DATA_CENTRE, WIRED
+from simulator.network.link import Link, LinkSettings
+from simulator.network.network import Network
 from simulator.world import World
 from tests.support.broker import RealBroker, real_broker
 from tests.support.linked import Heard

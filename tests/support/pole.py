@@ -29,10 +29,10 @@ from protocol.envelope import open_sealed
 from protocol.messages import AiringRecord, AnyDocument, HeardBy, MediaReference, Record, Report
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, MonotonicNs, SharedNs
-from simulator.box import Mains, Relay
 from simulator.clock import ClockSettings, ClockTimer, NodeClock
-from simulator.horn import HornState, SimulatedEars
-from simulator.sound_card import SimulatedCard, SimulatedCardSettings
+from simulator.pole.box import Mains, Relay
+from simulator.pole.horn import HornState, SimulatedEars
+from simulator.pole.sound_card import SimulatedCard, SimulatedCardSettings
 from simulator.world import DEFAULT_START_NS, World
 from tests.support.issuer import Issuer, signer_of
 from tests.support.sd_card import SdCard, SimulatedMedia, SimulatedStore

@@ -16,8 +16,8 @@ from controller.adapters.media_import import import_media
 from controller.adapters.people.store import PeopleStore
 from controller.adapters.programme_office import BulletinDesk, ProgrammeDesk
 from controller.adapters.speech import EspeakVoice, SpokenMedia
-from controller.audit import Act
 from controller.events import MediaPrepared, MediaRefused, ProgrammesChanged
+from controller.people.audit import Act
 from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Programme
 from controller.programmes.sources import FileSource, MediaSource, Source, TextSource

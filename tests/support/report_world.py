@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from controller.configuration.site import Site, site_of
 from controller.records import EmergencyRecord, EmergencyState
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
@@ -18,7 +19,6 @@ from controller.reporting.questions import (
     TimeRow,
 )
 from controller.reporting.report import Report, question_of, report_of
-from controller.site import Site, site_of
 from protocol.messages import MediaReference, Reality
 from tests.support.controller_desk import config_of
 from tests.support.pki import DevelopmentKeys

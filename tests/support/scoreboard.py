@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGES = ("protocol", "edge", "controller", "simulator")
 RIM_FOLDERS = {"adapters", "web"}
 RIM_FILES = ("cli.py",)
-"""The ends of their names: `cli.py`, `people_cli.py`."""
+"""The ends of their names: `cli.py`, `voice_cli.py`."""
 MAY_IMPORT = {
     "protocol": {"protocol"},
     "edge": {"protocol", "edge"},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from protocol.adapters.mqtt_settings import Will
 from protocol.topics import TopicName, access_rules, topic
-from simulator.broker import Broker, BrokerSettings
+from simulator.broker.broker import Broker, BrokerSettings
 from simulator.clock import ClockSettings, NodeClock
-from simulator.delay import DATA_CENTRE, MOBILE
-from simulator.fault_ports import BrokerFaults, ClockFaults, FaultRunner, NetworkFaults
-from simulator.faults import FaultBounds, Room, generate_faults
-from simulator.link import Link, LinkSettings
-from simulator.network import Network
+from simulator.faults.fault_ports import BrokerFaults, ClockFaults, FaultRunner, NetworkFaults
+from simulator.faults.faults import FaultBounds, Room, generate_faults
+from simulator.network.delay import DATA_CENTRE, MOBILE
+from simulator.network.link import Link, LinkSettings
+from simulator.network.network import Network
 from simulator.world import World
 
 S_NS = 1_000_000_000

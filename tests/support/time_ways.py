@@ -8,7 +8,7 @@ from typing import Final
 from protocol.clock_sync import TimeSample, sample_of
 from protocol.units import NS_PER_MS, NS_PER_S, MonotonicNs, SharedNs
 from simulator.chance import Chance, stream_of
-from simulator.delay import MOBILE, DelayModel
+from simulator.network.delay import MOBILE, DelayModel
 
 T0_NS: Final = 1_800_000_000 * NS_PER_S
 

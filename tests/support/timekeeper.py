@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from controller.adapters.time_link import TimeLink
-from controller.config import BrokerConfig, TrustConfig
-from controller.time_service import TimeService
+from controller.configuration.config import BrokerConfig, TrustConfig
+from controller.nodes.time_service import TimeService
 from protocol.adapters.system_clock import read_now
 from protocol.envelope import Signer
 from protocol.units import NS_PER_S, Now, SharedNs

@@ -23,7 +23,7 @@ from controller.adapters.keys.key_bench import Bench
 from controller.adapters.keys.key_files import read_public, replace_file
 from controller.adapters.keys.signing import load_public, load_root
 from controller.adapters.running_mark import Running, have_it_read_again, who_runs
-from controller.config import Config, TrustConfig
+from controller.configuration.config import Config, TrustConfig
 from controller.errors import ConfigError, KeyFileError
 from protocol.errors import Refusal
 from protocol.keyring import Keyring

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.adapters.keys.signing_keys import open_signer
-from controller.config import TrustConfig
+from controller.configuration.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError, KeyFileError
 from controller.keys.key_config import SigningKeyConfig

@@ -17,8 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from controller.adapters import audit_store
 from controller.adapters.database import SqlDatabase
 from controller.adapters.database_tables import METADATA
-from controller.audit import Act
 from controller.media.catalogue import ENTRIES_MAX, MediaEntry
+from controller.people.audit import Act
 
 MEDIA: Final = Table(
     "media",

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from controller.adapters.media.decoding import decoded
 from controller.adapters.media.loudness import LoudnessMeter
-from controller.levelling import LOOKAHEAD_SAMPLES, Limiter
 from controller.media.judgement import Loudness
 from controller.media.refusal import Refusal, RefusalCode, refusal
 from controller.media.waveform import WaveformMeter
+from controller.streams.levelling import LOOKAHEAD_SAMPLES, Limiter
 from protocol.units import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 
 TOLERANCE_LU: Final = 0.3

@@ -21,7 +21,6 @@ from controller.adapters.media.catalogue_store import CatalogueStore
 from controller.adapters.media.intakes import Importing, Intakes
 from controller.adapters.media.pull import RETRY_S
 from controller.adapters.media_import import Imported, media_path
-from controller.audit import Actor, Deed, act_of
 from controller.errors import RequestCode, RequestError
 from controller.media.catalogue import (
     ENTRIES_MAX,
@@ -36,6 +35,7 @@ from controller.media.catalogue import (
 )
 from controller.media.intake import Intake
 from controller.media.media_config import MediaConfig
+from controller.people.audit import Actor, Deed, act_of
 from protocol.messages import MediaReference
 
 log = logging.getLogger("controller.media")

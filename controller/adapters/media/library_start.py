@@ -10,7 +10,7 @@ from controller.adapters.media.import_process import ImportProcess
 from controller.adapters.media.library import MediaLibrary
 from controller.adapters.media_import import import_settings
 from controller.adapters.runtime import Runtime
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.errors import ConfigError
 from controller.programmes.sources import MediaSource
 from protocol.adapters.system_clock import read_now

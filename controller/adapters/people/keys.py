@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from controller.adapters.keys.key_files import pem_of
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.errors import ConfigError
 from protocol.adapters.durable_file import write_durably
 

@@ -15,9 +15,9 @@ from typing import Final
 
 from controller.adapters.people.second_factors import code_sha256, new_code, new_secret, secret_sha256
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Act, Actor, Deed, act_of
 from controller.errors import RequestCode, RequestError
-from controller.people import (
+from controller.people.audit import Act, Actor, Deed, act_of
+from controller.people.model import (
     GRANTS_MAX,
     INVITE_MS,
     PEOPLE_MAX,
@@ -37,7 +37,7 @@ from controller.people import (
     checked_name,
     checked_title,
 )
-from controller.rights import EVERYWHERE, Grant
+from controller.people.rights import EVERYWHERE, Grant
 
 _HANDLE_BYTES: Final = 32
 _TOKEN_ID_BYTES: Final = 5

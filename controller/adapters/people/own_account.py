@@ -14,9 +14,9 @@ from controller.adapters.people.passkeys import Passkeys
 from controller.adapters.people.passwords import Passwords
 from controller.adapters.people.second_factors import Sealer, code_sha256, matching_step, new_code, new_totp_secret
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Actor, Deed, act_of
 from controller.errors import RequestCode, RequestError
-from controller.people import (
+from controller.people.audit import Actor, Deed, act_of
+from controller.people.model import (
     PASSKEYS_MAX,
     RECOVERY_CODES,
     Passkey,

@@ -31,7 +31,7 @@ from webauthn.helpers.structs import (
 )
 
 from controller.errors import RequestCode, RequestError
-from controller.people import Passkey, PersonView
+from controller.people.model import Passkey, PersonView
 
 CHALLENGES_MAX: Final = 2_000
 CHALLENGE_MS: Final = 300_000

@@ -17,7 +17,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from controller.errors import RequestCode, RequestError
-from controller.people import PASSWORD_CHARACTERS_MAX, plain_password
+from controller.people.model import PASSWORD_CHARACTERS_MAX, plain_password
 
 T = TypeVar("T")
 AT_ONCE: Final = 2

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from controller.adapters.people import tables
-from controller.people import (
+from controller.people.model import (
     DEVICES_MAX,
     SESSIONS_MAX,
     ApiToken,

@@ -20,9 +20,9 @@ from controller.adapters import audit_store
 from controller.adapters.database import SqlDatabase
 from controller.adapters.people import tables
 from controller.adapters.people.statements import Step, steps_of
-from controller.audit import Act, Checkpoint, Stored
 from controller.errors import ConflictError, DatabaseError
-from controller.people import (
+from controller.people.audit import Act, Checkpoint, Stored
+from controller.people.model import (
     ApiToken,
     Passkey,
     PeopleChange,
@@ -31,7 +31,7 @@ from controller.people import (
     PersonView,
     Session,
 )
-from controller.rights import Grant, Role
+from controller.people.rights import Grant, Role
 
 _USED: Final = "it was used before, or has changed meanwhile; load the page again"
 

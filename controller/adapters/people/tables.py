@@ -1,7 +1,7 @@
 """The tables of people, their keys, and the audit log, as SQLAlchemy sees them; the migrations make them.
 
-Rules kept: no table holds a secret that opens anything by itself (see `controller.people`); a grant stands in rows,
-not in JSON, so that who may do what in an area can be asked with plain SQL.
+Rules kept: no table holds a secret that opens anything by itself (see `controller.people.model`); a grant stands in
+rows, not in JSON, so that who may do what in an area can be asked with plain SQL.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carries out `people …` and `audit …` on the database; the arguments are `people_cli`'s.
+"""Carries out `people …` and `audit …` on the database; the arguments are `people.cli`'s.
 
 Rules kept: what a person reads is Vietnamese first; a secret is printed once, to standard output, and nowhere else.
 """
@@ -19,11 +19,11 @@ from controller.adapters.database import open_database
 from controller.adapters.people.office import PeopleOffice
 from controller.adapters.people.passwords import Passwords
 from controller.adapters.people.store import PeopleStore
-from controller.audit import Actor
-from controller.config import Config
+from controller.configuration.config import Config
 from controller.errors import ConfigError, RequestCode, RequestError
-from controller.people import checked_name, checked_password, grant_of
-from controller.rights import Grant
+from controller.people.audit import Actor
+from controller.people.model import checked_name, checked_password, grant_of
+from controller.people.rights import Grant
 from controller.tables import TABLES, table_of
 from protocol.adapters.system_clock import read_now
 

@@ -19,7 +19,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from controller.feed_watch import AlarmKind, FeedError
+from controller.streams.feed_watch import AlarmKind, FeedError
 
 CONNECT_S_MAX: Final = 5.0
 """Connection and TLS: a station that needs longer will not carry live sound either."""

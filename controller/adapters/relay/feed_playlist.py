@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.adapters.relay.feed_connection import READ_S_MAX, Body, Canceller
-from controller.feed_watch import AlarmKind, FeedError
+from controller.streams.feed_watch import AlarmKind, FeedError
 
 PLAYLIST_BYTES_MAX: Final = 256 * 1024
 """A live playlist has a few lines a segment; a recording of a day in segments of 2 s has more, and is no feed."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from controller.adapters.relay.feed_connection import Body, CancelledError, Canceller, is_page, open_body
 from controller.adapters.relay.feed_playlist import Playlists
-from controller.feed_watch import AlarmKind, FeedError
+from controller.streams.feed_watch import AlarmKind, FeedError
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 READY_SAMPLES_MAX: Final = 2 * SAMPLE_RATE_HZ

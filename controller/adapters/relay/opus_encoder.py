@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from controller.errors import ControllerError
-from controller.levelling import Samples
-from controller.stamping import CODEC_DELAY_SAMPLES
+from controller.streams.levelling import Samples
+from controller.streams.stamping import CODEC_DELAY_SAMPLES
 from protocol.stream import FRAME_BYTES_MAX
 from protocol.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 

@@ -11,9 +11,9 @@ import msgspec
 
 from controller.adapters.keys.signing import FreshSecrets
 from controller.adapters.relay.relay_worker import RelayWorker
-from controller.config import RelayConfig
+from controller.configuration.config import RelayConfig
 from controller.effects import OpenRelay
-from controller.relay import RelayEnded, RelayEvent
+from controller.streams.relay import RelayEnded, RelayEvent
 from protocol.adapters.system_clock import read_now
 
 log = logging.getLogger(__name__)

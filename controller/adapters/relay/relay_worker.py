@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.adapters.relay.feed_reader import FeedReader
 from controller.adapters.relay.opus_encoder import OpusEncoder
-from controller.config import FeedConfig, RelayConfig
-from controller.feed_watch import PROBE_EVERY_S, CloseFeed, OpenFeed, TakeProbe
-from controller.relay import PROBE_FRAMES, Relay, RelayEnded, RelayEvent, RelayStep, SoundGauge
+from controller.configuration.config import FeedConfig, RelayConfig
+from controller.streams.feed_watch import PROBE_EVERY_S, CloseFeed, OpenFeed, TakeProbe
+from controller.streams.relay import PROBE_FRAMES, Relay, RelayEnded, RelayEvent, RelayStep, SoundGauge
 from protocol.stream import pack_audio
 from protocol.topics import TopicName, topic
 from protocol.units import FRAME_SAMPLES, NS_PER_S, Now

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from controller.adapters.keys.signing import FreshSecrets
 from controller.adapters.relay.voice_worker import VoiceWorker
-from controller.config import VoiceConfig
+from controller.configuration.config import VoiceConfig
 from controller.effects import OpenVoice
-from controller.relay import RelayEnded, RelayEvent
+from controller.streams.relay import RelayEnded, RelayEvent
 from protocol.adapters.system_clock import read_now
 
 log = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.adapters.relay.opus_encoder import OpusEncoder
-from controller.config import VoiceConfig
-from controller.live_voice import Happening, LiveVoice, VoiceState
+from controller.configuration.config import VoiceConfig
 from controller.records import RelayRecord
-from controller.relay import RelayEnded, RelayEvent, RelayStep
+from controller.streams.live_voice import Happening, LiveVoice, VoiceState
+from controller.streams.relay import RelayEnded, RelayEvent, RelayStep
 from protocol.stream import pack_audio
 from protocol.topics import TopicName, topic
 from protocol.units import Now

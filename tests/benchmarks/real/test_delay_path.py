@@ -7,7 +7,7 @@ import contextlib
 import time
 
 from benchmarks.real.delay_path import MODELS, PathModel, open_path
-from simulator.delay import NS_PER_MS, DelayModel
+from simulator.network.delay import NS_PER_MS, DelayModel
 from tests.support.waiting import until
 
 PIECES = 40

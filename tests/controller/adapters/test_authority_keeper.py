@@ -9,7 +9,7 @@ import pytest
 from controller.adapters.authority_keeper import AuthorityKeeper
 from controller.adapters.keys.signing import load_authority
 from controller.adapters.running_mark import running_mark, who_runs
-from controller.config import TrustConfig
+from controller.configuration.config import TrustConfig
 from controller.dispatch import Authority
 from controller.errors import ConfigError
 from controller.keys.key_config import SigningKeyConfig

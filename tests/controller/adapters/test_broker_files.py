@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from controller.adapters.broker_files import BrokerKeeper, tell_broker
 from controller.cli import main
-from controller.config import Config
-from controller.config_parsing import parse_config
+from controller.configuration.config import Config
+from controller.configuration.parsing import parse_config
 from protocol.adapters.mqtt_link import MqttLink, MqttSettings
 from tests.support.broker import RealBroker, real_broker
 from tests.support.controller_desk import plain_config

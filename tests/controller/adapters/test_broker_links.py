@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.adapters.broker_links import BrokerLinks
-from controller.config import BrokerConfig, TrustConfig
+from controller.configuration.config import BrokerConfig, TrustConfig
 from controller.errors import ConfigError
 from controller.events import BrokerConnected, BrokerLost, Event, ListeningBegan, ListeningEnded, MessageReceived
 from protocol.topics import TopicName, topic

@@ -23,7 +23,7 @@ from controller.adapters.certificate_authority import (
     utc_now,
 )
 from controller.cli import main
-from controller.enrolment import RevokedCertificate
+from controller.enrolment.lifecycle import RevokedCertificate
 from controller.errors import ConfigError
 
 PASSPHRASE = b"a long enough passphrase"

@@ -9,8 +9,8 @@ import pytest
 
 from controller.adapters.certificate_authority import create_authority, utc_now
 from controller.adapters.endings import endings
-from controller.config import Config
-from controller.config_parsing import parse_config
+from controller.configuration.config import Config
+from controller.configuration.parsing import parse_config
 from protocol.envelope import seal_by_many
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import plain_config

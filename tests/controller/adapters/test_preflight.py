@@ -9,8 +9,8 @@ import pytest
 
 from controller.adapters import preflight
 from controller.adapters.development_pki import make_development_pki
-from controller.config import Config, TimeServiceConfig
-from controller.config_parsing import parse_config
+from controller.configuration.config import Config, TimeServiceConfig
+from controller.configuration.parsing import parse_config
 from protocol.clock_sync import TIME_REPLY
 from protocol.envelope import seal_by_many
 from protocol.messages import Keyset

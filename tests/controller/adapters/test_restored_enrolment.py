@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from controller.adapters.enrolment_start import keep_revoked
-from controller.enrolment import EnrolmentState
-from controller.enrolment_office import EndRequest
+from controller.enrolment.lifecycle import EnrolmentState
+from controller.enrolment.office import EndRequest
 from tests.support.enrolment_bench import OPERATOR, enrolling, make_authority, make_unit
 from tests.support.waiting import until
 

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from controller.adapters.time_link import TimeLink, start_time_service
-from controller.config import BrokerConfig, Config, TimeServiceConfig
+from controller.configuration.config import BrokerConfig, Config, TimeServiceConfig
 from controller.dispatch import Authority
-from controller.time_service import AT_ONCE_MAX, TimeService
+from controller.nodes.time_service import AT_ONCE_MAX, TimeService
 from protocol.adapters.mqtt_link import MqttLink
 from protocol.adapters.system_clock import read_now
 from protocol.clock_sync import TimeQuestion, ask, open_reply

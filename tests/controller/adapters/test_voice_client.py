@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from controller.adapters.api_client import ApiClient
 from controller.adapters.voice_client import BLOCK_BYTES, Sound, Spoken, open_sound, speak
-from controller.config import ConsoleListenerConfig
+from controller.configuration.config import ConsoleListenerConfig
 from controller.errors import ApiError
 from protocol.adapters.system_clock import read_now
 from tests.support.controller_console import TOKEN, WorldConsole, served

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
+from controller.people.audit import Actor
 from controller.programmes.bulletin import (
     Bulletin,
     Decision,

@@ -16,7 +16,7 @@ import pytest_asyncio
 import yaml
 
 from controller.cli import main
-from controller.rights import Role
+from controller.people.rights import Role
 from tests.controller.web.test_programmes_api import Desk
 from tests.support.controller_console import TOKEN, WorldConsole, served_place
 from tests.support.controller_desk import plain_config

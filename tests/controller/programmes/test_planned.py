@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest_asyncio
 
-from controller.audit import Actor
+from controller.configuration.site import site_of, with_stored
 from controller.events import SiteChanged
+from controller.people.audit import Actor
 from controller.planning.compile import COVERED_MS_MIN
 from controller.programmes.programme import Item, Programme, weekly
-from controller.site import site_of, with_stored
 from tests.support.controller_desk import config_of
 from tests.support.pki import DevelopmentKeys
 from tests.support.programme_bench import ProgrammeBench, programme_bench

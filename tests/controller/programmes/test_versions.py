@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
+from controller.people.audit import Actor
 from controller.programmes.programme import Item, Programme, weekly
 from controller.programmes.versions import Change, Version, added, edited, removed, restored
 

@@ -13,11 +13,11 @@ from controller.adapters.enrolment_service import EnrolmentService
 from controller.adapters.media.library import MediaLibrary
 from controller.adapters.programme_office import BulletinDesk, ProgrammeDesk
 from controller.adapters.speech import SpokenMedia
-from controller.audit import Deed
-from controller.config import ConsoleListenerConfig
-from controller.people import PersonSet, PersonState
+from controller.configuration.config import ConsoleListenerConfig
+from controller.people.audit import Deed
+from controller.people.model import PersonSet, PersonState
+from controller.people.rights import Grant, Role
 from controller.reporting.questions import Tallies
-from controller.rights import Grant, Role
 from controller.web.access import local_path
 from controller.web.bulletins_api import add_bulletins_api
 from controller.web.console_start import full_console

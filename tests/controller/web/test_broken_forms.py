@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from controller.adapters.people.second_factors import form_token
-from controller.rights import Grant, Role
+from controller.people.rights import Grant, Role
 from tests.support.console_hand import Hand, added
 from tests.support.controller_console import Place
 

@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from controller.adapters.database import open_database
-from controller.enrolment import EnrolmentState
-from controller.enrolment_office import ApproveRequest, EndRequest
+from controller.enrolment.lifecycle import EnrolmentState
+from controller.enrolment.office import ApproveRequest, EndRequest
 from edge.adapters import enrolment_keys as keys
 from edge.adapters.enrolment_client import own_context
 from edge.adapters.identity_files import LAST_SEEN
-from edge.enrolment import Happening, Todo, UnitState
-from edge.identity import CA, CERTIFICATE, IDENTITY, TLS_KEY
+from edge.enrolment.identity import CA, CERTIFICATE, IDENTITY, TLS_KEY
+from edge.enrolment.lifecycle import Happening, Todo, UnitState
 from protocol.enrolment import CACERTS_PATH, DOCUMENTS_PATH, ENROLL_PATH, PROOF_HEADER, EnrolmentDocuments, proof_bytes
 from tests.support.enrolment_bench import OPERATOR, Bench, Unit, enrolling, make_authority, make_unit
 from tests.support.waiting import until

@@ -11,8 +11,8 @@ import pytest
 from controller.adapters.gate import Visit
 from controller.adapters.people.passwords import PasswordCost, Passwords
 from controller.errors import RequestError
-from controller.people import PersonSet, PersonState
-from controller.rights import Grant, Role
+from controller.people.model import PersonSet, PersonState
+from controller.people.rights import Grant, Role
 from tests.support.console_hand import PASSWORD, SYSTEM, Hand, added, prove, refusals, with_totp
 from tests.support.controller_console import LIMITS, Place
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from controller.adapters.media_store import MediaStore
-from controller.config import NodesListenerConfig, TrustConfig
+from controller.configuration.config import NodesListenerConfig, TrustConfig
 from controller.errors import ConfigError
 from controller.web.listeners import mutual_tls, open_listener
 from controller.web.media import media_application

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from controller.adapters.media.library import MediaLibrary
-from controller.rights import Grant, Role
+from controller.people.rights import Grant, Role
 from controller.web.media_api import add_media_api
 from tests.support.console_hand import SYSTEM
 from tests.support.controller_console import TOKEN, Place, WorldConsole, served_place

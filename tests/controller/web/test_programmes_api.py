@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from controller.rights import Grant, Role
+from controller.people.rights import Grant, Role
 from tests.support.console_hand import SYSTEM, added
 from tests.support.controller_console import TOKEN, Place, WorldConsole, served_place
 from tests.support.pki import DevelopmentKeys

@@ -19,9 +19,9 @@ import pytest_asyncio
 import yaml
 
 from controller.cli import main
+from controller.people.rights import Grant, Role
 from controller.reporting.questions import TallyAnswer, TallyQuestion
 from controller.reporting.report import Report
-from controller.rights import Grant, Role
 from tests.support.console_hand import Hand, added
 from tests.support.controller_console import TOKEN, Place, WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld, plain_config

@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from controller.audit import Deed
-from controller.rights import Grant, Role
+from controller.people.audit import Deed
+from controller.people.rights import Grant, Role
 from tests.support.console_hand import Hand, added, prove, with_totp
 from tests.support.controller_console import TOKEN, Place
 

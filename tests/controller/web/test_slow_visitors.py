@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 
-from controller.enrolment_office import EndRequest
+from controller.enrolment.office import EndRequest
 from controller.web.enrolment import AT_ONCE_MAX, REVOKED_PATH
 from controller.web.listeners import open_listener
 from controller.web.quiet_connections import QuietLimits

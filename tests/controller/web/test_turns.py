@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.rights import Grant, Role
+from controller.people.rights import Grant, Role
 from tests.support.console_hand import Hand, added
 from tests.support.controller_console import TOKEN, WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld, plain_config

@@ -16,8 +16,8 @@ from edge.adapters.enrolment_run import NodeEnrolment
 from edge.adapters.identity_files import FolderFiles
 from edge.adapters.store import SqliteStore, begin_new_chain
 from edge.effects import StoreReport
-from edge.enrolment import Happening, UnitState
-from edge.identity import CERTIFICATE, IDENTITY, boot_settings
+from edge.enrolment.identity import CERTIFICATE, IDENTITY, boot_settings
+from edge.enrolment.lifecycle import Happening, UnitState
 from tests.support.enrolment_bench import Bench, Unit, enrolling, make_authority, make_unit
 from tests.support.waiting import until_blocking
 

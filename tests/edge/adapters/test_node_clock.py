@@ -14,11 +14,11 @@ import pytest
 from edge.adapters.clock_file import ClockFile, read_record
 from edge.adapters.node_clock import HOLDOVER_S, node_clock
 from edge.adapters.trusted_clock import TrustedClock
-from edge.clock_record import clock_lines
+from edge.clock.record import clock_lines
+from edge.clock.shared_clock import SourceChoice
+from edge.clock.time_exchange import ExchangeSettings
 from edge.config import ClockConfig
 from edge.errors import ConfigurationError
-from edge.shared_clock import SourceChoice
-from edge.time_exchange import ExchangeSettings
 from protocol.adapters.mqtt_link import MqttLink
 from protocol.adapters.system_clock import read_now
 from protocol.keyring import Keyring

@@ -13,7 +13,7 @@ from edge.player.ports import Samples
 from edge.proof.desk import UNHEARD_MAX
 from edge.proof.self_test import TRANSITIONS, TURN_S, TURNS, SelfTestState, SelfTestStep
 from protocol.messages import AiringRecord, FaultRecord, HeardBy, SelfTestRecord
-from simulator.horn import Cable, HornState
+from simulator.pole.horn import Cable, HornState
 from tests.support.issuer import HOUR_MS, media, occurrence
 from tests.support.pole import T0_MS, Pole
 from tests.support.waves import WaveReader, WaveWorkshop

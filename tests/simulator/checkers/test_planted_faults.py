@@ -8,8 +8,8 @@ import pytest
 
 from edge.agent import Agent
 from simulator.checkers.table import CHECKERS
-from simulator.runner import CRASH, Performance, perform
-from simulator.scenario import Scenario, parse_scenario
+from simulator.runs.runner import CRASH, Performance, perform
+from simulator.runs.scenario import Scenario, parse_scenario
 from tests.support import faulty_agents as faulty
 
 TEXT = """

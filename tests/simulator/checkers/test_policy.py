@@ -6,9 +6,9 @@ import pytest
 
 from edge.agent import Agent
 from protocol.messages import AiringState
-from simulator.media_server import FOLD_BYTES
-from simulator.runner import Performance, perform
-from simulator.scenario import parse_scenario
+from simulator.runs.runner import Performance, perform
+from simulator.runs.scenario import parse_scenario
+from simulator.services.media_server import FOLD_BYTES
 from tests.support import faulty_agents as faulty
 
 TEXT = """

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from edge.agent import Agent
-from simulator.runner import Performance, perform
-from simulator.scenario import Scenario, parse_scenario
+from simulator.runs.runner import Performance, perform
+from simulator.runs.scenario import Scenario, parse_scenario
 from tests.support import faulty_agents as faulty
 
 TEXT = """

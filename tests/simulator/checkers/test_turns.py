@@ -6,8 +6,8 @@ from functools import cache
 
 from edge.agent import Agent
 from simulator.checkers.turns import TURNS
-from simulator.runner import Performance, perform
-from simulator.scenario import Scenario, load_scenario
+from simulator.runs.runner import Performance, perform
+from simulator.runs.scenario import Scenario, load_scenario
 from tests.support import faulty_agents as faulty
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.config_parsing import parse_config as parse_controller
+from controller.configuration.parsing import parse_config as parse_controller
 from edge.config import parse_config as parse_edge
 from protocol.units import NS_PER_S, SharedNs
 from simulator.demo.site import (

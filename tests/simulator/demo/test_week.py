@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from controller.config_check import faults_of
+from controller.configuration.check import faults_of
 from simulator.cli import main
 from simulator.demo.clips import write_wav
 from simulator.demo.site import TIME_ZONE

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from controller.adapters.media.library import MediaLibrary
-from controller.audit import Actor
 from controller.errors import RequestCode, RequestError
 from controller.media.catalogue import DAY_MS, EntryState, MediaEntry
 from controller.media.intake import INTAKES_MAX, IntakeState
 from controller.media.media_config import MediaConfig
 from controller.media.refusal import RefusalCode
+from controller.people.audit import Actor
 from tests.support.media_library import LibraryWorld, finished, pieces_of, recording
 from tests.support.waiting import until
 

@@ -10,7 +10,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from controller.adapters.people.passkeys import CHALLENGE_MS, CHALLENGES_MAX, Passkeys
 from controller.errors import RequestError
-from controller.people import Passkey
+from controller.people.model import Passkey
 
 NOW_MS = 1_795_000_000_000
 OWN = Passkey(

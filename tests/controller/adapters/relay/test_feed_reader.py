@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from controller.adapters.relay.feed_reader import READY_SAMPLES_MAX, FeedReader
-from controller.feed_watch import AlarmKind
+from controller.streams.feed_watch import AlarmKind
 from simulator.demo.station import HLS_SEGMENT_S, MOUNTS, Station
 from simulator.demo.station_pages import Fault
 from tests.support.recordings import find, read_wav

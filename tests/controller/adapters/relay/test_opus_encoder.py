@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controller.adapters.relay.opus_encoder import EncoderError, OpusEncoder
-from controller.stamping import CODEC_DELAY_SAMPLES
+from controller.streams.stamping import CODEC_DELAY_SAMPLES
 from tests.support.recordings import decode_opus, find, tone
 
 SWEPT = np.concatenate([tone(frequency, 0.1) for frequency in range(300, 3300, 100)])

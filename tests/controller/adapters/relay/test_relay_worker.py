@@ -13,10 +13,10 @@ from itertools import pairwise
 import pytest
 
 from controller.adapters.relay.relay_worker import RelayWorker
-from controller.config import FeedConfig, RelayConfig
-from controller.feed_watch import AlarmKind
-from controller.levelling import gated_level_dbfs
-from controller.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
+from controller.configuration.config import FeedConfig, RelayConfig
+from controller.streams.feed_watch import AlarmKind
+from controller.streams.levelling import gated_level_dbfs
+from controller.streams.relay import RelayAlarm, RelayEnded, RelayEvent, RelayRecovered, RelayStarted, RelayTimed
 from protocol.adapters.system_clock import read_now
 from protocol.errors import Refusal
 from protocol.stream import AudioPacket, unpack_audio

@@ -1,0 +1,1 @@
+"""The configuration and the site that it describes, read, checked and held together."""

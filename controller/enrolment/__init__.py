@@ -1,0 +1,1 @@
+"""Enrolment: how a box comes by its place and its certificate, and loses them."""

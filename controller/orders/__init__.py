@@ -1,0 +1,1 @@
+"""Orders to the poles that somebody gives by a press: emergencies, drills, and silence."""

@@ -1,0 +1,1 @@
+"""How a unit comes by its identity, and what it knows of it."""

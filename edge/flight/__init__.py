@@ -1,0 +1,1 @@
+"""The flight recorder: what is written of a node's life, so that it can be replayed."""

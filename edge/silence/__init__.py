@@ -1,0 +1,1 @@
+"""What keeps a node silent, by order or by its button."""

@@ -1,0 +1,1 @@
+"""An MQTT 5 broker in virtual time."""

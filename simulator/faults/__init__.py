@@ -1,0 +1,1 @@
+"""What goes wrong in a run: a seeded plan of faults, and who carries each out."""

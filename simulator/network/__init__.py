@@ -1,0 +1,1 @@
+"""The network in virtual time: machines, links with their delays, connections."""

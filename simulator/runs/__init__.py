@@ -1,0 +1,1 @@
+"""Scenarios and their runs: what happens, what is expected, many seeds, the smallest that fails."""
