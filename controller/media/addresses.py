@@ -8,6 +8,7 @@ one inside them (mapped, 6to4, Teredo, NAT64).
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -49,7 +50,7 @@ class PullRules:
             raise ForbiddenAddressError("địa chỉ chứa mật khẩu · a password stands in it, which would be on record")
         if before.startswith("https:") and parts.scheme == "http":
             raise ForbiddenAddressError("chuyển từ https sang http · it leads from https to http")
-        literal = _literal(host)
+        literal = _literal(_as_connected(host))
         if literal is not None:
             self.require(host, literal)
         return parts
@@ -92,6 +93,11 @@ def _carried(address: Address) -> Iterator[Address]:
         yield address.sixtofour
     if address.teredo is not None:
         yield from address.teredo
+
+
+def _as_connected(host: str) -> str:
+    """A host as libraries of the web read it: digits and dots of other scripts are digits and dots."""
+    return unicodedata.normalize("NFKC", host).replace("\u3002", ".")
 
 
 def _literal(host: str) -> str | None:

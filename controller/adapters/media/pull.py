@@ -1,8 +1,9 @@
 """Pulls one recording over HTTP into a file: bounded, resumed where a line broke off, never from inside the network.
 
-Each address is judged before it is asked (`PullRules`), each name's addresses when it is looked up, so that the address
-that was judged is the one that is connected to; redirects are followed one by one and judged anew. Leaves what is
-written down of it, and when to begin, to the library.
+Each address is judged before it is asked (`PullRules`), each name's addresses when it is looked up, and once more the
+very address that a socket is opened for, whatever a library on the way has made of the name; redirects are followed one
+by one and judged anew. What comes is kept as it comes, nothing is unpacked. Leaves what is written down of it, and when
+to begin, to the library.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 
 from controller.media.addresses import ForbiddenAddressError, PullRules
 from controller.media.refusal import Refusal, RefusalCode, refusal
@@ -74,9 +76,12 @@ class Puller:
     async def pull(self, url: str, state: PullState, write: Write) -> None:
         """Gather everything, from `state.received_bytes` on; raises PullRefusedError."""
         rules = self._rules
-        connector = aiohttp.TCPConnector(resolver=_JudgingResolver(rules), limit=1, use_dns_cache=False)
+        judge = _JudgingResolver(rules)
+        connector = aiohttp.TCPConnector(resolver=judge, limit=1, use_dns_cache=False, socket_factory=judge.open_socket)
         timeout = aiohttp.ClientTimeout(total=TOTAL_S_MAX, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, trust_env=False, auto_decompress=False
+        ) as session:
             for attempt in range(ATTEMPTS_MAX):
                 broken = await self._tried(session, url, rules, state, write)
                 if broken is None:
@@ -168,12 +173,27 @@ def _forbidden_below(error: BaseException | None) -> ForbiddenAddressError | Non
     return None
 
 
+class _ForbiddenSocketError(OSError):
+    """No socket is opened to such an address; its cause says why."""
+
+
 class _JudgingResolver(AbstractResolver):
-    """Looks names up, and leaves of their addresses those that may be asked."""
+    """Looks names up, leaves of their addresses those that may be asked, and opens sockets to no others."""
 
     def __init__(self, rules: PullRules) -> None:
         self._rules = rules
         self._resolver = aiohttp.ThreadedResolver()
+        self._judged: set[str] = set()
+
+    def open_socket(self, address: AddrInfoType) -> socket.socket:
+        """A socket for an address that was looked up here, or that may be asked as it is written."""
+        family, kind, protocol, _, (host, *_) = address
+        if str(host) not in self._judged:
+            try:
+                self._rules.require(str(host), str(host))
+            except ForbiddenAddressError as error:
+                raise _ForbiddenSocketError(str(error)) from error
+        return socket.socket(family, kind, protocol)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -183,6 +203,7 @@ class _JudgingResolver(AbstractResolver):
         allowed = [each for each in found if self._rules.allows(host, each["host"])]
         if found and not allowed:
             self._rules.require(host, found[0]["host"])
+        self._judged |= {each["host"] for each in allowed}
         return allowed
 
     async def close(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -35,6 +37,7 @@ class Station:
         self.statuses: list[int] = []
         self.redirects: dict[str, str] = {}
         self.has_length = True
+        self.encoding = ""
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -47,7 +50,7 @@ class Station:
         asked = request.headers.get("Range", "")
         if asked and request.headers.get("If-Range") == self.etag:
             begin = int(asked.removeprefix("bytes=").removesuffix("-"))
-        headers = {"ETag": self.etag}
+        headers = {"ETag": self.etag, **({"Content-Encoding": self.encoding} if self.encoding else {})}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}"
         response = web.StreamResponse(status=206 if begin else 200, headers=headers)
@@ -172,6 +175,36 @@ async def test_a_name_that_stands_for_an_address_inside_is_not_asked(station: St
     sink = Sink()
     await puller(PullRules(["localhost"])).pull(f"{named}/a.mp3", PullState(), sink.write)
     assert bytes(sink.data) == CONTENT
+
+
+@pytest.mark.parametrize("host", ["127。0。0。1", "①②⑦.0.0.1", "127．0．0．1", "2130706433", "127.1", "0x7f.1", "0"])  # noqa: RUF001 - the disguise
+async def test_an_address_inside_in_any_writing_is_not_asked(station: Station, host: str) -> None:
+    disguised = station.url.replace("127.0.0.1", host)
+    with pytest.raises(PullRefusedError):
+        await puller(PullRules()).pull(f"{disguised}/a.mp3", PullState(), Sink().write)
+    assert not station.asked
+
+
+class Believing(PullRules):
+    """Rules that overlook what an address reads."""
+
+    def checked(self, url: str, *, before: str = "") -> SplitResult:
+        return urlsplit(url)
+
+
+async def test_no_socket_is_opened_to_what_was_not_judged(station: Station) -> None:
+    with pytest.raises(PullRefusedError) as found:
+        await puller(Believing()).pull(f"{station.url}/a.mp3", PullState(), Sink().write)
+    assert found.value.refusal.code is RefusalCode.ADDRESS_FORBIDDEN
+    assert not station.asked
+
+
+async def test_what_is_packed_stays_packed(station: Station) -> None:
+    """A bomb of zeros fills neither memory nor disk."""
+    station.content, station.encoding = zlib.compress(bytes(8_000_000), 9), "deflate"
+    state, sink = PullState(), Sink()
+    await puller(bytes_max=100_000).pull(f"{station.url}/a.mp3", state, sink.write)
+    assert bytes(sink.data) == station.content
 
 
 async def test_nobody_there_is_told() -> None:
