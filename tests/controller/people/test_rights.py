@@ -115,7 +115,7 @@ def test_a_token_never_does_more_than_its_owner() -> None:
 
 
 def test_the_documents_show_this_table() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "security.md").read_text()
     section = re.search(r"<!-- rights -->(.*?)<!-- end -->", text, re.DOTALL)
     assert section
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", section[1], re.MULTILINE)

@@ -15,7 +15,7 @@ from simulator.broker.topics import FilterError, SubscriptionTable
 from tests.support.simulated_province import CONTROLLER, PLAN, S_NS, Province, state_of
 
 N001_STATE = state_of("N001")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _states(province: Province) -> list[tuple[float, bytes]]:

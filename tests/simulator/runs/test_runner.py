@@ -32,7 +32,7 @@ expect:
   - {that: sounds, at: "05:02", source: "media:nothing", poles: [N0002]}
 """
 COUNT = 12
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def workers_of(parent: int) -> list[int]:

@@ -15,7 +15,7 @@ from simulator.runs.runner import scenario_yaml
 from simulator.runs.scenario import Scenario, ScenarioError, library, load_scenario, parse_scenario
 from simulator.runs.steps import Expectation, Step
 
-DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
 HEAD = "title: T\ntitle_vi: T\nstart: 2026-03-04 05:00\nminutes: 5\n"
 USUAL = HEAD + "commune: {poles: 2}\n"
 
