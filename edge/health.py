@@ -99,7 +99,7 @@ class Health:
     def watch_plans(self, until_ms: SharedMs | None, now: Now, *, is_assigned: bool) -> list[Effect]:
         """A pole that is to sound and has no plan is silent and looks well: somebody must know.
 
-        `until_ms` is how far the plans in force reach; None: there is none.
+        `until_ms` is how far the plan that ends first reaches; None: there is none.
         """
         if not is_assigned or not now.is_time_known:
             self._planless_since = self._look_at = None
@@ -113,7 +113,8 @@ class Health:
         self._look_at = None if now.monotonic_ns >= due_at else due_at
         if self._look_at is not None:
             return []
-        return self.fault(Fault.PLAN_ENDED, "no plan says what is to sound: nothing will until one comes", now)
+        what = "no plan has come" if until_ms is None else "a plan of this place, or of one above it, has ended"
+        return self.fault(Fault.PLAN_ENDED, f"{what}: what it should say will not sound until a newer one comes", now)
 
     def _watch_room(self, free_bytes: int | None, now: Now) -> list[Effect]:
         if free_bytes is not None and free_bytes < FREE_BYTES_LOW:

@@ -54,6 +54,8 @@ class ProofDesk:
         self._self_test: Final = self_test
         self._unheard = 0
         """Airings in a row of which a sensor says that they were not heard."""
+        self._is_test_bad = False
+        """Whether the last self-test that could tell was bad; hearing a weak or shorted horn does not mend it."""
         self_test.hinders = self._hinders
 
     def restore(self, restored: Restored, now: Now) -> None:
@@ -83,7 +85,7 @@ class ProofDesk:
             return []
         if is_heard:
             was_unheard, self._unheard = self._unheard >= UNHEARD_MAX, 0
-            return self._health.cleared(Fault.HORN, now) if was_unheard else []
+            return self._health.cleared(Fault.HORN, now) if was_unheard and not self._is_test_bad else []
         self._unheard += 1
         if self._unheard != UNHEARD_MAX:
             return []
@@ -133,9 +135,11 @@ class ProofDesk:
         effects.append(LogDecision(decision="self-test", fields=fields, level=level))
         effects += self._outbox.append(record)
         if is_bad:
+            self._is_test_bad = True
             effects += self._health.fault(Fault.HORN, f"{record.verdict.value}: {record.detail}", now)
         elif record.verdict in (SelfTestVerdict.PASSED, SelfTestVerdict.REFERENCE_TAKEN):
             self._expect(self._self_test.delays_ms)
+            self._is_test_bad, self._unheard = False, 0
             effects += self._health.cleared(Fault.HORN, now)
         return [*effects, *answers]
 

@@ -118,7 +118,8 @@ def look(sent: NDArray[np.int16], came: NDArray[np.int16], *, first_sample: int)
 
 def judge(looks: Sequence[Look], by: HeardBy, *, near_ms: float | None = None) -> Heard:
     """What an airing's windows say together; near a reference delay only, where there is one."""
-    telling = [each for each in looks if each.sent_dbfs >= SENT_DBFS_MIN]
+    # not even noise of its own: the input is muted or dead, and says nothing about the horn
+    telling = [each for each in looks if each.sent_dbfs >= SENT_DBFS_MIN and each.level_dbfs > SILENCE_DBFS]
     if len(telling) < WINDOWS_MIN:
         return Heard(by=by, level_dbfs=_mean_dbfs([each.level_dbfs for each in looks]) if looks else None)
     high = [each for each in telling if each.height >= HEIGHT_MIN]

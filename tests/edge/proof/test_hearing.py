@@ -110,6 +110,11 @@ def test_pauses_and_what_is_too_short_say_nothing() -> None:
     assert judge([], MICROPHONE).level_dbfs is None
 
 
+def test_a_muted_input_says_nothing_of_the_horn() -> None:
+    sent = syllables(1, 14)
+    assert judge(looks(sent, np.zeros(len(sent))), MICROPHONE).is_heard is None
+
+
 def test_the_ears_are_told_in_pieces_of_any_size_and_asked_for_an_airing() -> None:
     sent = int16(syllables(1, 20), 0.1)
     came = int16(late(syllables(1, 20), 50), 0.02)

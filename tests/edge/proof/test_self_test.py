@@ -220,6 +220,41 @@ def test_a_horn_that_airing_after_airing_is_not_heard_is_a_fault_until_it_is_hea
     assert faults_of(pole) == [("horn", True), ("horn", False)]
 
 
+def bulletins(pole: Pole, count: int) -> None:
+    """So many bulletins one after another, and time for them."""
+    start_ms = pole.now_ms + 30_000
+    items = [occurrence(f"{start_ms}.{n}", start_ms + n * 15_000, NEWS, duration_ms=10_000) for n in range(count)]
+    pole.send(pole.issuer.plan(*items))
+    pole.run_until(start_ms + count * 15_000)
+
+
+def test_a_horn_that_tested_badly_is_no_better_because_it_is_heard() -> None:
+    """Weak, dull or shorted it is heard all the same: only another test says that it is as at installation."""
+    pole = pole_with(HeardBy.MICROPHONE)
+    ask(pole, takes_reference=True)
+    pole.horn.is_membrane_whole = False
+    bulletins(pole, UNHEARD_MAX)
+    pole.horn.is_membrane_whole, pole.horn.gain = True, 0.1
+    assert ask(pole).verdict == "weak"
+    bulletins(pole, 1)
+    assert faults_of(pole) == [("horn", True)]
+    pole.horn.gain = HornState().gain
+    assert ask(pole).verdict == "passed"
+    assert faults_of(pole) == [("horn", True), ("horn", False)]
+
+
+def test_after_a_test_that_passed_airings_that_nobody_hears_are_a_fault_anew() -> None:
+    pole = pole_with(HeardBy.MICROPHONE)
+    ask(pole, takes_reference=True)
+    pole.horn.noise = 1.0
+    bulletins(pole, UNHEARD_MAX)
+    pole.horn.noise = HornState().noise
+    assert ask(pole).verdict == "passed"
+    pole.horn.noise = 1.0
+    bulletins(pole, UNHEARD_MAX)
+    assert faults_of(pole) == [("horn", True), ("horn", False), ("horn", True)]
+
+
 def faults_of(pole: Pole) -> list[tuple[str, bool]]:
     return [(each.fault, each.active) for each in pole.records() if isinstance(each, FaultRecord)]
 
