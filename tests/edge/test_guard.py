@@ -15,7 +15,7 @@ from edge.player.arbiter import Reason
 from protocol.candidate import Candidate
 from protocol.errors import Refusal, RefusalReason
 from protocol.keyring import Keyring, open_keyset
-from protocol.messages import BroadcastClass, Keyset, QuietHours, Reality, SourceKind
+from protocol.messages import AnyDocument, BroadcastClass, Keyset, QuietHours, Reality, SourceKind
 from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs, TimeSource
 from tests.support.issuer import COMMUNE, HOUR_MS, VILLAGE, Issuer, media, occurrence
@@ -24,6 +24,7 @@ from tests.support.pole import T0_MS
 KEYSET_TOPIC = topic(TopicName.KEYSET)
 PLAN_TOPIC = topic(TopicName.PLAN, area=COMMUNE)
 CLIP = media("news")
+STREAM = "0123456789abcdef"
 
 
 def at(shared_ms: int = T0_MS, source: TimeSource = TimeSource.SYSTEM) -> Now:
@@ -115,8 +116,9 @@ def test_counters_are_kept_for_each_key_and_topic_apart() -> None:
     issuer = Issuer(T0_MS)
     guard = ready(issuer, issuer.operational("operations-1"), issuer.operational("operations-2"))
     guard.remember(guard.open(PLAN_TOPIC, sealed_plan(issuer, counter=T0_MS + 500), at()))
-    second = issuer.seal(issuer.plan(counter=7), PLAN_TOPIC, key="operations-2")
-    assert guard.open(PLAN_TOPIC, second, at()).key_id == "operations-2"
+    second = issuer.seal(issuer.plan(counter=1), PLAN_TOPIC, key="operations-2")
+    accepted = guard.open(PLAN_TOPIC, second, at())
+    assert (accepted.key_id, accepted.is_duplicate) == ("operations-2", False)
     village = topic(TopicName.PLAN, area=VILLAGE)
     assert guard.open(village, issuer.seal(issuer.plan(area=VILLAGE, counter=7), village), at()).topic == village
 
@@ -128,6 +130,64 @@ def test_what_could_not_be_stored_may_come_again() -> None:
     before = guard.remember(accepted)
     guard.forget(accepted, before)
     assert not guard.open(PLAN_TOPIC, accepted.payload, at()).is_duplicate
+
+
+def test_a_disk_that_refuses_a_document_brings_no_older_one_back() -> None:
+    """Whoever fills the card could else have yesterday's plan obeyed once more."""
+    issuer = Issuer(T0_MS)
+    guard = ready(issuer)
+    oldest, standing, newest = (sealed_plan(issuer) for _ in range(3))
+    guard.remember(guard.open(PLAN_TOPIC, standing, at()))
+    accepted = guard.open(PLAN_TOPIC, newest, at())
+    guard.forget(accepted, guard.remember(accepted))
+    assert refusal_of(guard, PLAN_TOPIC, oldest) is RefusalReason.REPLAYED
+    assert guard.open(PLAN_TOPIC, standing, at()).is_duplicate
+    assert not guard.open(PLAN_TOPIC, newest, at()).is_duplicate
+
+
+def test_a_topic_that_is_forgotten_costs_nothing_and_lets_nothing_old_in_on_another() -> None:
+    issuer = Issuer(T0_MS)
+    guard = ready(issuer)
+    relay = topic(TopicName.STREAM, area=COMMUNE, stream=STREAM)
+    old_plan, old_start = sealed_plan(issuer), issuer.seal(issuer.stream_start(STREAM, starts_at_ms=T0_MS), relay)
+    for name, document in ((PLAN_TOPIC, issuer.plan()), (relay, issuer.stream_start(STREAM, starts_at_ms=T0_MS))):
+        guard.remember(guard.open(name, issuer.seal(document, name), at()))
+    guard.forget_topic(relay)
+    assert refusal_of(guard, PLAN_TOPIC, old_plan) is RefusalReason.REPLAYED
+    assert not guard.open(relay, old_start, at()).is_duplicate
+
+
+ELSEWHERE = "xa-khac"
+FOR_OTHERS: dict[str, Callable[[Issuer], tuple[str, bytes]]] = {
+    "plan": lambda issuer: sealed_for(issuer, issuer.plan(area=ELSEWHERE), TopicName.PLAN, area=ELSEWHERE),
+    "emergency": lambda issuer: sealed_for(
+        issuer, issuer.emergency(CLIP, play_at_ms=T0_MS, area=ELSEWHERE), TopicName.EMERGENCY, area=ELSEWHERE
+    ),
+    "stream": lambda issuer: sealed_for(
+        issuer,
+        issuer.stream_start(STREAM, starts_at_ms=T0_MS, area=ELSEWHERE),
+        TopicName.STREAM,
+        area=ELSEWHERE,
+        stream=STREAM,
+    ),
+    "assignment": lambda issuer: sealed_for(issuer, issuer.assignment("N002"), TopicName.ASSIGNMENT, node="N002"),
+    "silence": lambda issuer: sealed_for(
+        issuer, issuer.silence(area=ELSEWHERE), TopicName.AREA_SILENCE, area=ELSEWHERE
+    ),
+}
+
+
+def sealed_for(issuer: Issuer, document: AnyDocument, name: TopicName, **fields: str) -> tuple[str, bytes]:
+    """A topic and a document that is genuine there."""
+    on = topic(name, **fields)
+    return on, issuer.seal(document, on)
+
+
+@pytest.mark.parametrize("name", FOR_OTHERS)
+def test_what_is_genuine_elsewhere_is_refused_whoever_hands_it_to_us(name: str) -> None:
+    """A broker that is an enemy carries the next commune's emergency here, on its own topic."""
+    issuer = Issuer(T0_MS)
+    assert refusal_of(ready(issuer), *FOR_OTHERS[name](issuer)) is RefusalReason.WRONG_AUDIENCE
 
 
 @pytest.mark.parametrize("signers", [("root-1",), ("root-1", "root-1"), ("root-1", "thief"), ()])
@@ -146,6 +206,14 @@ def test_an_older_keyset_is_a_replay() -> None:
     assert isinstance(accepted.document, Keyset)
     guard.remember(accepted)
     assert refusal_of(guard, KEYSET_TOPIC, older) is RefusalReason.REPLAYED
+
+
+def test_a_keyset_that_is_over_does_not_come_anew_but_the_one_in_force_stays() -> None:
+    issuer = Issuer(T0_MS)
+    guard = Guard(place=nowhere("N001"), root=issuer.root)
+    payload, later = issuer.keyset(), at(T0_MS + 201 * HOUR_MS)
+    assert refusal_of(guard, KEYSET_TOPIC, payload, later) is RefusalReason.EXPIRED
+    assert guard.reopen(KEYSET_TOPIC, payload, later).payload == payload
 
 
 def test_a_revoked_key_signs_nothing_any_more_and_takes_back_what_it_signed() -> None:
@@ -172,7 +240,10 @@ def test_what_was_accepted_stays_when_it_expires_but_is_not_accepted_anew() -> N
 def test_nothing_is_believed_while_the_time_is_unknown() -> None:
     issuer = Issuer(T0_MS)
     unknown = at(0, TimeSource.UNKNOWN)
-    assert refusal_of(ready(issuer), PLAN_TOPIC, sealed_plan(issuer), unknown) is RefusalReason.NOT_YET_VALID
+    guard, payload = ready(issuer), sealed_plan(issuer)
+    assert refusal_of(guard, PLAN_TOPIC, payload, unknown) is RefusalReason.NOT_YET_VALID
+    with pytest.raises(Refusal, match="time is not known"):
+        guard.reopen(PLAN_TOPIC, payload, unknown)
 
 
 def test_an_unknown_time_zone_is_refused_before_it_could_stop_the_node() -> None:
