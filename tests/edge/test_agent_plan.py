@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.messages import AiringRecord, AiringState
+from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
 from tests.support.issuer import COMMUNE, VILLAGE, media, occurrence
 from tests.support.pole import NODE, T0_MS, Pole
@@ -175,6 +176,25 @@ def test_a_later_plan_replaces_the_former_one_while_it_sounds() -> None:
     assert pole.airings()[1] == ("a", "finished", "stopped")
     assert not pole.heard(START_MS + 1_200, START_MS + 7_000).any()
     assert not pole.pin.commanded.latest
+
+
+def test_a_plan_that_was_replaced_does_not_come_back_over_a_power_cut() -> None:
+    """Whoever holds the broker hands the pole yesterday's plan when it comes up: what was taken out would sound."""
+    pole = Pole()
+    pole.provide(NEWS)
+    pole.introduce()
+    former = pole.send(pole.issuer.plan(occurrence("a", START_MS, NEWS)))
+    pole.run_for(1_000)
+    pole.send(pole.issuer.plan())
+    pole.run_for(1_000)
+    pole.cut_power()
+    pole.run_for(2_000)
+    pole.boot()
+    pole.deliver(topic(TopicName.PLAN, area=COMMUNE), former)
+    pole.connect()
+    pole.run_until(START_MS + 31_000)
+    assert not pole.heard(START_MS, pole.now_ms).any()
+    assert pole.telemetry()["refused"] == {"replayed": 1}
 
 
 def test_needs_nobody_while_the_broker_is_away_and_sends_its_records_later() -> None:

@@ -115,6 +115,19 @@ def test_without_the_time_what_stands_at_the_broker_sounds_but_not_what_certainl
     assert not over.heard(over.now_ms - 5_000, over.now_ms).any()
 
 
+def test_without_the_time_what_ended_before_the_root_signed_the_keys_is_over() -> None:
+    pole = timeless_pole()
+    over_ms = T0_MS + 5_000
+    old = pole.issuer.emergency(FLOOD, play_at_ms=T0_MS, sounds_until_ms=over_ms, expires_at_ms=over_ms)
+    pole.issuer.now_ms = T0_MS + 60_000
+    pole.deliver(topic(TopicName.KEYSET), pole.issuer.keyset())
+    pole.run_for(1_000)
+    pole.send(old)
+    pole.run_for(31_000)
+    assert pole.telemetry()["refused"]["expired"]
+    assert not pole.heard(pole.now_ms - 31_000, pole.now_ms).any()
+
+
 def test_without_the_time_no_other_key_says_that_an_emergency_is_over() -> None:
     pole = timeless_pole()
     far_ms = pole.now_ms + 30 * 24 * HOUR_MS

@@ -228,6 +228,18 @@ def test_a_revoked_key_signs_nothing_any_more_and_takes_back_what_it_signed() ->
         guard.reopen(PLAN_TOPIC, payload, at())
 
 
+def test_a_key_that_may_no_longer_speak_here_takes_back_what_it_said_here() -> None:
+    issuer = Issuer(T0_MS)
+    guard = ready(issuer)
+    payload = sealed_plan(issuer)
+    guard.open(PLAN_TOPIC, payload, at())
+    narrowed = issuer.keyset(issuer.operational("operations-1", areas=("xa-khac",)))
+    guard.keyring = Keyring.from_keyset(open_keyset(narrowed, topic=KEYSET_TOPIC, root=issuer.root))
+    with pytest.raises(Refusal) as refused:
+        guard.reopen(PLAN_TOPIC, payload, at())
+    assert refused.value.reason is RefusalReason.WRONG_SCOPE
+
+
 def test_what_was_accepted_stays_when_it_expires_but_is_not_accepted_anew() -> None:
     issuer = Issuer(T0_MS)
     guard = ready(issuer)
