@@ -19,8 +19,8 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +34,10 @@ from controller.adapters.reporting.spreadsheets import csv_of, xlsx_of
 from controller.adapters.reporting.tally_store import TallyStore
 from controller.areas import Area, AreaTree
 from controller.records import EmergencyRecord, EmergencyState, StoredReport
+from controller.reporting.lines import Report
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period, period_of
-from controller.reporting.report import Report, question_of, report_of
+from controller.reporting.report import question_of, report_of
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, MediaReference, Reality, SourceKind
 
 FIRST: Final = dt.date(2025, 12, 1)
@@ -114,7 +115,7 @@ def _cpu_s(make: Callable[[Report], bytes], report: Report) -> tuple[int, float]
 
 
 def _row(what: str, cpu_s: float, report: Report) -> dict[str, str]:
-    return {"what": what, "CPU s": f"{cpu_s:.2f}", "items": f"{report.totals.items:,}"}
+    return {"what": what, "CPU s": f"{cpu_s:.2f}", "items": f"{report.totals.expected:,}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ class Province:
     nodes: dict[str, Pole]
     controller: str = "controller1"
     time_zone: str = "Asia/Ho_Chi_Minh"
+    feeds: Mapping[str, Pole] = field(default_factory=dict)
 
     def nodes_below(self, area: str) -> tuple[str, ...]:
         """The clusters of an area."""
@@ -156,6 +158,8 @@ def _write_counts(path: Path, clusters: int) -> None:
     marks = ", ".join("?" * (5 + len(COUNTS)))
     with sqlite3.connect(path) as connection:
         connection.executemany(f"INSERT INTO tallies VALUES ({marks})", _tallies(periods, clusters))  # noqa: S608 - placeholders only
+        connection.executemany("INSERT INTO expected_items VALUES (?, ?, ?, ?, ?, ?, ?)", _expected(periods, clusters))
+        connection.executemany("INSERT INTO tally_feeds VALUES (?, ?, ?, ?, ?, ?, ?)", _feeds(periods, clusters))
         connection.executemany("INSERT INTO tally_reasons VALUES (?, ?, ?, ?, ?, ?, ?)", _reasons(periods, clusters))
         connection.executemany("INSERT INTO node_days VALUES (?, ?, ?, ?, ?, ?, ?)", _node_days(periods, clusters))
     connection.close()
@@ -199,6 +203,17 @@ def _tallies(periods: list[tuple[int, int]], clusters: int) -> Iterator[tuple[An
         plain = {"items": items, "aired": items - missed, "missed": missed, "whole": items - missed, "timed": items}
         counts = {**plain, "punctual": items - missed, "delivered": items, "heard": 1, "audible_ms": items * 900_000}
         yield (period, f"N{node:05}", kind, source, "real", *(int(counts.get(name, 0)) for name in COUNTS))
+
+
+def _expected(periods: list[tuple[int, int]], clusters: int) -> Iterator[tuple[Any, ...]]:
+    """Every hundredth cluster is dead on some days, so that more was due than came back."""
+    for (period, days), node, (kind, source) in itertools.product(periods, range(clusters), KINDS):
+        yield period, f"N{node:05}", kind, source, "real", 2 * days + ((node + period) % 100 == 0), 0
+
+
+def _feeds(periods: list[tuple[int, int]], clusters: int) -> Iterator[tuple[Any, ...]]:
+    for (period, days), node in itertools.product(periods, range(clusters)):
+        yield period, f"N{node:05}", f"feed-{node % 5}", "real", 2 * days, 2 * days, 2 * days * 900_000
 
 
 def _reasons(periods: list[tuple[int, int]], clusters: int) -> Iterator[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ import msgspec
 from controller.adapters.api_client import ApiClient
 from controller.adapters.config_file import read_config, read_token
 from controller.errors import ApiError, ConfigError
-from controller.reporting.report import Report
+from controller.reporting.lines import Report
 from controller.reporting.text import text_of
 
 _DONE: Final = 0

@@ -25,13 +25,17 @@ class TallyQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TallyRow:
-    """Items of one node, class, kind of source and reality; `counts` as `outcome.COUNTS` names them."""
+    """Items of one node, class, kind of source and reality; `counts` as `outcome.COUNTS` names them.
+
+    `no_word` are those that were due (`controller.reporting.expected`) and of which nothing is on record.
+    """
 
     node: str
     broadcast_class: str
     source: str
     reality: str
     counts: tuple[int, ...]
+    no_word: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,19 @@ class TimeRow:
 
     key: int
     counts: tuple[int, ...]
+    no_word: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow:
+    """Streams of one station on one node; of live voices where `feed` is empty."""
+
+    node: str
+    feed: str
+    reality: str
+    items: int
+    aired: int
+    audible_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +103,7 @@ class TallyAnswer:
     """Reports of a node that never came, found missing in the period."""
     counted_share: float
     times: Sequence[TimeRow] = ()
+    feeds: Sequence[FeedRow] = ()
 
 
 class Tallies(Protocol):

@@ -11,12 +11,30 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
-import msgspec
-
 from controller.areas import AreaTree
+from controller.reporting.lines import (
+    AreaLine,
+    EmergencyLine,
+    FeedLine,
+    KindLine,
+    NodeLine,
+    ReasonLine,
+    Report,
+    Sums,
+    TimeLine,
+    Watched,
+)
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
-from controller.reporting.questions import EmergencyAnswers, NodeRow, TallyAnswer, TallyQuestion, TallyRow
+from controller.reporting.questions import (
+    EmergencyAnswers,
+    FeedRow,
+    NodeRow,
+    TallyAnswer,
+    TallyQuestion,
+    TallyRow,
+    TimeRow,
+)
 from protocol.messages import Reality
 
 _DAYS_FROM: Final = 10**6
@@ -33,6 +51,14 @@ class Cluster(Protocol):
     @property
     def area(self) -> str:
         """Where it stands."""
+
+
+class Station(Protocol):
+    """A configured feed, as far as a report names it."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
 
 
 class Places(Protocol):
@@ -54,125 +80,12 @@ class Places(Protocol):
     def nodes(self) -> Mapping[str, Cluster]:
         """The clusters by name."""
 
+    @property
+    def feeds(self) -> Mapping[str, Station]:
+        """The stations by name."""
+
     def nodes_below(self, area: str) -> tuple[str, ...]:
         """Names of the clusters in an area or anything within it."""
-
-
-class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Counts as `outcome.COUNTS` names them."""
-
-    items: int = 0
-    aired: int = 0
-    missed: int = 0
-    whole: int = 0
-    timed: int = 0
-    punctual: int = 0
-    delivered: int = 0
-    heard: int = 0
-    unheard: int = 0
-    audible_ms: int = 0
-    lost_ms: int = 0
-
-
-class Watched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How long clusters were connected and not, and how their self-tests went."""
-
-    up_ms: int = 0
-    down_ms: int = 0
-    tests_passed: int = 0
-    tests_failed: int = 0
-    tests_undecided: int = 0
-
-
-class KindLine(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of one class, kind of source and reality."""
-
-    broadcast_class: str
-    source: str
-    reality: str
-    sums: Sums
-
-
-class ReasonLine(msgspec.Struct, frozen=True, kw_only=True):
-    """For what reason so many were missed, on how many clusters."""
-
-    reason: str
-    reality: str
-    missed: int
-    nodes: int
-
-
-class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster: what was real, its kinds (drills among them), why it missed what."""
-
-    node: str
-    title: str
-    area: str
-    area_title: str
-    sums: Sums
-    watched: Watched
-    kinds: tuple[KindLine, ...] = ()
-    reasons: dict[str, int] = {}
-    lost_reports: int = 0
-
-
-class AreaLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A place directly below the one that was asked for, with all that is in it; or that one's own clusters."""
-
-    area: str
-    title: str
-    nodes: int
-    nodes_missing: int
-    """Clusters that missed something real."""
-    sums: Sums
-    watched: Watched
-
-
-class TimeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What was real in one day or month: `when` as 2026-11-22 or 2026-11."""
-
-    when: str
-    sums: Sums
-
-
-class EmergencyLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An emergency or a drill, and the clusters on which it did not sound, by name."""
-
-    id: str
-    title: str
-    area: str
-    area_title: str
-    reality: str
-    state: str
-    raised_at_ms: int
-    expected: int
-    sounded: int
-    missing: tuple[str, ...] = ()
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is printed; `counted_share` is below 1 while reports of an earlier version are being counted."""
-
-    controller: str
-    area: str
-    area_title: str
-    first: str
-    last: str
-    time_zone: str
-    made_at_ms: int
-    counted_share: float
-    totals: Sums
-    drills: Sums
-    watched: Watched
-    lost_reports: int
-    kinds: tuple[KindLine, ...]
-    reasons: tuple[ReasonLine, ...]
-    areas: tuple[AreaLine, ...]
-    nodes: tuple[NodeLine, ...]
-    emergencies: tuple[EmergencyLine, ...]
-    times: tuple[TimeLine, ...] = ()
-    broadcast_class: str = ""
-    source: str = ""
 
 
 def question_of(
@@ -204,6 +117,7 @@ def report_of(site: Places, *, area: str, question: TallyQuestion, answer: Tally
         areas=_area_lines(site, area, nodes),
         nodes=nodes,
         times=_times(question.period, answer),
+        feeds=_feeds(site, answer.feeds),
         emergencies=tuple(_emergency_line(site, each, question) for each in answer.emergencies),
         broadcast_class=question.broadcast_class,
         source=question.source,
@@ -212,15 +126,15 @@ def report_of(site: Places, *, area: str, question: TallyQuestion, answer: Tally
 
 def added(sums: Iterable[Sums]) -> Sums:
     """All of them together."""
-    totals = dict.fromkeys(COUNTS, 0)
+    totals = dict.fromkeys(Sums.__struct_fields__, 0)
     for each in sums:
-        for name in COUNTS:
+        for name in totals:
             totals[name] += getattr(each, name)
     return Sums(**totals)
 
 
-def _sums(row: TallyRow) -> Sums:
-    return Sums(**dict(zip(COUNTS, row.counts, strict=True)))
+def _sums(row: TallyRow | TimeRow) -> Sums:
+    return Sums(**dict(zip(COUNTS, row.counts, strict=True)), no_word=row.no_word)
 
 
 def _kinds(rows: Iterable[TallyRow]) -> tuple[KindLine, ...]:
@@ -235,9 +149,29 @@ def _kinds(rows: Iterable[TallyRow]) -> tuple[KindLine, ...]:
     return tuple(
         sorted(
             lines,
-            key=lambda each: (each.reality == Reality.DRILL, -each.sums.items, each.broadcast_class, each.source),
+            key=lambda each: (each.reality == Reality.DRILL, -each.sums.expected, each.broadcast_class, each.source),
         )
     )
+
+
+def _feeds(site: Places, rows: Iterable[FeedRow]) -> tuple[FeedLine, ...]:
+    """One line for each station, what is real first, the longest first."""
+    grouped: dict[tuple[str, str], list[FeedRow]] = defaultdict(list)
+    for row in rows:
+        grouped[row.feed, row.reality].append(row)
+    lines = [
+        FeedLine(
+            feed=feed,
+            title=site.feeds[feed].title if feed in site.feeds else feed,
+            reality=reality,
+            items=sum(row.items for row in found),
+            aired=sum(row.aired for row in found),
+            audible_ms=sum(row.audible_ms for row in found),
+            nodes=len({row.node for row in found if row.aired}),
+        )
+        for (feed, reality), found in grouped.items()
+    ]
+    return tuple(sorted(lines, key=lambda each: (each.reality == Reality.DRILL, -each.audible_ms, each.feed)))
 
 
 def _reasons(answer: TallyAnswer) -> tuple[ReasonLine, ...]:
@@ -254,7 +188,7 @@ def _reasons(answer: TallyAnswer) -> tuple[ReasonLine, ...]:
 
 
 def _node_lines(site: Places, area: str, answer: TallyAnswer) -> tuple[NodeLine, ...]:
-    """Every cluster of the place, those that missed most first; those that only the store knows where all are asked."""
+    """Every cluster of the place, the worst first; those that only the store knows where all are asked."""
     rows: dict[str, list[TallyRow]] = defaultdict(list)
     for row in answer.tallies:
         rows[row.node].append(row)
@@ -281,7 +215,11 @@ def _node_lines(site: Places, area: str, answer: TallyAnswer) -> tuple[NodeLine,
                 lost_reports=answer.lost_reports.get(name, 0),
             )
         )
-    return tuple(sorted(lines, key=lambda line: (-line.sums.missed, line.area_title, line.title, line.node)))
+    return tuple(sorted(lines, key=_worst_first))
+
+
+def _worst_first(line: NodeLine) -> tuple[int, str, str, str]:
+    return -line.sums.missed - line.sums.no_word, line.area_title, line.title, line.node
 
 
 def _watched(row: NodeRow | None) -> Watched:
@@ -311,7 +249,7 @@ def _area_lines(site: Places, area: str, nodes: Iterable[NodeLine]) -> tuple[Are
             area=place or area,
             title=title,
             nodes=len(grouped[place]),
-            nodes_missing=sum(1 for line in grouped[place] if line.sums.missed),
+            nodes_missing=sum(1 for line in grouped[place] if line.sums.missed or line.sums.no_word),
             sums=added(line.sums for line in grouped[place]),
             watched=_watched_together(line.watched for line in grouped[place]),
         )
@@ -325,7 +263,7 @@ def _times(period: Period, answer: TallyAnswer) -> tuple[TimeLine, ...]:
     is_by_day = all(key > _DAYS_FROM for key in period.series)
     grouped: dict[str, list[Sums]] = {_when(key, is_by_day=is_by_day): [] for key in period.series}
     for row in answer.times:
-        grouped[_when(row.key, is_by_day=is_by_day)].append(Sums(**dict(zip(COUNTS, row.counts, strict=True))))
+        grouped[_when(row.key, is_by_day=is_by_day)].append(_sums(row))
     return tuple(TimeLine(when=when, sums=added(sums)) for when, sums in sorted(grouped.items()))
 
 

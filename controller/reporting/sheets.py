@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from controller.reporting import words
-from controller.reporting.report import KindLine, NodeLine, Report, Sums, Watched
-from protocol.messages import Reality
+from controller.reporting.lines import KindLine, NodeLine, Report, Sums, Watched
+from controller.reporting.summary import silent_nodes
 
 Cell = str | int | float | None
 """None is not known, or of nothing."""
@@ -55,6 +55,7 @@ _SUMS: Final = (
     Column(heading="Lượt phát", english="items", cells=As.COUNT),
     Column(heading="Đã phát", english="aired", cells=As.COUNT),
     Column(heading="Bỏ lỡ", english="missed", cells=As.COUNT),
+    Column(heading="Chưa có tin", english="no word yet", cells=As.COUNT),
     Column(heading="Tỷ lệ phát", english="aired share", cells=As.SHARE),
     Column(heading="Phát trọn vẹn", english="whole", cells=As.COUNT),
     Column(heading="Đúng giờ", english="started within 1 s", cells=As.SHARE),
@@ -63,13 +64,7 @@ _SUMS: Final = (
 )
 _PROOF: Final = frozenset({"whole", "started within 1 s", "minutes", "heard share"})
 """Columns that only a wide table has."""
-BY_RULE: Final = frozenset(
-    {
-        *("quiet_hours", "air_time_session", "air_time_sessions", "air_time_day"),
-        *("silenced", "stop_button", "stale", "pre_empted"),
-    }
-)
-"""Reasons of a miss that are no fault of a cluster (`edge.player.arbiter.Reason`)."""
+_NO_WORD: Final = "chưa có tin"
 _NO_RECORDS: Final = "không có bản ghi nào trong kỳ"
 _GONE: Final = "(không còn trong cấu hình)"
 _WATCHED: Final = Column(heading="Sẵn sàng", english="available", cells=As.SHARE)
@@ -93,37 +88,11 @@ def share_of(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def summary_of(report: Report) -> tuple[tuple[str, str, str], ...]:
-    """The figures that stand first: Vietnamese, English, the figure in words."""
-    sums, watched = report.totals, report.watched
-    clusters = len(report.nodes)
-    missing = sum(1 for line in report.nodes if line.sums.missed)
-    tests = watched.tests_passed + watched.tests_failed
-    return (
-        ("Số cụm loa", "clusters", words.number(clusters)),
-        ("Lượt phát", "items", words.number(sums.items)),
-        ("Đã phát", "aired", _part(sums.aired, sums.items)),
-        ("Bỏ lỡ", "missed", _part(sums.missed, sums.items)),
-        ("Trong đó bị chặn theo quy định", "of these refused by rule", words.number(refused_by_rule(report))),
-        ("Cụm loa có bỏ lỡ", "clusters that missed", words.number(missing)),
-        ("Cụm loa không có bản ghi nào", "clusters without records", words.number(len(silent_nodes(report)))),
-        ("Đã nhận đủ nội dung", "delivered", _part(sums.delivered, sums.items)),
-        ("Phát trọn vẹn", "whole", _part(sums.whole, sums.aired)),
-        ("Bắt đầu đúng giờ (lệch ≤ 1 giây)", "started within 1 s", words.share(sums.punctual, sums.timed)),
-        ("Tổng thời lượng phát của các cụm", "sound, all clusters", words.duration(sums.audible_ms)),
-        ("Mất tiếng trong khi phát", "silent while on air", words.duration(sums.lost_ms)),
-        ("Nghe được (nơi có micro hoặc cảm biến)", "heard, where a sensor judged", _heard(sums)),
-        ("Tỷ lệ sẵn sàng (kết nối)", "availability", words.availability(watched)),
-        ("Tự kiểm tra âm thanh đạt", "self-tests passed", words.share(watched.tests_passed, tests)),
-        ("Diễn tập: lượt phát / đã phát", "drills: items / aired", _of_drills(report.drills)),
-        ("Bản ghi không về được", "records that never came", words.number(report.lost_reports)),
-    )
-
-
 def sheets_of(report: Report) -> tuple[Sheet, ...]:
     """All tables of a report but the long one."""
     return (
         kinds_sheet(report),
+        feeds_sheet(report),
         reasons_sheet(report),
         areas_sheet(report),
         times_sheet(report),
@@ -145,6 +114,36 @@ def kinds_sheet(report: Report) -> Sheet:
             *_SUMS,
         ),
         rows=tuple((*_kind(line), *_sums(line.sums)) for line in report.kinds),
+    )
+
+
+def feeds_sheet(report: Report) -> Sheet:
+    """How long each station sounded, and live voices."""
+    return Sheet(
+        name="Nguồn tiếp âm",
+        title="Theo đài tiếp âm và phát trực tiếp",
+        english="by station, and live",
+        columns=(
+            Column(heading="Nguồn", english="station", width=30),
+            Column(heading="Mã", english="id", width=16),
+            Column(heading="Thật / diễn tập", english="reality", width=14),
+            Column(heading="Lượt phát", english="items", cells=As.COUNT),
+            Column(heading="Đã phát", english="aired", cells=As.COUNT),
+            Column(heading="Số phút", english="minutes", cells=As.MINUTES),
+            Column(heading="Số cụm loa", english="clusters", cells=As.COUNT),
+        ),
+        rows=tuple(
+            (
+                line.title or "Phát trực tiếp bằng micro",
+                line.feed,
+                words.words_of(line.reality)[0],
+                line.items,
+                line.aired,
+                words.minutes(line.audible_ms),
+                line.nodes,
+            )
+            for line in report.feeds
+        ),
     )
 
 
@@ -228,23 +227,13 @@ def times_sheet(report: Report) -> Sheet:
 
 
 def missing_sheet(report: Report) -> Sheet:
-    """The clusters that missed something real, the worst first, and those of which nothing is on record at all."""
+    """Clusters that missed something real or are behind with their word, the worst first; those without any record."""
     unheard_of = silent_nodes(report)
-    lines = [line for line in report.nodes if line.sums.missed]
+    lines = [line for line in report.nodes if line.sums.missed or (line.sums.no_word and line.sums.items)]
     narrow = without(nodes_sheet(report, [*lines, *unheard_of]), _PROOF)
     return replace(
         narrow, title="Cụm loa bỏ lỡ hoặc không có bản ghi", english="clusters that missed, or have no records"
     )
-
-
-def refused_by_rule(report: Report) -> int:
-    """Real items that were meant not to sound: quiet hours, air time, an order; the rest of the missed are faults."""
-    return sum(line.missed for line in report.reasons if line.reason in BY_RULE and line.reality != Reality.DRILL)
-
-
-def silent_nodes(report: Report) -> list[NodeLine]:
-    """Clusters of which nothing is on record while others have something: dead, cut off, or never installed."""
-    return [line for line in report.nodes if not line.sums.items] if report.totals.items else []
 
 
 def without(sheet: Sheet, english: Collection[str]) -> Sheet:
@@ -324,7 +313,9 @@ def why_missed(line: NodeLine) -> str:
     """The reasons of a cluster's misses, the most frequent first."""
     if not line.sums.items:
         return _NO_RECORDS
-    return ", ".join(f"{words.words_of(reason)[0]}: {words.number(count)}" for reason, count in line.reasons.items())
+    unknown = [f"{_NO_WORD}: {words.number(line.sums.no_word)}"] if line.sums.no_word else []
+    known = (f"{words.words_of(reason)[0]}: {words.number(count)}" for reason, count in line.reasons.items())
+    return ", ".join([*known, *unknown])
 
 
 def _long_rows(line: NodeLine) -> Iterable[tuple[Cell, ...]]:
@@ -351,10 +342,11 @@ def _kind(line: KindLine) -> tuple[str, str, str]:
 
 def _sums(sums: Sums) -> tuple[Cell, ...]:
     return (
-        sums.items,
+        sums.expected,
         sums.aired,
         sums.missed,
-        share_of(sums.aired, sums.items),
+        sums.no_word,
+        share_of(sums.aired, sums.expected),
         sums.whole,
         share_of(sums.punctual, sums.timed),
         words.minutes(sums.audible_ms),
@@ -364,18 +356,3 @@ def _sums(sums: Sums) -> tuple[Cell, ...]:
 
 def _available(watched: Watched) -> float | None:
     return share_of(watched.up_ms, watched.up_ms + watched.down_ms)
-
-
-def _part(part: int, whole: int) -> str:
-    return f"{words.number(part)} ({words.share(part, whole)})" if whole else words.number(part)
-
-
-def _heard(sums: Sums) -> str:
-    judged = sums.heard + sums.unheard
-    return (
-        f"{words.heard_share(sums)} ({words.number(sums.heard)}/{words.number(judged)} lượt)" if judged else words.DASH
-    )
-
-
-def _of_drills(sums: Sums) -> str:
-    return f"{words.number(sums.items)} / {words.number(sums.aired)}"

@@ -7,21 +7,22 @@ import zoneinfo
 from typing import Final
 
 from controller.reporting import words
-from controller.reporting.report import Report
+from controller.reporting.lines import Report
 from controller.reporting.sheets import (
     Column,
     Sheet,
     areas_sheet,
     cut,
     emergencies_sheet,
+    feeds_sheet,
     kinds_sheet,
     missing_sheet,
     reasons_sheet,
     shown,
-    summary_of,
     times_sheet,
     without,
 )
+from controller.reporting.summary import summary_of
 from controller.tables import Row, table_of
 
 ROWS_SHOWN: Final = 60
@@ -40,7 +41,8 @@ def text_of(report: Report) -> str:
         *(f"{label:<{width}}  {figure}" for label, (_, _, figure) in zip(labels, summary_of(report), strict=True)),
     ]
     sheets = (
-        *(missing_sheet(report), reasons_sheet(report), kinds_sheet(report), areas_sheet(report)),
+        *(missing_sheet(report), reasons_sheet(report), kinds_sheet(report), feeds_sheet(report)),
+        areas_sheet(report),
         without(times_sheet(report), {"whole", "heard share"}),
     )
     for sheet in (*sheets, emergencies_sheet(report)):

@@ -9,8 +9,8 @@ import datetime as dt
 import zoneinfo
 from typing import Final
 
+from controller.reporting.lines import Report, Sums, Watched
 from controller.reporting.periods import CLOSING_DAY
-from controller.reporting.report import Report, Sums, Watched
 from controller.words import WORDS, reason_words
 
 DASH: Final = "\N{EN DASH}"
@@ -27,6 +27,8 @@ MEANING: Final = (
     "Lượt phát: một nội dung đến hạn trên một cụm loa; mỗi lượt chỉ tính một lần, dù có nhiều bản ghi.",
     "Đã nhận đủ nội dung: tệp hoặc luồng đã có trên cụm loa khi đến hạn, dù sau đó có phát hay không.",
     "Đã phát: đã bắt đầu phát ra loa, dù muộn hay ngắn. Bỏ lỡ: không phát được, kèm lý do.",
+    "Chưa có tin: đã đến hạn theo lịch nhưng chưa nhận được bản ghi nào, thường do cụm loa hỏng hoặc mất kết nối.",
+    "Lượt phát = đã phát + bỏ lỡ + chưa có tin. Khi bản ghi về muộn, lượt chưa có tin thành đã phát hoặc bỏ lỡ.",
     "Bị chặn theo quy định: giờ yên lặng, trần thời lượng, lệnh im lặng, nút dừng, nội dung hết hạn hoặc phải nhường.",
     "Phát trọn vẹn: phát liền một mạch đến hết, hoặc đến khi được lệnh dừng. Số phút: thời gian thực có tiếng.",
     "Đúng giờ: bắt đầu lệch không quá 1 giây; chỉ tính lượt mà đồng hồ của cụm loa đáng tin.",

@@ -22,21 +22,24 @@ from controller.adapters.reporting.spreadsheets import csv_of, xlsx_of
 from controller.areas import Area, AreaTree
 from controller.people.sight import seen_areas
 from controller.reporting import words
+from controller.reporting.lines import Report
 from controller.reporting.periods import CLOSING_DAY
 from controller.reporting.questions import Tallies
-from controller.reporting.report import Report, question_of, report_of
+from controller.reporting.report import question_of, report_of
 from controller.reporting.sheets import (
     areas_sheet,
     cut,
     emergencies_sheet,
+    feeds_sheet,
     kinds_sheet,
     missing_sheet,
     reasons_sheet,
     shown,
-    summary_of,
     times_sheet,
     without,
 )
+from controller.reporting.summary import summary_of
+from controller.web.one_at_a_time import OneAtATime
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.render import render
 from controller.web.report_parts import Asked, Format, asked_in, format_in, today_at
@@ -45,7 +48,7 @@ from protocol.messages import BroadcastClass, SourceKind
 
 ResultT = TypeVar("ResultT")
 TALLIES: Final[web.AppKey[Tallies]] = web.AppKey("tallies")
-_ALONE: Final = web.AppKey("reports_alone", asyncio.Semaphore)
+_ALONE: Final = web.AppKey("reports_alone", OneAtATime)
 NODES_SHOWN: Final = 100
 """Clusters that missed something, on the page; the files have all."""
 PICTURE_WIDTH: Final = 360.0
@@ -69,7 +72,7 @@ _MAKERS: Final[Mapping[Format, Callable[[Report], bytes]]] = {
 def add_reports(application: web.Application, tallies: Tallies) -> None:
     """Add page, files and API."""
     application[TALLIES] = tallies
-    application[_ALONE] = asyncio.Semaphore(1)
+    application[_ALONE] = OneAtATime()
     application.router.add_get("/reports", _page)
     application.router.add_get("/reports/file", functools.partial(_file, default=Format.PDF))
     application.router.add_get(f"{API}/reports", functools.partial(_file, default=Format.JSON))
@@ -98,6 +101,7 @@ async def _page(request: web.Request) -> web.Response:
         summary=summary_of(report),
         still_counting=words.still_counting(report) if report.counted_share < 1 else "",
         kinds=kinds_sheet(report),
+        feeds=without(feeds_sheet(report), {"id"}),
         reasons=without(reasons_sheet(report), {"code"}),
         areas=without(areas_sheet(report), {"whole", "started within 1 s", "heard share"}),
         times=without(times_sheet(report), {"whole", "started within 1 s", "heard share"}),
@@ -124,13 +128,14 @@ class Bar:
     width: float
     aired: float
     missed: float
+    no_word: float
     label: str
     is_labelled: bool
 
 
 def bars_of(report: Report) -> list[Bar]:
-    """The picture of aired and missed items, as high as its fullest day."""
-    most = max((line.sums.items for line in report.times), default=0)
+    """The picture of what was aired, missed and not heard of yet, as high as its fullest day."""
+    most = max((line.sums.expected for line in report.times), default=0)
     if not most:
         return []
     width = PICTURE_WIDTH / len(report.times)
@@ -141,6 +146,7 @@ def bars_of(report: Report) -> list[Bar]:
             width=round(width * 0.8, 2),
             aired=round(PICTURE_HEIGHT * line.sums.aired / most, 2),
             missed=round(PICTURE_HEIGHT * line.sums.missed / most, 2),
+            no_word=round(PICTURE_HEIGHT * line.sums.no_word / most, 2),
             label=words.when_words(line.when),
             is_labelled=index % every == 0,
         )
@@ -154,7 +160,7 @@ async def _made(request: web.Request, asked: Asked, make: Callable[[Report], Res
     question = question_of(
         site, area=asked.area, period=asked.period, broadcast_class=asked.broadcast_class, source=asked.source
     )
-    async with request.app[_ALONE]:
+    async with request.app[_ALONE].turn(request[VISITOR].principal.name):
         answer = await request.app[TALLIES].answer(question)
 
         def put_together() -> ResultT:

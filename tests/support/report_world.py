@@ -7,10 +7,12 @@ from typing import Any
 
 from controller.configuration.site import Site, site_of
 from controller.records import EmergencyRecord, EmergencyState
+from controller.reporting.lines import Report
 from controller.reporting.outcome import COUNTS
 from controller.reporting.periods import Period
 from controller.reporting.questions import (
     EmergencyAnswers,
+    FeedRow,
     NodeRow,
     ReasonRow,
     TallyAnswer,
@@ -18,7 +20,7 @@ from controller.reporting.questions import (
     TallyRow,
     TimeRow,
 )
-from controller.reporting.report import Report, question_of, report_of
+from controller.reporting.report import question_of, report_of
 from protocol.messages import MediaReference, Reality
 from tests.support.controller_desk import config_of
 from tests.support.pki import DevelopmentKeys
@@ -124,8 +126,18 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
         emergencies=[EmergencyAnswers(record=drill_of(site), sounded=sounded)],
         lost_reports={"N002": 3},
         counted_share=counted_share,
+        feeds=_feeds(site),
         times=[_day_row(key, number) for number, key in enumerate(NOVEMBER.series)],
     )
+
+
+def _feeds(site: Site) -> list[FeedRow]:
+    """A station every day, and one live voice."""
+    return [
+        FeedRow(node=node, feed=feed, reality="real", items=items, aired=items, audible_ms=items * 1_800_000)
+        for node in site.nodes
+        for feed, items in (("vov1", 30), ("", 1))
+    ]
 
 
 def _day_row(key: int, number: int) -> TimeRow:

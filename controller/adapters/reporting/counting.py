@@ -16,14 +16,25 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controller.adapters.database_tables import REPORTS
-from controller.adapters.reporting.tally_tables import NODE_DAYS, PRESENCE, REASONS, STATE, TALLIES, TESTS
-from controller.records import PresenceSpan
+from controller.adapters.database_tables import RELAYS, REPORTS
+from controller.adapters.reporting.tally_tables import (
+    EXPECTED,
+    FEEDS,
+    NODE_DAYS,
+    OF_FEEDS,
+    PRESENCE,
+    REASONS,
+    STATE,
+    TALLIES,
+    TESTS,
+)
+from controller.records import PresenceSpan, RelayRecord
 from controller.reporting.outcome import COUNTS, STEPS_MAX, Noted, day_of, difference, outcome_of
 from controller.reporting.periods import month_of_day, split_by_day
-from protocol.messages import AiringRecord
+from protocol.messages import AiringRecord, SourceKind
 from protocol.records import Record, SelfTestRecord, SelfTestVerdict
 
 Insert = Callable[[sa.Table], Any]
@@ -86,7 +97,10 @@ async def count_rows(connection: AsyncConnection, insert: Insert, rows: Sequence
     items = {(each.node, each.record.source_id) for each in rows if isinstance(each.record, AiringRecord)}
     changed: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
     missed: dict[tuple[Any, ...], int] = defaultdict(int)
-    for (node, _), noted in (await _records_of(connection, sorted(items), state, new)).items():
+    unplanned: dict[tuple[Any, ...], int] = defaultdict(int)
+    of_feeds: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(OF_FEEDS))
+    streams = await _streams_of(connection, rows)
+    for (node, source_id), noted in (await _records_of(connection, sorted(items), state, new)).items():
         before = outcome_of([each for row, each in noted if row not in new][:STEPS_MAX], state.zone)
         after = outcome_of([each for _, each in noted[:STEPS_MAX]], state.zone)
         for place, reason, counts in difference(before, after):
@@ -95,8 +109,19 @@ async def count_rows(connection: AsyncConnection, insert: Insert, rows: Sequence
                 changed[key] = [a + b for a, b in zip(changed[key], counts, strict=True)]
                 if reason:
                     missed[(*key, reason)] += counts[COUNTS.index("missed")]
-    await _add(connection, insert, TALLIES, COUNTS, {key: each for key, each in changed.items() if any(each)})
-    await _add(connection, insert, REASONS, ("missed",), {key: [each] for key, each in missed.items() if each})
+                stream = streams.get(source_id) if place.source == SourceKind.STREAM else None
+                if stream is not None:
+                    at = (period, node, stream.feed, place.reality)
+                    more = (counts[COUNTS.index(name)] for name in OF_FEEDS)
+                    of_feeds[at] = [a + b for a, b in zip(of_feeds[at], more, strict=True)]
+                    if stream.occurrence is None:  # nobody else knows that it was due
+                        unplanned[key] += counts[COUNTS.index("items")]
+    await add_counts(connection, insert, TALLIES, COUNTS, _not_nothing(changed))
+    await add_counts(connection, insert, REASONS, ("missed",), {key: [each] for key, each in missed.items() if each})
+    await add_counts(connection, insert, FEEDS, OF_FEEDS, _not_nothing(of_feeds))
+    await add_counts(
+        connection, insert, EXPECTED, ("unplanned",), {key: [each] for key, each in unplanned.items() if each}
+    )
     await _count_tests(connection, insert, rows, state.zone)
 
 
@@ -111,7 +136,12 @@ async def count_presence(connection: AsyncConnection, insert: Insert, spans: Ite
         for day, ms in split_by_day(span.begin_ms, span.end_ms, zone):
             for period in (day, month_of_day(day)):
                 changed[period, span.node][0 if span.is_up else 1] += ms
-    await _add(connection, insert, NODE_DAYS, PRESENCE, changed)
+    await add_counts(connection, insert, NODE_DAYS, PRESENCE, changed)
+
+
+def insert_of(connection: AsyncConnection) -> Insert:
+    """The INSERT of the database that is connected."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 def stored_row(row: Mapping[str, Any]) -> StoredRow:
@@ -132,7 +162,22 @@ async def _count_tests(
             kind = 0 if record.verdict in _PASSED else 1 if record.verdict in _FAILED else 2
             for period in (day, month_of_day(day)):
                 changed[period, each.node][kind] += 1
-    await _add(connection, insert, NODE_DAYS, TESTS, changed)
+    await add_counts(connection, insert, NODE_DAYS, TESTS, changed)
+
+
+def _not_nothing(changed: Mapping[tuple[Any, ...], Sequence[int]]) -> dict[tuple[Any, ...], Sequence[int]]:
+    return {key: each for key, each in changed.items() if any(each)}
+
+
+async def _streams_of(connection: AsyncConnection, rows: Sequence[StoredRow]) -> dict[str, RelayRecord]:
+    """The streams that some reports are about: a node names them by their ids only."""
+    records = (each.record for each in rows)
+    names = {each.source_id for each in records if isinstance(each, AiringRecord) and each.source is SourceKind.STREAM}
+    if not names:
+        return {}
+    wanted = sa.select(RELAYS.c.stream, RELAYS.c.body).where(RELAYS.c.stream.in_(names))
+    found = await connection.execute(wanted)
+    return {stream: msgspec.json.decode(body, type=RelayRecord) for stream, body in found}
 
 
 async def _records_of(
@@ -161,7 +206,7 @@ async def _records_of(
     return found
 
 
-async def _add(
+async def add_counts(
     connection: AsyncConnection,
     insert: Insert,
     table: sa.Table,

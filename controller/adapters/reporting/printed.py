@@ -20,7 +20,7 @@ from fpdf.fonts import FontFace
 
 from controller.errors import RequestCode, RequestError
 from controller.reporting import words
-from controller.reporting.report import Report
+from controller.reporting.lines import Report
 from controller.reporting.sheets import (
     As,
     Cell,
@@ -28,13 +28,14 @@ from controller.reporting.sheets import (
     areas_sheet,
     cut,
     emergencies_sheet,
+    feeds_sheet,
     kinds_sheet,
     missing_sheet,
     reasons_sheet,
-    summary_of,
     times_sheet,
     without,
 )
+from controller.reporting.summary import summary_of
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # a line for each table of the font is no news
 
@@ -87,12 +88,15 @@ def pdf_of(report: Report) -> bytes:
     _write_head(page, report)
     _write_summary(page, report)
     _write_sheet(page, "II", kinds_sheet(report), empty="Không có lượt phát nào trong kỳ.")
-    _write_sheet(page, "III", without(reasons_sheet(report), {"code"}), empty="Không có lượt phát nào bị bỏ lỡ.")
-    _write_sheet(page, "IV", cut(areas_sheet(report), AREAS_MAX), empty="Không có cụm loa nào.")
+    by_station = without(feeds_sheet(report), {"id"})
+    _write_sheet(page, "III", by_station, empty="Không có buổi tiếp âm hay phát trực tiếp nào.")
+    _write_sheet(page, "IV", without(reasons_sheet(report), {"code"}), empty="Không có lượt phát nào bị bỏ lỡ.")
+    _write_sheet(page, "V", cut(areas_sheet(report), AREAS_MAX), empty="Không có cụm loa nào.")
     by_time = without(times_sheet(report), {"whole", "heard share"})
-    _write_sheet(page, "V", cut(by_time, TIMES_MAX), empty="Không có ngày nào.")
-    _write_sheet(page, "VI", cut(missing_sheet(report), NODES_MAX), empty="Không có cụm loa nào bỏ lỡ.")
-    _write_sheet(page, "VII", emergencies_sheet(report), empty="Không có đợt phát khẩn cấp hay diễn tập nào trong kỳ.")
+    _write_sheet(page, "VI", cut(by_time, TIMES_MAX), empty="Không có ngày nào.")
+    missing = cut(missing_sheet(report), NODES_MAX)
+    _write_sheet(page, "VII", missing, empty="Không có cụm loa nào bỏ lỡ hay chưa có tin.")
+    _write_sheet(page, "VIII", emergencies_sheet(report), empty="Không có đợt phát khẩn cấp hay diễn tập nào trong kỳ.")
     _write_signatures(page)
     _write_meaning(page)
     return bytes(page.output())

@@ -15,8 +15,9 @@ from typing import Any, Final
 import xlsxwriter  # type: ignore[import-untyped]  # it ships no types
 
 from controller.reporting import words
-from controller.reporting.report import Report
-from controller.reporting.sheets import As, Cell, Sheet, long_sheet, sheets_of, summary_of
+from controller.reporting.lines import Report
+from controller.reporting.sheets import As, Cell, Sheet, long_sheet, sheets_of
+from controller.reporting.summary import summary_of
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")  # noqa: RUF001 - wide ones count too
 CELL_CHARACTERS_MAX: Final = 32_000

@@ -16,18 +16,29 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.database_tables import EMERGENCIES, GAPS, REPORTS
-from controller.adapters.reporting.counting import Insert, TallyState, count_rows, held_state, stored_row
-from controller.adapters.reporting.tally_tables import NODE_DAYS, PRESENCE, REASONS, STATE, TALLIES, TESTS
+from controller.adapters.reporting.counting import TallyState, count_rows, held_state, insert_of, stored_row
+from controller.adapters.reporting.expecting import no_word
+from controller.adapters.reporting.tally_tables import (
+    EXPECTED,
+    FEEDS,
+    NODE_DAYS,
+    OF_FEEDS,
+    PRESENCE,
+    REASONS,
+    STATE,
+    TALLIES,
+    TESTS,
+)
 from controller.errors import DatabaseError
 from controller.records import EmergencyRecord
 from controller.reporting.outcome import COUNTS
 from controller.reporting.questions import (
     EmergencyAnswers,
+    FeedRow,
     NodeRow,
     ReasonRow,
     TallyAnswer,
@@ -39,7 +50,7 @@ from protocol.messages import Reality
 
 log = logging.getLogger("controller")
 
-RULE_VERSION: Final = 1
+RULE_VERSION: Final = 2
 """Rises when the same reports would be counted otherwise (`controller.reporting.outcome`): all is counted anew then."""
 SLICE_ROWS: Final = 500
 """Old reports that are counted in one transaction: some 50 ms, after which a waiting emergency is stored."""
@@ -55,6 +66,7 @@ EMERGENCIES_LOOKED_AT_MAX: Final = 1_200
 _TOLD_EVERY: Final = 0.1
 _OF_NODE: Final = (*PRESENCE, *TESTS)
 _KINDS: Final = ("node", "broadcast_class", "source", "reality")
+_NOTHING: Final = (0,) * len(COUNTS)
 
 
 class TallyStore:
@@ -69,8 +81,9 @@ class TallyStore:
             state = await held_state(connection)
             if (state.version, state.time_zone) == (RULE_VERSION, time_zone):
                 return
-            for table in (TALLIES, REASONS):
+            for table in (TALLIES, REASONS, FEEDS):
                 await connection.execute(sa.delete(table))
+            await connection.execute(sa.update(EXPECTED).values(unplanned=0))
             await connection.execute(sa.update(NODE_DAYS).values(dict.fromkeys(TESTS, 0)))
             latest = (await connection.execute(sa.select(sa.func.max(REPORTS.c.row)))).scalar() or 0
             anew = {"version": RULE_VERSION, "time_zone": time_zone, "counted_row": 0, "until_row": latest}
@@ -109,7 +122,7 @@ class TallyStore:
                 .limit(rows_max)
             )
             rows = [stored_row(dict(row)) for row in (await connection.execute(wanted)).mappings()]
-            await count_rows(connection, _insert_of(connection), rows, state)
+            await count_rows(connection, insert_of(connection), rows, state)
             at = rows[-1].row if len(rows) == rows_max else state.until_row
             await connection.execute(sa.update(STATE).values(counted_row=at))
             return at / state.until_row
@@ -125,21 +138,35 @@ class TallyStore:
             series = await _sums(
                 connection, question, TALLIES, ("period", "reality"), COUNTS, kinds, question.period.series
             )
+            feeds = await _sums(connection, question, FEEDS, ("node", "feed", "reality"), OF_FEEDS, {})
+            silent = await _no_word(connection, question, _KINDS, kinds, question.period.keys)
+            silent_at = await _no_word(connection, question, ("period", "reality"), kinds, question.period.series)
             from_ms, until_ms = question.period.bounds_ms(state.time_zone)
             return TallyAnswer(
                 tallies=[
                     TallyRow(**{name: row[name] for name in _KINDS}, counts=tuple([int(row[name]) for name in COUNTS]))
                     for row in sums
                     if row["items"]
-                ],
+                ]
+                + [TallyRow(**row, counts=_NOTHING) for row in silent],
                 reasons=[ReasonRow(**{**row, "missed": int(row["missed"])}) for row in reasons if row["missed"]],
-                nodes=[NodeRow(node=row["node"], **{name: int(row[name]) for name in _OF_NODE}) for row in nodes],
+                nodes=[NodeRow(node=row["node"], **_whole(row, _OF_NODE)) for row in nodes],
                 emergencies=await _emergencies(connection, question, from_ms, until_ms),
                 lost_reports=await _lost(connection, question, from_ms, until_ms),
                 times=[
                     TimeRow(key=row["period"], counts=tuple([int(row[name]) for name in COUNTS]))
                     for row in series
                     if row["reality"] != Reality.DRILL
+                ]
+                + [
+                    TimeRow(key=row["period"], counts=_NOTHING, no_word=row["no_word"])
+                    for row in silent_at
+                    if row["reality"] != Reality.DRILL
+                ],
+                feeds=[
+                    FeedRow(node=row["node"], feed=row["feed"], reality=row["reality"], **_whole(row, OF_FEEDS))
+                    for row in feeds
+                    if row["items"]
                 ],
                 counted_share=min(1.0, state.counted_row / state.until_row) if state.until_row else 1.0,
             )
@@ -156,10 +183,6 @@ async def start_counting(stack: contextlib.AsyncExitStack, database: SqlDatabase
         await asyncio.gather(counting, return_exceptions=True)
 
     stack.push_async_callback(stop)
-
-
-def _insert_of(connection: AsyncConnection) -> Insert:
-    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 async def _state(connection: AsyncConnection) -> TallyState:
@@ -192,6 +215,25 @@ async def _sums(
         asked = wanted if nodes is None else wanted.where(columns.node.in_(nodes))
         found += [dict(row) for row in (await connection.execute(asked)).mappings()]
     return found
+
+
+async def _no_word(
+    connection: AsyncConnection,
+    question: TallyQuestion,
+    keys: Sequence[str],
+    kinds: dict[str, str],
+    periods: Sequence[int],
+) -> list[dict[str, Any]]:
+    """What was due and is not on record, as `_sums` has what is."""
+    found: list[dict[str, Any]] = []
+    for nodes in _in_parts(question.nodes):
+        found += await no_word(connection, keys, periods, nodes, kinds)
+    return [{**row, "no_word": int(row["no_word"])} for row in found]
+
+
+def _whole(row: dict[str, Any], names: Sequence[str]) -> dict[str, int]:
+    """Sums as whole numbers: PostgreSQL answers with decimals."""
+    return {name: int(row[name]) for name in names}
 
 
 async def _emergencies(

@@ -8,23 +8,23 @@ import msgspec
 import pytest
 
 from controller.reporting import words
+from controller.reporting.lines import Report, Sums
 from controller.reporting.periods import period_of
 from controller.reporting.questions import EmergencyAnswers, TallyAnswer, TimeRow
-from controller.reporting.report import Report, Sums, question_of, report_of
+from controller.reporting.report import question_of, report_of
 from controller.reporting.sheets import (
-    BY_RULE,
     areas_sheet,
     cut,
     emergencies_sheet,
+    feeds_sheet,
     kinds_sheet,
     long_sheet,
     missing_sheet,
-    refused_by_rule,
     sheets_of,
-    summary_of,
     times_sheet,
     without,
 )
+from controller.reporting.summary import BY_RULE, refused_by_rule, summary_of
 from controller.reporting.text import text_of
 from edge.player.arbiter import Reason
 from tests.support.pki import DevelopmentKeys
@@ -150,6 +150,50 @@ def test_every_table_has_as_many_cells_as_headings(report: Report) -> None:
         assert {len(row) for row in sheet.rows} == {len(sheet.columns)}
     narrow = without(kinds_sheet(report), {"class", "minutes"})
     assert {len(row) for row in narrow.rows} == {len(narrow.columns)} == {len(kinds_sheet(report).columns) - 2}
+
+
+def test_what_nobody_heard_of_is_counted_and_named(pki: DevelopmentKeys) -> None:
+    """A cluster dies in the middle of the month: aired, missed and no word yet are what was due, everywhere."""
+    site = commune(pki)
+    answer = answer_of(site)
+    dying = next(row for row in answer.tallies if row.node == "N002" and row.source == "media")
+    silent = replace(dying, counts=sums(), no_word=24)
+    drill = replace(dying, counts=sums(), no_word=1, reality="drill", source="emergency", broadcast_class="emergency")
+    days = [TimeRow(key=20261101, counts=sums(), no_word=24)]
+    answer = replace(answer, tallies=[*answer.tallies, silent, drill], times=[*answer.times, *days])
+    question = question_of(site, area="xa", period=NOVEMBER)
+    report = report_of(site, area="xa", question=question, answer=answer, made_at_ms=MADE_AT_MS)
+    assert (report.totals.no_word, report.drills.no_word) == (24, 1)
+    everywhere = [report.totals, report.drills, *(line.sums for line in report.nodes)]
+    everywhere += [line.sums for line in report.areas] + [line.sums for line in report.kinds]
+    for each in (*everywhere, *(line.sums for line in report.times)):
+        assert each.aired + each.missed + each.no_word == each.expected
+    assert report.totals.expected == 32 * 155 + 24
+    assert {line.when: line.sums.no_word for line in report.times}["2026-11-01"] == 24
+    assert (report.nodes[0].node, missing_sheet(report).rows[0][0]) == ("N002", "Cột loa 2 thôn Đông")
+    assert missing_sheet(report).rows[0][-1] == "chưa có tin: 24"
+    figures = {english: figure for _, english, figure in summary_of(report)}
+    assert (figures["no word yet"], figures["items"]) == ("24 (0,5 %)", "4.984")
+    assert report.areas[0].nodes_missing == 1
+
+
+def test_a_place_where_everything_is_dead_says_so(pki: DevelopmentKeys) -> None:
+    site = commune(pki)
+    answer = answer_of(site)
+    silent = [replace(row, counts=sums(), no_word=3) for row in answer.tallies if row.source == "media"]
+    answer = replace(answer, tallies=silent, reasons=[], times=[])
+    question = question_of(site, area="xa", period=NOVEMBER)
+    report = report_of(site, area="xa", question=question, answer=answer, made_at_ms=MADE_AT_MS)
+    figures = {english: figure for _, english, figure in summary_of(report)}
+    assert (figures["aired"], figures["clusters without records"]) == ("0 (0,0 %)", "32")
+    assert len(missing_sheet(report).rows) == 32
+
+
+def test_stations_are_named_with_their_minutes(report: Report) -> None:
+    assert feeds_sheet(report).rows == (
+        ("VOV1", "vov1", "thật", 960, 960, 28_800.0, 32),
+        ("Phát trực tiếp bằng micro", "", "thật", 32, 32, 960.0, 32),
+    )
 
 
 def test_what_is_cut_says_so(report: Report) -> None:

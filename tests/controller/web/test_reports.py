@@ -20,8 +20,8 @@ import yaml
 
 from controller.cli import main
 from controller.people.rights import Grant, Role
+from controller.reporting.lines import Report
 from controller.reporting.questions import TallyAnswer, TallyQuestion
-from controller.reporting.report import Report
 from tests.support.console_hand import Hand, added
 from tests.support.controller_console import TOKEN, Place, WorldConsole, served_place
 from tests.support.controller_desk import DeskWorld, plain_config

@@ -12,7 +12,7 @@ import pytest
 
 from controller.adapters.reporting.printed import pdf_of
 from controller.adapters.reporting.spreadsheets import csv_of, guarded, xlsx_of
-from controller.reporting.report import NodeLine, Report, Sums, Watched
+from controller.reporting.lines import NodeLine, Report, Sums, Watched
 from controller.reporting.sheets import long_sheet
 from tests.support.pki import DevelopmentKeys
 from tests.support.report_world import commune, commune_report
@@ -72,7 +72,7 @@ def test_what_is_no_formula_stays_as_it_is(text: str) -> None:
 
 def test_a_workbook_is_read_back_with_numbers_as_numbers(report: Report) -> None:
     book = openpyxl.load_workbook(io.BytesIO(xlsx_of(report)))
-    names = "Tổng hợp,Loại tin,Lý do,Địa bàn,Thời gian,Cụm loa,Khẩn cấp,Chi tiết"
+    names = "Tổng hợp,Loại tin,Nguồn tiếp âm,Lý do,Địa bàn,Thời gian,Cụm loa,Khẩn cấp,Chi tiết"
     assert ",".join(book.sheetnames) == names
     areas = list(book["Địa bàn"].iter_rows(min_row=2, values_only=True))
     assert sum(int(row[3]) for row in areas) == report.totals.items
