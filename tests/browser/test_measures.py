@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
 from controller.events import MessageReceived, RelayNews
 from controller.requests import StartRelay
@@ -15,7 +15,7 @@ from protocol.messages import StreamHeard, Telemetry
 from protocol.topics import TopicName, topic
 from tests.support.controller_console import WorldConsole, served
 from tests.support.controller_desk import DeskWorld
-from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE
+from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE, opened
 from tests.support.pki import DevelopmentKeys
 
 pytestmark = pytest.mark.alone
@@ -72,15 +72,6 @@ def tell(world: DeskWorld, node: str, stream: str, *, network_ms: float, faults:
         streams=(heard,),
     )
     world.post(MessageReceived(topic=topic(TopicName.TELEMETRY, node=node), payload=json_encode(said)))
-
-
-async def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
-    complaints: list[str] = []
-    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await page.goto(address)
-    return page, complaints
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])

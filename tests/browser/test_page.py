@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
 from controller.events import BrokerLost, MessageReceived, RelayNews
 from controller.requests import EndEmergency, RaiseEmergency, StartRelay
@@ -25,7 +25,7 @@ from protocol.messages import (
 from protocol.topics import TopicName, topic
 from tests.support.controller_console import WorldConsole, served
 from tests.support.controller_desk import DeskWorld, airing
-from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE
+from tests.support.page_measures import DESK, MEASURE_CONTRAST, PHONE, opened
 from tests.support.pki import DevelopmentKeys
 
 pytestmark = pytest.mark.alone
@@ -72,15 +72,6 @@ def busy(world: DeskWorld) -> None:
     world.advance(40_000)
     tell(world, "N001", "Lũ khẩn cấp", -18.4)
     tell(world, "N002", "Lũ khẩn cấp", -21.0)
-
-
-async def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
-    complaints: list[str] = []
-    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await page.goto(address)
-    return page, complaints
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])

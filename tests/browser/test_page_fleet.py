@@ -11,13 +11,11 @@ from playwright.async_api import async_playwright
 
 from simulator.bench_site import CLIP, COMMUNE
 from simulator.fleet.run import running_fleet
+from tests.support.page_measures import CHROMIUM, DESK, PHONE
 
 pytestmark = pytest.mark.alone
 
 NODES = 200
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SOUND_S_MAX = 45.0
 
 

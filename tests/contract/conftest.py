@@ -1,4 +1,4 @@
-"""Databases for the contract suites: SQLite, and a real PostgreSQL of their own."""
+"""Databases for the contract suites: SQLite, and a real PostgreSQL of their own; and a broker with its links."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pytest_asyncio
 
 from controller.adapters.database import SqlDatabase, open_database
 from simulator.demo.broker import free_port
+from tests.support.link_bench import Bench, link_bench
+from tests.support.pki import DevelopmentKeys
 
 POSTGRES_S_MAX = 30
 
@@ -80,3 +82,16 @@ async def database(url: str) -> AsyncIterator[SqlDatabase]:
     opened = await open_database(url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Whether links and broker are the simulated ones."""
+    return str(request.param)
+
+
+@pytest_asyncio.fixture
+async def bench(kind: str, tmp_path: Path, pki: DevelopmentKeys) -> AsyncIterator[Bench]:
+    """A broker that keeps nothing over its restart."""
+    async with link_bench(kind, tmp_path / "broker", pki, is_persistent=False) as running:
+        yield running

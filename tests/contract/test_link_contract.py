@@ -6,17 +6,13 @@ more or less than the real thing, a test here fails.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
 
 from protocol.adapters.mqtt_link import LinkError, Will
 from protocol.adapters.mqtt_settings import PAYLOAD_BYTES_MAX
 from protocol.topics import TopicName, topic
-from tests.support.link_bench import Bench, link_bench
-from tests.support.pki import CONTROLLER, DevelopmentKeys
+from tests.support.link_bench import Bench
+from tests.support.pki import CONTROLLER
 
 STATE = topic(TopicName.NODE_STATE, node="N001")
 ALL_STATES = topic(TopicName.NODE_STATE, node="+")
@@ -31,17 +27,6 @@ AUDIO = topic(TopicName.AUDIO, stream="00" * 8)
 QUIET_S = 0.4
 """How long nothing must come for "nothing came" to be believed."""
 LOST = Will(topic=STATE, payload=b"lost", delay_s=1)
-
-
-@pytest.fixture(params=["fake", "real"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def bench(kind: str, tmp_path: Path, pki: DevelopmentKeys) -> AsyncIterator[Bench]:
-    async with link_bench(kind, tmp_path / "broker", pki, is_persistent=False) as running:
-        yield running
 
 
 async def test_both_qualities_travel_both_ways(bench: Bench) -> None:

@@ -24,17 +24,6 @@ QUIET_S = 0.4
 """How long nothing must come for "nothing came" to be believed."""
 
 
-@pytest.fixture(params=["fake", "real"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def bench(kind: str, tmp_path: Path, pki: DevelopmentKeys) -> AsyncIterator[Bench]:
-    async with link_bench(kind, tmp_path / "broker", pki, is_persistent=False) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
 async def persistent_bench(kind: str, tmp_path: Path, pki: DevelopmentKeys) -> AsyncIterator[Bench]:
     async with link_bench(kind, tmp_path / "broker", pki, is_persistent=True) as running:

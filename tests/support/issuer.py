@@ -188,32 +188,22 @@ class Issuer:
 
     def silence(self, order: str = "silence-1", *, area: str | None = COMMUNE, **changes: Any) -> Silence:
         """An order to be silent, for an area or, with `area` None, for a node."""
-        node = changes.pop("node", None if area else "N001")
-        audience = node_audience(node) if node else area_audience(area or "")
-        fields: dict[str, Any] = {
-            **self._header("silence", audience),
-            "broadcast_class": BroadcastClass.EMERGENCY,
-            "order": order,
-            "area": None if node else area,
-            "node": node,
-            "reason": "tháo loa",
-            "ordered_by": "lan",
-        }
-        return Silence(**{**fields, **changes})
+        fields = self._of_silence("silence", order, area, changes)
+        return Silence(**{**fields, "reason": "tháo loa", "ordered_by": "lan", **changes})
 
     def release(self, order: str = "silence-1", *, area: str | None = COMMUNE, **changes: Any) -> SilenceRelease:
         """The end of such an order."""
+        return SilenceRelease(**{**self._of_silence("release", order, area, changes), "reason": "xong", **changes})
+
+    def _of_silence(self, kind: str, order: str, area: str | None, changes: dict[str, Any]) -> dict[str, Any]:
         node = changes.pop("node", None if area else "N001")
-        audience = node_audience(node) if node else area_audience(area or "")
-        fields: dict[str, Any] = {
-            **self._header("release", audience),
+        return {
+            **self._header(kind, node_audience(node) if node else area_audience(area or "")),
             "broadcast_class": BroadcastClass.EMERGENCY,
             "order": order,
             "area": None if node else area,
             "node": node,
-            "reason": "xong",
         }
-        return SilenceRelease(**{**fields, **changes})
 
     def packet(self, stream: str, sequence: int, *, origin_ms: int, epoch: int = 1, key: str = "") -> bytes:
         """100 ms of a stream that began at `origin_ms`; the frames say which they are."""

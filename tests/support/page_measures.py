@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from playwright.async_api import Browser, Page
+
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -20,3 +22,13 @@ MEASURE_CONTRAST = """() => {
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) poor.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)}`); }
   return poor; }"""
+
+
+async def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
+    """A page, and what the browser complains of there."""
+    complaints: list[str] = []
+    page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type] # a plain mapping
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(address)
+    return page, complaints
