@@ -127,9 +127,10 @@ class Keyring:
         WRONG_SCOPE, NOT_YET_VALID, EXPIRED. `now_ms` is shared time; without it nothing can be judged.
         """
         key = self._usable(key_id)
-        _check_time(f"the key {key_id}", key.not_before_ms, key.expires_at_ms, now_ms)
+        # time comes last: to whoever overlooks that something has expired, nothing else is overlooked with it
         _check_place(document)
         _check_scope(key, document, parents)
+        _check_time(f"the key {key_id}", key.not_before_ms, key.expires_at_ms, now_ms)
         _check_time(
             f"the {document.document_type} {document.id}", document.not_before_ms, document.expires_at_ms, now_ms
         )

@@ -228,7 +228,8 @@ def test_a_revoked_key_signs_nothing_any_more_and_takes_back_what_it_signed() ->
         guard.reopen(PLAN_TOPIC, payload, at())
 
 
-def test_a_key_that_may_no_longer_speak_here_takes_back_what_it_said_here() -> None:
+@pytest.mark.parametrize("now_ms", [T0_MS, T0_MS + 1001 * HOUR_MS], ids=["in time", "after its end"])
+def test_a_key_that_may_no_longer_speak_here_takes_back_what_it_said_here(now_ms: int) -> None:
     issuer = Issuer(T0_MS)
     guard = ready(issuer)
     payload = sealed_plan(issuer)
@@ -236,7 +237,7 @@ def test_a_key_that_may_no_longer_speak_here_takes_back_what_it_said_here() -> N
     narrowed = issuer.keyset(issuer.operational("operations-1", areas=("xa-khac",)))
     guard.keyring = Keyring.from_keyset(open_keyset(narrowed, topic=KEYSET_TOPIC, root=issuer.root))
     with pytest.raises(Refusal) as refused:
-        guard.reopen(PLAN_TOPIC, payload, at())
+        guard.reopen(PLAN_TOPIC, payload, at(now_ms))
     assert refused.value.reason is RefusalReason.WRONG_SCOPE
 
 
