@@ -128,13 +128,16 @@ class PaperDesk(Generic[PaperT]):
         """Keep what came from elsewhere, all or none: new ones, and other versions of those that are known."""
         async with self._turn:
             made: list[Version[PaperT]] = []
+            new = 0
             for paper in papers:
                 head = await self.store.head(paper.id)
                 next_ = _imported(head, paper, by=by, at_ms=self._clock())
                 if next_ is not None:
                     if head is not None:
                         require_same_area(head.paper.area, paper.area, paper.id)
-                    await self._require(paper, is_new=head is None or head.is_archived)
+                    is_new = head is None or head.is_archived
+                    await self._require(paper, is_new=is_new, beside=new)
+                    new += is_new
                     made.append(next_)
             await self._keep(made, by)
             return made
@@ -170,8 +173,8 @@ class PaperDesk(Generic[PaperT]):
             detail=f"{version.paper.id} version {version.number}{back}: {version.paper.title}",
         )
 
-    async def _require(self, paper: PaperT, *, is_new: bool) -> None:
-        """Raise RequestError where it does not fit."""
+    async def _require(self, paper: PaperT, *, is_new: bool, beside: int = 0) -> None:
+        """Raise RequestError where it does not fit, `beside` so many new ones of the same file."""
         raise NotImplementedError
 
     async def _tell(self, made: Sequence[Version[PaperT]]) -> None:
@@ -214,12 +217,12 @@ class ProgrammeDesk(PaperDesk[Programme]):
             require_same_area(head.paper.area, programme.area, programme.id)
         await self.check(programme)
 
-    async def _require(self, paper: Programme, *, is_new: bool) -> None:
+    async def _require(self, paper: Programme, *, is_new: bool, beside: int = 0) -> None:
         await self.check(paper)
         if not is_new:
             return
-        standing = len(self._site().programmes_of(paper.area))
-        if standing >= AREA_PROGRAMMES_MAX or await self.store.count() >= PAPERS_MAX:
+        standing = len(self._site().programmes_of(paper.area)) + beside
+        if standing >= AREA_PROGRAMMES_MAX or await self.store.count() + beside >= PAPERS_MAX:
             what = f"{paper.area} đã có {standing} chương trình / has {standing} programmes: remove some first"
             raise RequestError(RequestCode.TOO_MANY, what)
 
@@ -300,9 +303,9 @@ class BulletinDesk(PaperDesk[Bulletin]):
         version = await self.store.version(name, number) if number is not None else None
         return version.paper if version is not None else None
 
-    async def _require(self, paper: Bulletin, *, is_new: bool) -> None:
+    async def _require(self, paper: Bulletin, *, is_new: bool, beside: int = 0) -> None:
         require_bulletin(paper, site=self._site(), is_recorded=self._is_recorded)
-        if is_new and await self.store.count() >= PAPERS_MAX:
+        if is_new and await self.store.count() + beside >= PAPERS_MAX:
             what = f"đã có {PAPERS_MAX} bản tin / there are {PAPERS_MAX} bulletins, archived ones too"
             raise RequestError(RequestCode.TOO_MANY, f"{what}: give the controller another database")
 

@@ -41,7 +41,7 @@ class ProgrammeRooms:
 
 
 async def open_programmes(
-    database: SqlDatabase, runtime: Runtime, *, recording: Recording, media_dir: Path
+    database: SqlDatabase, runtime: Runtime, *, recording: Recording, is_recorded: Recorded, media_dir: Path
 ) -> ProgrammeRooms:
     """Everything that the database holds is told to the planner before it begins; raises DatabaseError.
 
@@ -62,7 +62,7 @@ async def open_programmes(
     parts: _Parts = {
         "site": lambda: runtime.desk.site,
         "tell": runtime.programmes_changed,
-        "is_recorded": lambda sha256: recording(sha256) is not None,
+        "is_recorded": is_recorded,
         "clock": lambda: read_now().shared_ms,
     }
     programmes, bulletins = ProgrammeDesk(database, **parts), BulletinDesk(database, **parts)

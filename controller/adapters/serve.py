@@ -70,7 +70,9 @@ async def serve(path: Path) -> None:
             ),
         )
         library = await open_library(config, database, runtime, media_dir=store.folder.parent)
-        rooms = await open_programmes(database, runtime, recording=library.reference, media_dir=store.folder.parent)
+        rooms = await open_programmes(
+            database, runtime, recording=library.reference, is_recorded=library.is_for, media_dir=store.folder.parent
+        )
         enrolment = await open_enrolment(config, database, on_keys=runtime.set_report_keys)
         if enrolment is not None:
             runtime.box_of = enrolment.box_of

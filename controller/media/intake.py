@@ -12,7 +12,7 @@ never more than was said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,8 @@ from controller.media.refusal import Refusal
 
 INTAKES_MAX: Final = 64
 """Unfinished at one time; more is a program that does not finish what it begins."""
+INTAKES_OF_ONE_MAX: Final = 32
+"""Of one sender: whoever begins many leaves room for the others."""
 UNFINISHED_MS_MAX: Final = 3 * 24 * 3600 * 1000
 """An upload of which nothing more has come for so long is forgotten: a weekend without network passes."""
 FINISHED_KEPT_MS: Final = 24 * 3600 * 1000
@@ -107,6 +109,21 @@ def require_offset(intake: Intake, offset: int) -> None:
             f"go on from there, not from {offset}"
         )
         raise RequestError(RequestCode.CONFLICT, what)
+
+
+def remaining_of(intakes: Iterable[Intake]) -> int:
+    """Bytes that may still come: of each sender the largest, for words alone take no disk from the others."""
+    largest: dict[str, int] = {}
+    for each in intakes:
+        if not each.is_finished:
+            largest[each.by] = max(largest.get(each.by, 0), each.size_bytes - each.received_bytes)
+    return sum(largest.values())
+
+
+def next_of(intakes: Iterable[Intake], served: Mapping[str, int]) -> Intake | None:
+    """What is judged next: of those that wait, the first of the sender whose turn (`served`) was longest ago."""
+    waiting = (each for each in intakes if each.state is IntakeState.WAITING)
+    return min(waiting, key=lambda each: (served.get(each.by, 0), each.changed_at_ms), default=None)
 
 
 def is_stale(intake: Intake, now_ms: int) -> bool:

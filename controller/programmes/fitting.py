@@ -25,8 +25,8 @@ AREA_PROGRAMMES_MAX: Final = 200
 _DAY_S: Final = 24 * 3600
 _LISTED_MAX: Final = 20
 _FAULTS_MAX: Final = 10
-Recorded = Callable[[str], bool]
-"""Whether the recording of a hash is in the library."""
+Recorded = Callable[[str, Sequence[str]], bool]
+"""Whether the recording of a hash is in the library for one of some areas: a place and those above it."""
 
 
 def require_programme(
@@ -47,7 +47,7 @@ def require_programme(
 def require_bulletin(bulletin: Bulletin, *, site: Site, is_recorded: Recorded) -> None:
     """Raise RequestError with what does not fit."""
     require_area(bulletin.area, site)
-    if bulletin.audio is not None and not is_recorded(bulletin.audio):
+    if bulletin.audio is not None and not is_recorded(bulletin.audio, site.tree.chain(bulletin.area)):
         _require_none([f"audio: {_unrecorded(bulletin.audio)}"])
 
 
@@ -93,7 +93,7 @@ def _source_faults(
             at = f"{path}[{index}]"
             if item.file is not None:
                 yield f"{at}: file: a file of the controller is named in its configuration only; upload it, name media"
-            if item.media is not None and not is_recorded(item.media):
+            if item.media is not None and not is_recorded(item.media, chain):
                 yield f"{at}: media: {_unrecorded(item.media)}"
             if item.bulletin is not None:
                 yield from (f"{at}: bulletin: {fault}" for fault in _bulletin_faults(programme, item, bulletins, chain))
@@ -118,7 +118,7 @@ def _lists(programme: Programme) -> Iterator[tuple[str, Sequence[Item]]]:
 
 
 def _unrecorded(sha256: str) -> str:
-    return f"there is no recording {sha256[:16]}…; upload it first: loaxa-controller media add"
+    return f"there is no recording {sha256[:16]}… for this place; upload it first: loaxa-controller media add"
 
 
 def _require_none(faults: Iterator[str] | Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from controller.programmes.bulletin import Bulletin
 from controller.programmes.programme import Language, Text
 from controller.programmes.speech_text import VIETNAMESE
 from controller.programmes.views import bulletin_row, bulletin_view
+from controller.web.one_at_a_time import OneAtATime
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.programmes_api import NAME_CHARACTERS_MAX, UndoBody, question_of
 from controller.web.programmes_parts import (
@@ -37,7 +38,7 @@ from controller.web.programmes_parts import (
 from controller.web.rules import API
 from protocol.adapters.system_clock import read_now
 
-SPEAKING: Final = web.AppKey("speaking", asyncio.Lock)
+SPEAKING: Final = web.AppKey("speaking", OneAtATime)
 """One text at a time: speaking costs a core, and emergencies need it more."""
 
 
@@ -60,7 +61,7 @@ def add_bulletins_api(application: web.Application, desk: BulletinDesk, spoken: 
     """Add the routes."""
     application[BULLETINS] = desk
     application[SPOKEN] = spoken
-    application[SPEAKING] = asyncio.Lock()
+    application[SPEAKING] = OneAtATime()
     routes = (
         ("GET", "/bulletins", _list),
         ("POST", "/bulletins", _add),
@@ -153,7 +154,7 @@ async def _speech(request: web.Request) -> web.StreamResponse:
 async def _spoken(request: web.Request, text: str, language: str) -> web.StreamResponse:
     spoken = request.app[SPOKEN]
     try:
-        async with request.app[SPEAKING]:
+        async with request.app[SPEAKING].turn(request[VISITOR].principal.name):
             made = await asyncio.to_thread(spoken.say, text, language)
     except (MediaError, SpeechError) as error:
         raise RequestError(RequestCode.BAD_REQUEST, str(error)) from error

@@ -85,6 +85,7 @@ async def _answered(
         what = f"this address answers only under its own names: {', '.join(sorted(names))}"
         return error_answer(RequestCode.NOT_FOUND, what)
     try:
+        _require_plain(request)
         return await handler(request)
     except RequestError as error:
         return _error(request, error.code, error.message)
@@ -99,6 +100,16 @@ async def _answered(
         return _error(request, RequestCode.BAD_REQUEST, what)
     except web.HTTPNotFound:
         return _error(request, RequestCode.NOT_FOUND, f"there is nothing at {request.path[:200]}")
+
+
+def _require_plain(request: web.Request) -> None:
+    """Raise RequestError for what two readers may read differently, and for what would have to be unpacked."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RequestError(RequestCode.BAD_REQUEST, "send the body as it is, without Content-Encoding")
+    twice = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
+    if twice:
+        what = f"{', '.join(twice)[:100]}: có hai lần trong địa chỉ / stands twice in the address: say it once"
+        raise RequestError(RequestCode.BAD_REQUEST, what)
 
 
 def _error(request: web.Request, code: RequestCode, message: str) -> web.Response:

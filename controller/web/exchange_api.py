@@ -34,11 +34,13 @@ from controller.programmes.programme import Language, Name, Programme, Title, we
 from controller.programmes.ready import ready_of
 from controller.programmes.versions import Change, unknown
 from controller.web.media_parts import LIBRARY, is_area_seen
+from controller.web.one_at_a_time import OneAtATime
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.programmes_parts import PROGRAMMES, bytes_of, json_of
 from controller.web.rules import API
 from protocol.adapters.system_clock import read_now
 
+_ALONE: Final = web.AppKey("calendars_alone", OneAtATime)
 CALENDAR: Final = "ical"
 _KINDS: Final = {
     CALENDAR: ("text/calendar; charset=utf-8", "ics"),
@@ -65,6 +67,7 @@ class ImportQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def add_exchange_api(application: web.Application) -> None:
     """Add the routes."""
+    application[_ALONE] = OneAtATime()
     application.router.add_route("GET", f"{API}/exchange/{{format}}", _export)
     application.router.add_route("POST", f"{API}/exchange/{{format}}", _import)
 
@@ -80,9 +83,10 @@ async def _export(request: web.Request) -> web.Response:
     }
     now = dt.datetime.fromtimestamp(read_now().shared_ms / 1000, tz=zoneinfo.ZoneInfo(site.time_zone))
     if request.match_info["format"] == CALENDAR:
-        data = await asyncio.to_thread(
-            calendar_of, programmes, time_zone=site.time_zone, now=now, lengths_ms=lengths, holidays=site.holidays
-        )
+        async with request.app[_ALONE].turn(request[VISITOR].principal.name):
+            data = await asyncio.to_thread(
+                calendar_of, programmes, time_zone=site.time_zone, now=now, lengths_ms=lengths, holidays=site.holidays
+            )
     else:
         data = _playlist_of(request, programmes)
     name = f"{request.query.get('id') or request.query.get('area') or site.controller}.{suffix}"
@@ -100,7 +104,8 @@ async def _import(request: web.Request) -> web.Response:
         raise RequestError(RequestCode.UNKNOWN_AREA, f"the area {question.area[:40]!r} is not known; see {API}/areas")
     try:
         if request.match_info["format"] == CALENDAR:
-            found = await _of_calendar(site, question, data)
+            async with request.app[_ALONE].turn(request[VISITOR].principal.name):
+                found = await _of_calendar(site, question, data)
         else:
             found = _of_playlist(request, question, data)
     except (ExchangeError, ValueError) as error:
@@ -138,7 +143,7 @@ def _of_playlist(request: web.Request, question: ImportQuestion, data: bytes) ->
     library = request.app.get(LIBRARY)
     media: dict[str, str] = {}
     for entry in library.entries if library is not None else ():
-        if entry.state is EntryState.KEPT:
+        if entry.state is EntryState.KEPT and entry.area in site.tree.chain(question.area):
             media |= {entry.reference.sha256: entry.reference.sha256, entry.title: entry.reference.sha256}
             media.setdefault(entry.origin.name, entry.reference.sha256)
     sources = Sources(

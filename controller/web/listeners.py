@@ -40,9 +40,10 @@ async def open_listener(
 
 
 async def set_up(application: web.Application) -> web.AppRunner:
-    """What serves an application, not listening yet."""
+    """What serves an application, not listening yet; bodies are never unpacked: some bytes of one are gigabytes."""
     runner = web.AppRunner(
         application,
+        auto_decompress=False,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S_MAX,
         keepalive_timeout=KEEP_ALIVE_S,

@@ -26,7 +26,7 @@ from controller.adapters.media.pull import PIECE_BYTES
 from controller.errors import RequestCode, RequestError
 from controller.media.catalogue import EntryState, Licence, MediaEntry, OriginKind, Title
 from controller.media.intake import Intake
-from controller.web.media_parts import LIBRARY, is_area_seen, is_seen
+from controller.web.media_parts import LIBRARY, is_area_seen, is_seen, seen_entry
 from controller.web.parts import CONSOLE, VISITOR
 from controller.web.rules import API
 from protocol.adapters.system_clock import read_now
@@ -38,6 +38,8 @@ NAME_CHARACTERS_MAX: Final = 255
 LISTED: Final = 200
 LISTED_MAX: Final = 1_000
 """Of one answer, about 1 kB each."""
+WORDS_MAX: Final = 16
+"""Each is looked for in every title."""
 T = TypeVar("T", bound=msgspec.Struct)
 _SHA256: Final = re.compile(SHA256_PATTERN)
 _NO_ID: Final = ""
@@ -107,7 +109,9 @@ async def _list(request: web.Request) -> web.Response:
     area, limit = request.query.get("area"), request.query.get("limit", str(LISTED))
     if not limit.isdecimal() or len(limit) > 5 or not 0 < int(limit) <= LISTED_MAX:  # noqa: PLR2004 - digits
         raise RequestError(RequestCode.BAD_REQUEST, f"limit={limit[:20]!r}: write 1 to {LISTED_MAX}")
-    words = request.query.get("search", "").casefold().split()
+    words = set(request.query.get("search", "").casefold().split())
+    if len(words) > WORDS_MAX:
+        raise RequestError(RequestCode.BAD_REQUEST, f"search: {len(words)} words; at most {WORDS_MAX}")
     tree = request.app[CONSOLE].desk.site.tree
     entries = [
         entry
@@ -120,13 +124,13 @@ async def _list(request: web.Request) -> web.Response:
 
 
 async def _entry(request: web.Request) -> web.Response:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     uses = request.app[LIBRARY].uses_of(entry)
     return _json({**_shown(request, entry), "uses": uses})
 
 
 async def _describe(request: web.Request) -> web.Response:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     body = await _body(request, DescribeBody)
     title = entry.title if body.title is None else _title(body.title)
     licence = entry.licence if body.licence is None else body.licence.strip()
@@ -135,17 +139,17 @@ async def _describe(request: web.Request) -> web.Response:
 
 
 async def _remove(request: web.Request) -> web.Response:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     return _json(_shown(request, await request.app[LIBRARY].remove(entry, by=request[VISITOR].actor)))
 
 
 async def _restore(request: web.Request) -> web.Response:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     return _json(_shown(request, await request.app[LIBRARY].restore(entry, by=request[VISITOR].actor)))
 
 
 async def _sound(request: web.Request) -> web.StreamResponse:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     path = request.app[LIBRARY].sound_path(entry)
     if not path.is_file():
         raise RequestError(RequestCode.NOT_FOUND, f"{entry.id}: tệp không còn · its file is gone")
@@ -155,7 +159,7 @@ async def _sound(request: web.Request) -> web.StreamResponse:
 
 async def _original(request: web.Request) -> web.StreamResponse:
     """As a file to be saved, never as something that a browser opens: it is whatever somebody sent."""
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     path = request.app[LIBRARY].original_path(entry)
     if not path.is_file():
         raise RequestError(RequestCode.NOT_FOUND, f"{entry.id}: bản gốc không còn · its original is gone")
@@ -164,7 +168,7 @@ async def _original(request: web.Request) -> web.StreamResponse:
 
 
 async def _waveform(request: web.Request) -> web.Response:
-    entry = _seen_entry(request)
+    entry = seen_entry(request)
     points = await request.app[LIBRARY].waveform(entry)
     return _json({"id": entry.id, "duration_ms": entry.reference.duration_ms, "points": list(points)})
 
@@ -317,14 +321,6 @@ def _tus(intake: Intake, status: HTTPStatus) -> web.Response:
         "Cache-Control": "no-store",
     }
     return web.Response(status=status, headers=headers)
-
-
-def _seen_entry(request: web.Request) -> MediaEntry:
-    entry = request.app[LIBRARY].entry(request.match_info["entry"])
-    if not is_seen(request, entry):
-        what = f"there is no recording {request.match_info['entry'][:64]!r} in the places that you see"
-        raise RequestError(RequestCode.NOT_FOUND, what)
-    return entry
 
 
 def _shown(request: web.Request, entry: MediaEntry) -> dict[str, Any]:

@@ -14,13 +14,16 @@ from aiohttp import web
 
 from controller.configuration.site import MediaShelf
 from controller.errors import RequestCode, RequestError
-from controller.planning.foresight import Draft, Foresight
+from controller.planning.foresight import Draft, Foresight, Supply, troubles_of
 from controller.planning.views import PolePlanView
 from controller.programmes.programme import Name, Programme
-from controller.web.parts import CONSOLE
+from controller.web.media_parts import LIBRARY
+from controller.web.one_at_a_time import OneAtATime
+from controller.web.parts import CONSOLE, VISITOR
 from controller.web.rules import API
 from protocol.adapters.system_clock import read_now
 
+_ALONE: Final = web.AppKey("plan_runs", OneAtATime)
 DAYS_DEFAULT: Final = 7
 DRAFTED_MAX: Final = 64
 """Programmes of one draft; an area has some twenty."""
@@ -37,6 +40,7 @@ class DraftBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def add_plan_api(application: web.Application) -> None:
     """Add the routes."""
+    application[_ALONE] = OneAtATime()
     application.router.add_get(f"{API}/plan", _standing)
     application.router.add_post(f"{API}/plan", _drafted)
 
@@ -49,7 +53,8 @@ async def _standing(request: web.Request) -> web.Response:
     if not pole:
         raise RequestError(RequestCode.BAD_REQUEST, "pole is missing: /api/v1/plan?pole=NODE&days=7")
     foresight = _foresight(request, pole)
-    return _json(await asyncio.to_thread(foresight.standing, pole, days=int(days)))
+    async with request.app[_ALONE].turn(request[VISITOR].principal.name):
+        return _json(await asyncio.to_thread(foresight.standing, pole, days=int(days)))
 
 
 async def _drafted(request: web.Request) -> web.Response:
@@ -60,12 +65,13 @@ async def _drafted(request: web.Request) -> web.Response:
         raise RequestError(RequestCode.BAD_REQUEST, said) from error
     programmes: dict[str, Programme | None] = dict.fromkeys(body.remove)
     programmes |= {programme.id: programme for programme in body.programmes}
-    foresight = _foresight(request, body.pole)
+    draft, foresight = Draft(programmes=programmes), _foresight(request, body.pole)
     tree = foresight.site.tree
     for programme in body.programmes:
         if programme.area not in tree:
             raise RequestError(RequestCode.UNKNOWN_AREA, f"programme {programme.id}: no area {programme.area!r}")
-    return _json(await asyncio.to_thread(foresight.drafted, body.pole, Draft(programmes=programmes), days=body.days))
+    async with request.app[_ALONE].turn(request[VISITOR].principal.name):
+        return _json(await asyncio.to_thread(foresight.drafted, body.pole, draft, days=body.days))
 
 
 def _foresight(request: web.Request, pole: str) -> Foresight:
@@ -75,7 +81,12 @@ def _foresight(request: web.Request, pole: str) -> Foresight:
     node = site.nodes.get(pole)
     plans = {area: desk.plan(area) for area in (site.tree.chain(node.area) if node else ())}
     copied = MediaShelf(ready=dict(shelf.ready), refused=dict(shelf.refused))
-    return Foresight(site=site, shelf=copied, plan_of=plans.get, now_ms=read_now().shared_ms)
+    library = request.app.get(LIBRARY)
+    supply = Supply(
+        has_media=(lambda _: True) if library is None else library.has_sound,
+        troubles=troubles_of(request.app[CONSOLE].status().relays),
+    )
+    return Foresight(site=site, shelf=copied, plan_of=plans.get, now_ms=read_now().shared_ms, supply=supply)
 
 
 def _json(view: PolePlanView) -> web.Response:

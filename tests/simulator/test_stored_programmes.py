@@ -48,7 +48,7 @@ class Office:
         parts: dict[str, Any] = {
             "site": lambda: controller.desk.site,
             "tell": self.tell,
-            "is_recorded": lambda sha256: sha256 == RECORDED.sha256,
+            "is_recorded": lambda sha256, _areas: sha256 == RECORDED.sha256,
             "clock": lambda: world.now_ns // NS_PER_MS,
         }
         return ProgrammeDesk(database, **parts), BulletinDesk(database, **parts)

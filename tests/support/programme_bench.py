@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,8 @@ class ProgrammeBench:
     database: SqlDatabase
     folder: Path
     library: dict[str, MediaReference] = field(default_factory=lambda: {RECORDING.sha256: RECORDING})
+    library_areas: dict[str, str] = field(default_factory=dict)
+    """Where a recording is kept; one that is not here is kept everywhere."""
     is_silent: bool = False
     """While set nothing is prepared."""
 
@@ -58,14 +60,14 @@ class ProgrammeBench:
             self.database,
             site=lambda: self.world.desk.site,
             tell=self.tell,
-            is_recorded=lambda sha256: sha256 in self.library,
+            is_recorded=self.is_recorded,
             clock=lambda: self.world.now.shared_ms,
         )
         self.bulletins = BulletinDesk(
             self.database,
             site=lambda: self.world.desk.site,
             tell=self.tell,
-            is_recorded=lambda sha256: sha256 in self.library,
+            is_recorded=self.is_recorded,
             clock=lambda: self.world.now.shared_ms,
         )
         self.spoken = SpokenMedia(
@@ -74,6 +76,10 @@ class ProgrammeBench:
             import_media=functools.partial(import_media, media_dir=self.folder),
             media_dir=self.folder,
         )
+
+    def is_recorded(self, sha256: str, areas: Sequence[str]) -> bool:
+        """Whether it is in the library, for everybody or for one of these areas."""
+        return sha256 in self.library and self.library_areas.get(sha256, areas[0]) in areas
 
     async def restart(self) -> None:
         """The process is killed and started again: everything comes from the database."""

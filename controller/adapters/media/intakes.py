@@ -33,10 +33,13 @@ from controller.media.catalogue import OriginKind
 from controller.media.intake import (
     FINISHED_KEPT_MAX,
     INTAKES_MAX,
+    INTAKES_OF_ONE_MAX,
     Intake,
     IntakeState,
     is_stale,
     moved,
+    next_of,
+    remaining_of,
     require_offset,
 )
 from controller.media.media_config import MediaConfig
@@ -92,6 +95,8 @@ class Intakes:
         self._intakes: dict[str, Intake] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        """One for each that waits; whose turn it is says `next_of`."""
+        self._served: dict[str, int] = {}
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._pulls = asyncio.Semaphore(PULLS_MAX)
 
@@ -141,9 +146,11 @@ class Intakes:
 
     async def begin(self, intake: Intake) -> Intake:
         """A new upload or pull, under an id that nobody can guess; raises RequestError."""
-        unfinished = sum(not each.is_finished for each in self._intakes.values())
-        if unfinished >= INTAKES_MAX:
-            what = f"đang có {unfinished} bản thu được gửi · {unfinished} recordings are on their way; try again later"
+        unfinished = [each for each in self._intakes.values() if not each.is_finished]
+        own = sum(each.by == intake.by for each in unfinished)
+        if len(unfinished) >= INTAKES_MAX or own >= INTAKES_OF_ONE_MAX:
+            many = len(unfinished)
+            what = f"đang có {many} bản thu được gửi · {many} recordings are on their way, {own} of yours; wait"
             raise RequestError(RequestCode.TOO_MANY, what)
         self._require_room(intake.size_bytes)
         if intake.kind is OriginKind.PULL:
@@ -190,10 +197,8 @@ class Intakes:
         if size_bytes > SOURCE_BYTES_MAX:
             why = refusal(RefusalCode.TOO_LARGE, found=size_bytes, limit=SOURCE_BYTES_MAX)
             raise RequestError(RequestCode.BAD_REQUEST, str(why))
-        on_their_way = sum(
-            max(0, each.size_bytes - each.received_bytes) for each in self._intakes.values() if not each.is_finished
-        )
-        needed, free = size_bytes + on_their_way + self._config.free_bytes_min, self.files.free_bytes()
+        needed = size_bytes + remaining_of(self._intakes.values()) + self._config.free_bytes_min
+        free = self.files.free_bytes()
         if free < needed:
             why = refusal(RefusalCode.DISK_FULL, found=free, limit=needed)
             raise RequestError(RequestCode.NOT_STORED, str(why))
@@ -211,8 +216,15 @@ class Intakes:
             if unsure >= SURE_BYTES:
                 unsure = 0
                 await self._note(intake, make_sure=True)
+                self._require_floor()
             self._intakes[intake.id] = intake
         return intake
+
+    def _require_floor(self) -> None:
+        """Raise RequestError where the disk has filled meanwhile: what the database needs is left to it."""
+        free, least = self.files.free_bytes(), self._config.free_bytes_min
+        if free < least:
+            raise RequestError(RequestCode.NOT_STORED, str(refusal(RefusalCode.DISK_FULL, found=free, limit=least)))
 
     async def _write(self, name: str, piece: bytes, at: int) -> None:
         try:
@@ -251,6 +263,8 @@ class Intakes:
                 nonlocal unsure
                 if not at:
                     self._require_room(state.size_bytes)
+                elif not unsure:
+                    self._require_floor()
                 await self._write(name, piece, at)
                 unsure += len(piece)
                 told = replace(
@@ -276,12 +290,18 @@ class Intakes:
 
     async def _work(self) -> None:
         while True:
-            name = await self._waiting.get()
+            await self._waiting.get()
+            intake = next_of(self._intakes.values(), self._served)
+            if intake is None:  # it was given another's turn
+                continue
+            self._served[intake.by] = max(self._served.values(), default=0) + 1
             async with self.working:
                 try:
-                    await self._judge(self.intake(name))
+                    await self._judge(intake)
                 except Exception:
-                    log.exception("the recording %s is left for the next start", name)
+                    log.exception("the recording %s is left for the next start", intake.id)
+            known = {each.by for each in self._intakes.values()}
+            self._served = {by: turn for by, turn in self._served.items() if by in known}
 
     async def _judge(self, intake: Intake) -> None:
         part = self.files.part(intake.id)

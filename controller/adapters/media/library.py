@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +112,14 @@ class MediaLibrary:
         """What programmes and plans name, where the recording is kept."""
         kept = (each for each in self._of(sha256) if each.state is EntryState.KEPT)
         return next((entry.reference for entry in kept), None)
+
+    def is_for(self, sha256: str, areas: Collection[str]) -> bool:
+        """Whether a recording is kept for one of some areas."""
+        return any(each.state is EntryState.KEPT and each.area in areas for each in self._of(sha256))
+
+    def has_sound(self, sha256: str) -> bool:
+        """Whether the store holds what poles fetch by this hash, from wherever it came."""
+        return media_path(self._media_dir, sha256).is_file()
 
     def sound_path(self, entry: MediaEntry) -> Path:
         """What poles hear; it may be gone."""

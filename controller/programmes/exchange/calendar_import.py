@@ -26,7 +26,7 @@ from icalendar import Calendar, Event
 
 from controller.errors import ExchangeError, RecurrenceError
 from controller.programmes.exchange.calendar_export import PROGRAMME_LINE, UID_DOMAIN
-from controller.programmes.exchange.event_times import Zones, instant_of, text_of, written
+from controller.programmes.exchange.event_times import Zones, instant_of, text_of, time_lines, written
 from controller.programmes.exchange.merging import merged
 from controller.programmes.holidays import VIET_NAM, Holidays
 from controller.programmes.programme import (
@@ -166,7 +166,10 @@ class _Reader:
         for event in events:
             if event is master:
                 continue
-            if str(event["RECURRENCE-ID"].params.get("RANGE", "")).upper() == "THISANDFUTURE":
+            named = list(time_lines(event, ("RECURRENCE-ID",)))
+            if len(named) > 1:
+                raise ExchangeError("RECURRENCE-ID: một ngày thôi / an event stands for one date; write one line of it")
+            if named[0][1].get("RANGE", "").upper() == "THISANDFUTURE":
                 raise ExchangeError("RANGE=THISANDFUTURE không được hỗ trợ / is not supported; write two events")
             of = instant_of(event, "RECURRENCE-ID", self.zones, zone=rules.zone, at=at)
             if of not in rules.between(of.date(), of.date()):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from icalendar import Calendar, Event
+from icalendar import Calendar, Event, vUTCOffset
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from controller.errors import ExchangeError, RecurrenceError
@@ -120,7 +120,7 @@ def _fixed_zones(calendar: Calendar) -> Iterator[tuple[str, str]]:
         offsets = set()
         for part in zone.subcomponents:
             offset = part.get("TZOFFSETTO")
-            offsets.add(getattr(offset, "td", None))
+            offsets.add(offset.td if isinstance(offset, vUTCOffset) else None)  # what is broken raises at its own
         if len(offsets) == 1 and isinstance(only := offsets.pop(), dt.timedelta):
             seconds = round(only.total_seconds())
             if seconds == INDOCHINA_S:

@@ -194,7 +194,7 @@ async def test_tokens_have_rights_and_an_end(place: Place, session: aiohttp.Clie
         ("xa", {}, 403),
         ("doai", {}, 403),
         ("tay", {}, 403),
-        ("dong", {"area": "doai"}, 403),
+        ("dong", {"area": "doai"}, 400),
     ],
 )
 async def test_a_voice_needs_the_right_of_its_class_in_its_area(

@@ -179,6 +179,8 @@ async def test_each_place_changes_its_own_and_sees_what_is_above(client: Client,
     assert (await client("POST", f"/{of_xa}", json={"title": "x"}))[0] == 403
     assert (await client("DELETE", f"/{of_xa}"))[0] == 403
     assert (await client("DELETE", f"/{of_doai}"))[0] == 403
+    assert of_doai not in str(await client("GET", "/" + of_doai[:1])), "a beginning names no others"
+    assert (await client("GET", f"?search={'+'.join(map(str, range(17)))}"))[0] == 400
     assert (await client("DELETE", f"/{of_dong}"))[0] == 200
     assert (await client("POST", "/intakes?area=xa", Upload_Length="10"))[0] == 403
     assert (await client("POST", "/pulls", json={"area": "xa", "url": "https://example.com/a.mp3"}))[0] == 403

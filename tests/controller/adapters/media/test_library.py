@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from controller.adapters.media.intakes import SURE_BYTES
 from controller.adapters.media.library import MediaLibrary
 from controller.errors import RequestCode, RequestError
 from controller.media.catalogue import DAY_MS, EntryState, MediaEntry
-from controller.media.intake import INTAKES_MAX, IntakeState
+from controller.media.intake import INTAKES_MAX, INTAKES_OF_ONE_MAX, IntakeState
 from controller.media.media_config import MediaConfig
 from controller.media.refusal import RefusalCode
 from controller.people.audit import Actor
@@ -165,15 +166,49 @@ async def test_a_full_disk_is_told_before_anything_comes(world: LibraryWorld) ->
 
 async def test_uploads_are_bounded_and_left_ones_forgotten(world: LibraryWorld) -> None:
     async with world.running() as library:
-        for _ in range(INTAKES_MAX):
-            await library.intakes.begin(world.intake(b"1234"))
+        for number in range(INTAKES_MAX):
+            if number == INTAKES_OF_ONE_MAX:
+                with pytest.raises(RequestError, match=f"{INTAKES_OF_ONE_MAX} of yours") as refused:
+                    await library.intakes.begin(world.intake(b"1234", by="s0"))
+                assert refused.value.code is RequestCode.TOO_MANY
+            await library.intakes.begin(world.intake(b"1234", by=f"s{number // INTAKES_OF_ONE_MAX}"))
         with pytest.raises(RequestError) as refused:
-            await library.intakes.begin(world.intake(b"1234"))
+            await library.intakes.begin(world.intake(b"1234", by="another"))
         assert refused.value.code is RequestCode.TOO_MANY
         world.now_ms += 4 * DAY_MS
         await library.intakes.forget_old()
         assert not library.intakes.all
     assert not list((world.media_dir / "incoming").iterdir())
+
+
+async def test_a_disk_that_fills_meanwhile_is_left_to_the_database(world: LibraryWorld) -> None:
+    async with world.running() as library:
+        size = 2 * SURE_BYTES
+        intake = await library.intakes.begin(world.intake(b"", size_bytes=size))
+        library.reconfigure(MediaConfig(free_bytes_min=2**60))
+        with pytest.raises(RequestError, match="byte trống") as refused:
+            await library.intakes.append(intake.id, 0, pieces_of(bytes(SURE_BYTES), bytes(SURE_BYTES)))
+        assert refused.value.code is RequestCode.NOT_STORED
+        library.reconfigure(MediaConfig(free_bytes_min=0))
+        assert library.intakes.intake(intake.id).received_bytes == SURE_BYTES, "what came is kept"
+        await library.intakes.append(intake.id, SURE_BYTES, pieces_of(bytes(SURE_BYTES)))
+        assert (await finished(library, intake.id)).state is IntakeState.REFUSED
+
+
+async def test_whoever_sends_many_is_judged_in_turn_with_the_others(world: LibraryWorld) -> None:
+    async with world.running() as library:
+        world.importing.may_go_on.clear()
+        names: dict[str, str] = {}
+        for number, by in enumerate(["many", "many", "many", "one"]):
+            world.now_ms += 1
+            data = recording(world.folder, seed=number)
+            intake = await library.intakes.begin(world.intake(data, by=by))
+            names[intake.id] = by
+            await library.intakes.append(intake.id, 0, pieces_of(data))
+        world.importing.may_go_on.set()
+        for name in names:
+            assert (await finished(library, name)).state is IntakeState.KEPT
+    assert [names[path.stem] for path in world.importing.taken] == ["many", "one", "many", "many"]
 
 
 async def test_the_same_recording_again_is_the_one_that_is_there(world: LibraryWorld) -> None:

@@ -188,7 +188,7 @@ async def test_an_address_inside_in_any_writing_is_not_asked(station: Station, h
 class Believing(PullRules):
     """Rules that overlook what an address reads."""
 
-    def checked(self, url: str, *, before: str = "") -> SplitResult:
+    def checked(self, url: str, *, before: str = "") -> SplitResult:  # noqa: ARG002 - the signature of the rules
         return urlsplit(url)
 
 
