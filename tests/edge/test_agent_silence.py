@@ -205,6 +205,21 @@ def test_old_orders_and_old_releases_do_not_come_back_whoever_signed_them() -> N
     assert refused(pole) == {"replayed": 2}
 
 
+def test_a_pole_that_heard_of_the_release_only_is_not_silenced_by_the_old_order() -> None:
+    """It was off while the order stood; whoever holds the broker kept it, to silence an emergency with."""
+    pole = sounding_pole()
+    keys = [pole.issuer.operational("operations-1"), pole.issuer.operational("operations-2")]
+    pole.deliver(topic(TopicName.KEYSET), pole.issuer.keyset(*keys))
+    pole.run_for(500)
+    order = pole.issuer.seal(pole.issuer.silence(), AREA)
+    pole.send(pole.issuer.release(), key="operations-2")
+    pole.run_for(500)
+    pole.deliver(AREA, order)
+    pole.run_for(5_000)
+    assert pole.pin.commanded.latest
+    assert refused(pole) == {"replayed": 1}
+
+
 def test_a_release_that_waits_for_the_disk_does_not_lift_an_order_that_came_meanwhile() -> None:
     pole = sounding_pole()
     pole.send(pole.issuer.silence())
