@@ -121,6 +121,49 @@ def test_what_goes_unanswered_is_sent_again_ever_less_often() -> None:
         assert least_ms <= wait_ms <= 2 * least_ms + 1
 
 
+def test_a_new_report_takes_along_what_has_gone_unanswered_for_long() -> None:
+    """A controller that was away would else see a gap, and take what lies in it for lost."""
+    box = outbox()
+    box.connected(at(0))
+    assert sent(stored(box)) == [1]
+    assert sent(stored(box, ms=RESEND_MS - 1)) == [2]
+    assert sent(stored(box, ms=RESEND_MS)) == [1, 2, 3]
+
+
+def test_an_answer_ends_the_patience_that_silence_has_taught() -> None:
+    box = outbox()
+    box.connected(at(0))
+    stored(box)
+    last_ms = 0.0
+    for _ in range(6):
+        last_ms = (box.next_deadline() or 0) / NS_PER_MS
+        box.wake(at(last_ms))
+    assert (box.next_deadline() or 0) / NS_PER_MS >= last_ms + RESEND_MS_MAX
+    stored(box, ms=last_ms + 1)
+    box.acknowledged(1, (), at(last_ms + 2))
+    assert last_ms < (box.next_deadline() or 0) / NS_PER_MS <= last_ms + 2 + 2 * RESEND_MS
+
+
+def test_without_the_broker_nothing_goes_out_and_nothing_is_waited_for() -> None:
+    box = outbox()
+    box.connected(at(0))
+    stored(box)
+    box.disconnected()
+    assert box.next_deadline() is None
+    assert sent(stored(box, ms=1)) == []
+    assert sent(box.connected(at(2))) == [1, 2]
+
+
+def test_a_disk_that_refuses_what_was_acknowledged_meanwhile_is_no_trouble() -> None:
+    box = outbox()
+    box.append(FAULT)
+    box.append(FAULT)
+    box.stored(2, at(0))
+    box.acknowledged(2, (), at(1))
+    assert box.store_failed(1, at(2)) == []
+    assert box.waiting == 0
+
+
 def test_neighbours_send_again_at_different_times() -> None:
     due = []
     for number in range(50):
@@ -170,6 +213,40 @@ def test_which_airing_is_open_is_stored_with_each_report() -> None:
     assert open_after(FAULT) == started
     assert open_after(airing(AiringState.MISSED, "b:1")) == started
     assert open_after(airing(AiringState.FINISHED)) is None
+
+
+def test_after_a_restart_a_disk_that_refuses_doubles_nothing_that_waits() -> None:
+    effect = outbox().append(FAULT)[0]
+    assert isinstance(effect, StoreReport)
+    kept = StoredReport(number=1, payload=effect.payload)
+    box = outbox(Restored(reports=(kept,), last_number=1, last_sha256=effect.sha256))
+    assert sent(box.connected(at(0))) == [1]
+    box.append(airing(AiringState.MISSED))
+    (loose,) = sent(box.store_failed(2, at(1)))
+    assert loose >= LOOSE_FROM
+    assert box.waiting == 2
+
+
+def test_an_airing_that_the_run_before_left_open_ends_before_the_next_begins() -> None:
+    """An emergency sounds before the time is known: by then the next power cut may have come."""
+    left_open = airing(AiringState.STARTED, "left:1")
+    box = outbox(Restored(open_airing=left_open))
+    following = [each for each in box.append(airing(AiringState.STARTED, "next:1")) if isinstance(each, StoreReport)]
+    records = [open_report(each.payload).record for each in following]
+    assert [(each.airing, each.state) for each in records if isinstance(each, AiringRecord)] == [
+        ("left:1", AiringState.FINISHED),
+        ("next:1", AiringState.STARTED),
+    ]
+    assert [each.open_airing and each.open_airing.airing for each in following] == [None, "next:1"]
+
+
+def test_what_a_killed_process_left_open_ended_when_the_next_one_began_not_when_the_box_was_switched_on() -> None:
+    box = Outbox(node="N1", signer=signer_of("report"))
+    began_ms = at(0).shared_ns // NS_PER_MS
+    box.restore(Restored(open_airing=airing(AiringState.STARTED)), at(3_600_000))
+    later = Now(monotonic_ns=at(3_605_000).monotonic_ns, shared_ns=SharedNs((began_ms + 5_000) * NS_PER_MS))
+    (store,) = [each for each in box.wake(later) if isinstance(each, StoreReport)]
+    assert open_report(store.payload).record.at_ms == began_ms
 
 
 def test_past_the_bound_the_oldest_airing_records_go_and_faults_stay() -> None:
