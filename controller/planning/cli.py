@@ -135,6 +135,9 @@ def _item(item: Item, zone: zoneinfo.ZoneInfo, *, with_date: bool = False) -> It
     )
     if item["verdict"] == "partly":
         yield f"      nghe được · heard: {_spans(item['sounds'], zone)}"
+    capped = [each for each in item["sounds"] if each.get("is_capped")]
+    if capped:
+        yield f"      hạn âm lượng · volume capped: {_spans(capped, zone)}"
     for loss in item["losses"]:
         span = _spans([loss], zone)
         yield f"      {span} nhường · for “{_clean(loss['to_title'])}” ({loss['to_area']}): {said(WHYS, loss['why'])}"
@@ -146,6 +149,7 @@ def _spans(spans: Iterable[Item], zone: zoneinfo.ZoneInfo) -> str:
     return ", ".join(
         f"{_local(each['from_ms'], zone):%H:%M:%S}-{_local(each['until_ms'], zone):%H:%M:%S}"
         + (" (nền · below speech)" if each.get("is_bed") else "")
+        + (f" {each['gain_db']:+.1f} dB" if each.get("is_capped") else "")
         for each in spans
     )
 

@@ -3,10 +3,12 @@
 It asks what the node asks: the same candidates (`protocol.candidate`), the same choice among them (`protocol.slots`),
 the same rules of the place with their count of air time (`protocol.house_rules`), from edge to edge. So what it says is
 what the node does, as far as it can be known beforehand: that the media is there, that a relay's station answers, that
-nobody speaks or raises an emergency meanwhile, that the time is known and the power is on.
+nobody speaks or raises an emergency meanwhile, that the time is known and the power is on (`foresight` warns of what is
+known of media and stations now).
 
-Rules kept: every item that touches the asked time is told, with its fate; who loses is told to whom and by which step
-of the collision rule, who is refused is told by which rule of the place.
+Rules kept: every item that touches the asked time is told, with its fate, how loud it sounds and where a cap holds it
+down; who loses is told to whom and by which step of the collision rule, who is refused is told by which rule of the
+place.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from typing import Final
 
 from protocol.air_time import NOTHING_AIRED, Aired, with_interruption, with_sound
 from protocol.candidate import Candidate, order, planned_candidates
-from protocol.house_rules import HouseRules, forbids, next_change_ms, uses_air_time
+from protocol.house_rules import HouseRules, forbids, gain_db_max, next_change_ms, uses_air_time
 from protocol.messages import BroadcastClass, Plan
 from protocol.slots import on_air
 from protocol.units import SharedMs
 
+GAIN_DB_MAX: Final = 12.0
+"""No pole plays louder than this above its calibrated level (`edge.guard`)."""
 STEPS_MAX: Final = 200_000
 """Edges of one run: a month of 4,096 items in each of eight plans, twice over; more is a fault of ours."""
 
@@ -57,17 +61,23 @@ class Pole:
     node: str
     areas: tuple[str, ...]
     rules: HouseRules
+    gain_db: float = 0.0
     turn: int = 0
     aim_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch of time; of sound, `is_bed` below another's speech."""
+    """A stretch of time; of sound, `is_bed` below another's speech.
+
+    `gain_db` is how loud it plays (above the calibrated level), `is_capped` where a cap of the place holds it down.
+    """
 
     from_ms: int
     until_ms: int
     is_bed: bool = False
+    gain_db: float = 0.0
+    is_capped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +134,7 @@ def dry_run(pole: Pole, plans: Iterable[Plan], *, from_ms: int, until_ms: int, a
     """Play plans through; `aired` is what has used the pole's air time before."""
     candidates, known_until_ms = planned_candidates(tuple(plans), pole.areas, pole.turn, pole.aim_us)
     coming = [_live(each) for each in candidates if each.ends_at_ms > from_ms and each.starts_at_ms < until_ms]
-    run = _Run(pole.rules, coming, aired)
+    run = _Run(pole, coming, aired)
     run.play(from_ms, until_ms)
     return DryRun(
         pole=pole, from_ms=from_ms, until_ms=until_ms, known_until_ms=known_until_ms, fates=tuple(run.fates.values())
@@ -152,9 +162,10 @@ def why_before(winner: Candidate, loser: Candidate) -> Why:
 class _Run:
     """One pole's air, from edge to edge."""
 
-    def __init__(self, rules: HouseRules, candidates: Sequence[Candidate], aired: Aired) -> None:
+    def __init__(self, pole: Pole, candidates: Sequence[Candidate], aired: Aired) -> None:
         self.fates = {each.key: Fate(candidate=each) for each in candidates}
-        self._rules = rules
+        self._rules = pole.rules
+        self._gain_db = min(pole.gain_db, GAIN_DB_MAX)
         self._coming = deque(candidates)
         self._present: list[Candidate] = []
         self._aired = aired
@@ -198,13 +209,20 @@ class _Run:
         for candidate in self._present:
             fate, reason = self.fates[candidate.key], forbidden[candidate.key]
             if candidate.key in sounding:
-                _add_span(fate.sounds, Span(from_ms=from_ms, until_ms=until_ms, is_bed=candidate is bed))
+                _add_span(fate.sounds, self._sound(candidate, from_ms, until_ms, is_bed=candidate is bed))
             elif reason is not None:
                 _add(fate.refusals, Refusal(reason=reason, span=Span(from_ms=from_ms, until_ms=until_ms)))
             elif owner is not None:
                 span = Span(from_ms=from_ms, until_ms=until_ms)
                 _add(fate.losses, Loss(to=owner.key, why=why_before(owner, candidate), span=span))
         self._count([each for each in (owner, bed) if each is not None], from_ms, until_ms)
+
+    def _sound(self, candidate: Candidate, from_ms: SharedMs, until_ms: SharedMs, *, is_bed: bool) -> Span:
+        """A stretch of sound, as loud as the node plays it."""
+        cap_db = gain_db_max(self._rules, candidate, from_ms)
+        is_capped = cap_db is not None and cap_db < self._gain_db
+        gain_db = cap_db if cap_db is not None and is_capped else self._gain_db
+        return Span(from_ms=from_ms, until_ms=until_ms, is_bed=is_bed, gain_db=gain_db, is_capped=is_capped)
 
     def _forbids(self, candidate: Candidate, at_ms: SharedMs) -> str | None:
         is_on_air = candidate.key in self._heard
@@ -227,8 +245,12 @@ class _Run:
 
 
 def _add_span(spans: list[Span], span: Span) -> None:
-    if spans and spans[-1].until_ms == span.from_ms and spans[-1].is_bed is span.is_bed:
-        span = Span(from_ms=spans.pop().from_ms, until_ms=span.until_ms, is_bed=span.is_bed)
+    if (
+        spans
+        and spans[-1].until_ms == span.from_ms
+        and replace(spans[-1], until_ms=span.until_ms) == replace(span, from_ms=spans[-1].from_ms)
+    ):
+        span = replace(span, from_ms=spans.pop().from_ms)
     spans.append(span)
 
 

@@ -10,7 +10,7 @@ stand still tell it; shown is what is not over yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -23,6 +23,9 @@ from controller.planning.dry_run import DryRun, Fate, Pole, dry_run
 from controller.planning.views import PlanStanding, PolePlanView, changes_of, items_of
 from controller.programmes.programme import Programme
 from controller.programmes.ready import ready_of
+from controller.programmes.sources import items_of as sounds_of
+from controller.records import RelayState
+from controller.views import RelayView
 from protocol.air_time import local_day
 from protocol.house_rules import HouseRules
 from protocol.identity import area_audience
@@ -34,6 +37,17 @@ DAYS_MAX: Final = 31
 STANDING_DAYS_MAX: Final = COMPILED_MS // DAY_MS
 PlanOf = Callable[[str], Plan | None]
 """The plan that stands for an area."""
+DOUBTS_MAX: Final = 20
+"""Of media and stations together; who has more looks at the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """What is known now of what plans need: whether the store has a medium, by hash; which stations are in trouble."""
+
+    has_media: Callable[[str], bool] = lambda _: True
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """Why, by feed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +65,7 @@ class Foresight:
     shelf: MediaShelf
     plan_of: PlanOf
     now_ms: SharedMs
+    supply: Supply = field(default_factory=Supply)
 
     def standing(self, node: str, *, days: int) -> PolePlanView:
         """What sounds on a pole by the plans that stand; raises RequestError."""
@@ -59,7 +74,9 @@ class Foresight:
         plans = self._standing_plans(pole)
         run = self._run(pole, plans.values(), days)
         found = {area: _standing(plan) for area, plan in plans.items()}
-        return self._view(pole, run, tuple(found.values()), [*self._missing(pole, plans), *self._short(run)])
+        refused = [warning for area in pole.areas for warning in self._unprepared(self.site, area)]
+        warnings = [*refused, *self._doubts(run), *self._missing(pole, plans), *self._short(run)]
+        return self._view(pole, run, tuple(found.values()), warnings)
 
     def drafted(self, node: str, draft: Draft, *, days: int) -> PolePlanView:
         """What would sound on a pole with other programmes, and what that changes; raises RequestError."""
@@ -80,7 +97,8 @@ class Foresight:
         changed = differences(_until(before, comparable_ms), _until(after, comparable_ms))
         if comparable_ms < after.until_ms:
             warnings.append("the plans that stand end before the asked time; what is behind their end is not compared")
-        view = self._view(pole, after, tuple(told), [*warnings, *self._missing(pole, stands)])
+        warnings += [*self._doubts(after), *self._missing(pole, stands)]
+        view = self._view(pole, after, tuple(told), warnings)
         return msgspec.structs.replace(view, changes=changes_of(changed, before, after))
 
     def pole(self, node: str) -> Pole:
@@ -99,6 +117,7 @@ class Foresight:
             node=node,
             areas=self.site.tree.chain(known.area),
             rules=rules,
+            gain_db=known.gain_db,
             turn=self.site.rounds.turn_of(node),
             aim_us=round(known.aiming_delay_ms * US_PER_MS),
         )
@@ -117,13 +136,7 @@ class Foresight:
         return {area: plan for area, plan in found.items() if plan is not None}
 
     def _compiled(self, site: Site, area: str, begins_ms: SharedMs, for_ms: int) -> tuple[Compiled, list[str]]:
-        programmes = site.programmes_of(area)
-        warnings = [
-            f"{programme.id}: {source.key}: {self.shelf.refused.get(source.key, 'is not prepared yet; it is left out')}"
-            for programme in programmes
-            for source in site.sources_of(programme)
-            if source.key not in self.shelf.ready
-        ]
+        programmes, warnings = site.programmes_of(area), self._unprepared(site, area)
         ready = (ready_of(programme, shelf=self.shelf, site=site) for programme in programmes)
         compiled = compile_area(
             ready, time_zone=site.time_zone, now_ms=begins_ms, for_ms=for_ms, holidays=site.holidays
@@ -131,6 +144,39 @@ class Foresight:
         if compiled.is_cut:
             warnings.append(f"the plan of {area} is too large and would be cut; shorten its programmes")
         return compiled, warnings
+
+    def _unprepared(self, site: Site, area: str) -> list[str]:
+        """Items of an area's programmes that no plan has, or not as they are now, for their sound cannot be had."""
+        unknown = [
+            f"{programme.id}: the station {item.feed!r} is not configured; it is left out"
+            for programme in site.programmes_of(area)
+            for item in sounds_of(programme)
+            if item.feed is not None and item.feed not in site.feeds
+        ]
+        return unknown + [
+            f"{programme.id}: {source.key}: {self.shelf.refused.get(source.key, 'is not prepared yet; it is left out')}"
+            for programme in site.programmes_of(area)
+            for source in site.sources_of(programme)
+            if source.key not in self.shelf.ready
+        ]
+
+    def _doubts(self, run: DryRun) -> list[str]:
+        """What sounds only if something changes until then: a file that is gone, a station that is in trouble."""
+        told: dict[tuple[str, str], str] = {}
+        for fate in run.fates:
+            item, media, feed = fate.candidate, fate.candidate.media, fate.candidate.feed
+            if media is not None and ("media", media.sha256) not in told and not self.supply.has_media(media.sha256):
+                what = "is not in the store: poles that do not hold it will miss it; add the recording again"
+                told["media", media.sha256] = f"{item.title}: the file {media.sha256[:16]} {what}"
+            elif feed is not None and feed not in self.site.feeds:
+                told["feed", feed] = f"{item.title}: the station {feed!r} is not configured any more; it stays silent"
+            elif feed is not None and feed in self.supply.troubles:
+                told["feed", feed] = (
+                    f"{item.title}: the station {feed!r} is in trouble now: {self.supply.troubles[feed]}"
+                )
+            if len(told) == DOUBTS_MAX:
+                break
+        return list(told.values())
 
     def _unsigned(self, area: str, compiled: Compiled, begins_ms: SharedMs) -> Plan:
         """As it would be signed, for the dry run only."""
@@ -181,6 +227,11 @@ class Foresight:
             items=items_of(run),
             warnings=tuple(warnings),
         )
+
+
+def troubles_of(relays: Iterable[RelayView]) -> dict[str, str]:
+    """The stations that are being relayed and give no sound just now, and why."""
+    return {each.feed: each.reason or each.state.value for each in relays if each.state is RelayState.TROUBLED}
 
 
 def _require_days(days: int, most: int) -> None:

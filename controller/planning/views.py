@@ -13,11 +13,16 @@ from protocol.messages import BroadcastClass, Over, Reality
 
 
 class SpanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stretch of time; of sound, `is_bed` below another's speech."""
+    """A stretch of sound, `is_bed` below another's speech.
+
+    `gain_db` is how loud it plays (above the calibrated level), `is_capped` where a cap of the place holds it down.
+    """
 
     from_ms: int
     until_ms: int
     is_bed: bool = False
+    gain_db: float = 0.0
+    is_capped: bool = False
 
 
 class LossView(Struct, frozen=True, kw_only=True):
@@ -169,4 +174,10 @@ class _Told:
 
 
 def _span(span: Span) -> SpanView:
-    return SpanView(from_ms=span.from_ms, until_ms=span.until_ms, is_bed=span.is_bed)
+    return SpanView(
+        from_ms=span.from_ms,
+        until_ms=span.until_ms,
+        is_bed=span.is_bed,
+        gain_db=span.gain_db,
+        is_capped=span.is_capped,
+    )

@@ -13,10 +13,13 @@ from controller.events import MediaRefused, Woken
 from controller.planning.cli import compared, shown
 from controller.planning.difference import Change
 from controller.planning.dry_run import Verdict, Why
-from controller.planning.foresight import Draft, Foresight
+from controller.planning.foresight import Draft, Foresight, Supply, troubles_of
 from controller.planning.views import PolePlanView
 from controller.planning.words import CHANGES, REASONS, VERDICTS, WHYS
 from controller.programmes.programme import Item, Programme, weekly
+from controller.records import RelayState
+from controller.views import RelayView
+from edge.guard import GAIN_DB_MAX
 from edge.player.arbiter import Reason
 from protocol.house_rules import Forbidden
 from protocol.messages import BroadcastClass
@@ -111,6 +114,72 @@ def test_the_commune_orders_its_priority_items(pki: DevelopmentKeys) -> None:
         assert losses == {(loser, winner, why)}
         won = next(each for each in view.items if each.title == winner)
         assert len(won.wins_over) == 1
+
+
+def test_a_volume_cap_is_told_with_the_hours_it_holds(pki: DevelopmentKeys) -> None:
+    """Early items are held down; what a pole plays more softly of itself is not called capped."""
+    caps = [{"gain_db_max": -12, "begin": "05:00", "end": "05:32"}]
+    areas = [dict(each, **({"volume_caps": caps} if each["id"] == "xa" else {})) for each in plain_config(pki)["areas"]]
+    view = foresight(begun(pki, areas=areas)).standing("N001", days=1)
+    sounds = [span for item in view.items for span in item.sounds]
+    assert {(span.is_capped, span.gain_db) for span in sounds} == {(True, -12.0), (False, 0.0)}
+    ends = {span.until_ms for span in sounds if span.is_capped}
+    assert len(ends & {span.from_ms for span in sounds if not span.is_capped}) == 1
+    said = "\n".join(shown(plain(view)))
+    assert "hạn âm lượng · volume capped: 05:30:" in said
+    assert "-12.0 dB" in said
+    nodes = [dict(each, gain_db=-20) for each in plain_config(pki)["nodes"]]
+    softer = foresight(begun(pki, areas=areas, nodes=nodes)).standing("N001", days=1)
+    assert {(span.is_capped, span.gain_db) for item in softer.items for span in item.sounds} == {(False, -20.0)}
+
+
+def test_a_file_that_is_gone_and_a_station_in_trouble_are_told(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    without = replace(foresight(world), supply=Supply(has_media=lambda _: False, troubles={"vov1": "silent"}))
+    for view in (without.standing("N001", days=3), without.drafted("N001", draft(), days=3)):
+        gone, down = view.warnings
+        assert gone.startswith("Chương trình sáng: the file ")
+        assert "is not in the store" in gone
+        assert down.endswith("the station 'vov1' is in trouble now: silent")
+    unknown = replace(without, site=replace(world.desk.site, feeds={}), supply=Supply())
+    warnings = unknown.standing("N001", days=3).warnings
+    assert [each for each in warnings if "is not configured any more; it stays silent" in each]
+    assert [each for each in warnings if "is not configured; it is left out" in each]
+
+
+def test_a_refused_file_is_told_of_the_plan_that_stands(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    world.post(MediaRefused(path=SONG_FILE, reason="the file is silent"))
+    warnings = foresight(world).standing("N001", days=3).warnings
+    assert [each for each in warnings if each.endswith(f"{SONG_FILE}: the file is silent")]
+
+
+def test_no_pole_is_said_to_play_louder_than_it_does(pki: DevelopmentKeys) -> None:
+    loud = [dict(each, gain_db=20) for each in plain_config(pki)["nodes"]]
+    view = foresight(begun(pki, nodes=loud)).standing("N001", days=1)
+    assert {span.gain_db for item in view.items for span in item.sounds} == {GAIN_DB_MAX}
+
+
+def test_only_a_relay_that_gives_no_sound_is_trouble() -> None:
+    views = [
+        RelayView(
+            stream=f"{number:016x}",
+            area="xa",
+            area_title="Xã",
+            feed=feed,
+            title="VOV",
+            broadcast_class=BroadcastClass.ROUTINE,
+            state=state,
+            starts_at_ms=0,
+            ends_at_ms=1,
+            is_planned=True,
+            reason=reason,
+        )
+        for number, (feed, state, reason) in enumerate(
+            (("a", RelayState.TROUBLED, "silent"), ("b", RelayState.ON_AIR, ""), ("c", RelayState.ENDED, "over"))
+        )
+    ]
+    assert troubles_of(views) == {"a": "silent"}
 
 
 def test_a_programme_that_goes_is_gone(pki: DevelopmentKeys) -> None:
