@@ -31,6 +31,7 @@ from controller.adapters.media.library_start import open_library
 from controller.adapters.media_import import import_media, import_settings
 from controller.adapters.media_store import MediaStore
 from controller.adapters.programmes_start import ProgrammeRooms, open_programmes, tidy_daily
+from controller.adapters.reporting.expecting import expecting
 from controller.adapters.reporting.tally_store import start_counting
 from controller.adapters.running_mark import running_mark
 from controller.adapters.runtime import Runtime
@@ -45,6 +46,7 @@ from controller.web.listeners import mutual_tls, open_listener
 from controller.web.media import media_application
 from controller.web.media_api import add_media_api
 from controller.web.programmes_api import add_programmes_api
+from protocol.adapters.system_clock import read_now
 
 log = logging.getLogger("controller")
 
@@ -78,6 +80,9 @@ async def serve(path: Path) -> None:
             runtime.box_of = enrolment.box_of
         failure = await stack.enter_async_context(runtime.running())
         await stack.enter_async_context(library.running())
+        await stack.enter_async_context(
+            expecting(database, desk=lambda: runtime.desk, clock=lambda: read_now().shared_ms)
+        )
         tell_time = start_time_service(stack, config, authority)
         mark = stack.enter_context(running_mark(_state_dir(config)))
         keeper = AuthorityKeeper(authority, mark=mark, uses=(runtime.use_authority, tell_time))
