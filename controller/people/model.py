@@ -326,9 +326,9 @@ def checked_password(text: str, *, name: str) -> str:
 
 
 def grant_of(text: str, known_areas: frozenset[str]) -> Grant:
-    """A grant from `role`, `role@area` or `role@*`; raises RequestError."""
-    role, _, area = text.partition("@")
-    area = area or EVERYWHERE
+    """A grant from `role`, `role@area` or `role@*`; raises RequestError, also where an area was begun and not named."""
+    role, at, area = text.partition("@")
+    area = area if at else EVERYWHERE
     if role not in [each.value for each in Role]:
         what = f"{role[:40]!r} is no role; roles: {', '.join(each.value for each in Role)}"
         raise RequestError(RequestCode.BAD_REQUEST, what)

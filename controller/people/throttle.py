@@ -114,9 +114,7 @@ class Throttle:
 
     def _wait_ms(self, key: Key, now_ms: int) -> int:
         count = self._counts.get(key)
-        if count is None or now_ms - count.touched_ms > FORGET_MS:
-            return 0
-        return max(0, count.not_before_ms - now_ms)
+        return 0 if count is None else max(0, count.not_before_ms - now_ms)
 
     def _fail(self, key: Key, patience: Patience, now_ms: int) -> None:
         count = self._counts.get(key)

@@ -10,6 +10,7 @@ import pytest
 from controller.areas import Area, AreaTree
 from controller.people.rights import (
     EVERYWHERE,
+    FUTURE_MS_MAX,
     NOBODY,
     OF_EVERYBODY,
     ONLOOKER,
@@ -81,10 +82,12 @@ def test_a_second_factor_must_be_fresh(action: Action) -> None:
         (NOW_MS, Verdict.ALLOWED),
         (NOW_MS - STEP_UP_MS, Verdict.ALLOWED),
         (NOW_MS - STEP_UP_MS - 1, Verdict.STEP_UP),
-        (NOW_MS + 5_000, Verdict.STEP_UP),
+        (NOW_MS + FUTURE_MS_MAX, Verdict.ALLOWED),
+        (NOW_MS + FUTURE_MS_MAX + 1, Verdict.STEP_UP),
         (None, Verdict.STEP_UP),
     ):
         assert asked(person(*roles, proven_at_ms=proven_at_ms), action) is expected
+    assert asked(person(*roles, has_second_factor=False), action) is Verdict.STEP_UP
     program = Principal(name="service/1", grants=frozenset(roles))
     assert asked(program, action) is Verdict.FORBIDDEN
     alone = Principal(name="service/1", grants=frozenset(roles), acts_alone=True)

@@ -87,6 +87,21 @@ def test_ones_own_account_buys_no_guesses_at_others() -> None:
     assert count <= NETWORK.free + 1
 
 
+def test_an_office_that_knows_its_passwords_never_waits_and_a_right_one_ends_the_networks_wait() -> None:
+    throttle = Throttle()
+    for number in range(3 * NETWORK.free):
+        colleague = stranger(account=f"p{number}")
+        assert throttle.begin(colleague, number) == 0
+        throttle.succeed(colleague)
+    for number in range(NETWORK.free):
+        assert throttle.begin(stranger(account=f"q{number}"), 1_000) == 0
+    wait_ms = throttle.begin(stranger(account="r"), 1_000)
+    assert wait_ms > 0
+    assert throttle.begin(stranger(account="r"), 1_000 + wait_ms) == 0
+    throttle.succeed(stranger(account="r"))
+    assert throttle.begin(stranger(account="s"), 1_000 + wait_ms) == 0
+
+
 def test_memory_is_bounded() -> None:
     throttle = Throttle(counts_max=300)
     for number in range(10_000):
