@@ -4,7 +4,7 @@
 
 Apart from the node, because PortAudio's calls must not run beside each other and may hang in a driver: a microphone
 must never keep the horn from sounding. Ends when nobody reads any more, or when its input is gone; what is wrong goes
-to the standard error output, in one line. Writes int16, 48 kHz, interleaved, in blocks of 20 ms, and keeps nothing.
+to the standard error output, in one line. Writes int16, 48 kHz, interleaved, in pieces of 0.1 s, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from typing import Any, Final
 from edge.adapters.library_noise import quiet_sound_libraries
 
 SAMPLE_RATE_HZ: Final = 48_000
-BLOCK_FRAMES: Final = 960
+DEVICE_FRAMES: Final = 960
+"""What the device is asked for at a time; it sets how late its sound comes, which references of a horn hold."""
+PIECE_FRAMES: Final = 4_800
+"""Written at a time: 0.1 s, as the node takes it up. Each write wakes the node, which waits for a whole piece."""
 DEFAULT: Final = "default"
 """The device that the system calls its own."""
 
@@ -37,10 +40,10 @@ def main(arguments: list[str]) -> int:
             format=library.paInt16,
             input=True,
             input_device_index=_index(session, device, channels),
-            frames_per_buffer=BLOCK_FRAMES,
+            frames_per_buffer=DEVICE_FRAMES,
         )
         while True:
-            os.write(out, stream.read(BLOCK_FRAMES, exception_on_overflow=False))
+            os.write(out, stream.read(PIECE_FRAMES, exception_on_overflow=False))
     except BrokenPipeError:
         return 0
     except (OSError, ValueError, ImportError, LookupError) as error:

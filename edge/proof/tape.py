@@ -31,12 +31,22 @@ class Tape:
         if abs(first - self._end) >= capacity:
             self._samples[:] = 0
         elif first > self._end:
-            self._samples[np.arange(self._end, first) % capacity] = 0
-        self._samples[np.arange(first, first + len(flat)) % capacity] = flat
+            for silent in self._parts(self._end, first - self._end):
+                silent[:] = 0
+        done = 0
+        for part in self._parts(first, len(flat)):
+            part[:] = flat[done : done + len(part)]
+            done += len(part)
         self._end = first + len(flat)
 
     def read(self, first: int, count: int) -> NDArray[np.int16] | None:
-        """`count` samples from `first` on; None if the last of them has not come yet, or the first has gone."""
+        """`count` samples from `first` on, a copy; None if the last has not come yet, or the first has gone."""
         if first + count > self._end or first < self._end - len(self._samples):
             return None
-        return self._samples[np.arange(first, first + count) % len(self._samples)]
+        return np.concatenate(self._parts(first, count))
+
+    def _parts(self, first: int, count: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Where up to `capacity` samples stand: to the end of the room, and on from its beginning."""
+        place = first % len(self._samples)
+        beyond = max(0, place + count - len(self._samples))
+        return self._samples[place : place + count - beyond], self._samples[:beyond]
