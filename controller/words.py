@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -123,15 +124,24 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "media": ("thiếu tệp âm thanh", "media missing"),
     "sound_card": ("hỏng đường âm thanh", "sound card"),
     "amplifier": ("hỏng tăng âm", "amplifier"),
-    "plan_ended": ("không còn lịch phát", "no plan"),
+    "plan_ended": ("không còn lịch phát", "no plan left"),
     "reports_dropped": ("mất bớt nhật ký", "reports dropped"),
     "clock_unknown": ("chưa rõ giờ", "clock unknown"),
     "silenced": ("im lặng theo lệnh", "silent by order"),
     "stop_button": ("có người bấm nút dừng", "stop button pressed"),
     "button": ("hỏng nút dừng", "stop button broken"),
-    "horn": ("loa không kêu đúng (tự kiểm tra)", "self-test of the horn failed"),
+    "horn": ("loa không kêu đúng", "horn not heard as it should be"),
     "taken_over": ("máy khác dùng tên này", "another unit under this name"),
     "clone": ("thẻ nhớ bị sao chép", "card was cloned"),
+}
+
+FEED_ALARMS: Final[dict[str, tuple[str, str]]] = {
+    # what is wrong with a station, as the watch over a feed says it
+    "unreachable": ("không tới được đài", "station unreachable"),
+    "http_status": ("đài từ chối hoặc đã đổi địa chỉ", "refused or moved"),
+    "not_audio": ("địa chỉ không có âm thanh", "no audio there"),
+    "silent": ("đài phát im lặng", "the station is silent"),
+    "stalled": ("đài ngừng gửi", "the station stopped sending"),
 }
 
 PACKET_FAULTS: Final[dict[str, tuple[str, str]]] = {
@@ -165,6 +175,17 @@ def fault_words(fault: str) -> tuple[str, str]:
     return FAULTS.get(fault, (fault, fault))
 
 
+def alarm_words(alarm: str) -> tuple[str, str]:
+    """What is wrong with a feed in both languages; what is not known is shown as it came."""
+    return FEED_ALARMS.get(alarm, (alarm, alarm))
+
+
 def packet_fault_words(fault: str) -> tuple[str, str]:
     """Why packets were of no use, in both languages; what is not known is shown as it came."""
     return PACKET_FAULTS.get(fault, (fault, fault))
+
+
+def with_detail(words: Callable[[str], tuple[str, str]], told: str) -> tuple[str, str, str]:
+    """`name` or `name: detail`: the name in both languages, and the detail as it came."""
+    name, _, detail = told.partition(": ")
+    return (*words(name), detail)

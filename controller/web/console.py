@@ -94,12 +94,13 @@ async def _answered(
     except DatabaseError as error:
         return _error(request, RequestCode.NOT_READY, str(error))
     except web.HTTPRequestEntityTooLarge:
-        return _error(request, RequestCode.BAD_REQUEST, f"the body is larger than {BODY_BYTES_MAX} bytes")
+        return _error(request, RequestCode.BAD_REQUEST, f"lớn quá / the body is larger than {BODY_BYTES_MAX} bytes")
     except web.HTTPMethodNotAllowed as error:
-        what = f"{request.method} is not allowed here; allowed: {', '.join(sorted(error.allowed_methods))}"
+        allowed = ", ".join(sorted(error.allowed_methods))
+        what = f"không làm cách này được / {request.method} is not allowed here; allowed: {allowed}"
         return _error(request, RequestCode.BAD_REQUEST, what)
     except web.HTTPNotFound:
-        return _error(request, RequestCode.NOT_FOUND, f"there is nothing at {request.path[:200]}")
+        return _error(request, RequestCode.NOT_FOUND, f"không có trang này / there is nothing at {request.path[:200]}")
 
 
 def _require_plain(request: web.Request) -> None:

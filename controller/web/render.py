@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import zoneinfo
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from controller.people.rights import ONLOOKER, PERMITTED, Action
 from controller.web.parts import CONSOLE, ENVIRONMENT, VISITOR, Visitor
-from controller.words import WORDS, fault_words, packet_fault_words, reason_words
+from controller.words import WORDS, alarm_words, fault_words, packet_fault_words, reason_words, with_detail
 
 FOLDER: Final = Path(__file__).parent
 _DAY_S: Final = 86_400
@@ -40,7 +41,8 @@ def add_templates(application: web.Application) -> None:
     )
     environment.filters["words"] = words_of
     environment.filters["reason_words"] = reason_words
-    environment.filters["fault_words"] = fault_words
+    environment.filters["fault_told"] = functools.partial(with_detail, fault_words)
+    environment.filters["alarm_told"] = functools.partial(with_detail, alarm_words)
     environment.filters["packet_fault_words"] = packet_fault_words
     environment.filters["deed_words"] = _deed_words
     environment.filters["base64url"] = bytes_to_base64url

@@ -20,6 +20,7 @@ from tests.support.pki import DevelopmentKeys
 
 pytestmark = pytest.mark.alone
 EPOCH = 7
+LEFT_EDGES = "row => [...document.querySelector(row).children].map(cell => cell.getBoundingClientRect().left)"
 
 
 @pytest.fixture
@@ -111,6 +112,8 @@ async def test_every_figure_of_every_cluster_fits_the_screen(
             assert figures in text
         assert await page.locator(".bad", has_text="1770, 1860, 1930, 1950").count() == 1
         assert await page.locator(".bad", has_text="±24.00").count() == 1
+        if viewport is DESK:
+            assert await page.evaluate(LEFT_EDGES, "thead tr") == await page.evaluate(LEFT_EDGES, "tbody tr")
         assert await page.evaluate(MEASURE_CONTRAST) == []
         tell(evening, "N001", evening.desk.status(evening.now).relays[0].stream, network_ms=333.0)
         await page.wait_for_selector("text=-667", timeout=8_000)

@@ -89,7 +89,8 @@ async def test_a_busy_evening_fits_the_screen(
         text = await page.inner_text("main")
         assert "ĐANG PHÁT KHẨN CẤP" in text
         assert "không có tiếng trong 20 giây" in text
-        assert "không mở được thiết bị" in text
+        assert "hỏng đường âm thanh sound card: không mở được thiết bị" in text
+        assert "đài phát im lặng the station is silent: không có tiếng" in text
         assert await page.evaluate(MEASURE_CONTRAST) == []
         assert await page.get_attribute("#banners", "aria-live") == "assertive"
         await page.close()

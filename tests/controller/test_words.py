@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.people.audit import Deed
-from controller.words import WORDS, fault_words, packet_fault_words, reason_words
+from controller.streams.feed_watch import AlarmKind
+from controller.words import WORDS, alarm_words, fault_words, packet_fault_words, reason_words, with_detail
 from edge.errors import FrameFault
 from edge.gpio.faults import Fault
 from edge.player.arbiter import Reason
@@ -24,6 +25,21 @@ def test_each_reason_of_a_node_has_words(reason: str) -> None:
 def test_each_fault_of_a_node_has_words(fault: Fault) -> None:
     vietnamese, english = fault_words(fault.value)
     assert vietnamese != english
+
+
+@pytest.mark.parametrize("alarm", list(AlarmKind))
+def test_each_alarm_of_a_feed_has_words(alarm: AlarmKind) -> None:
+    vietnamese, english = alarm_words(alarm.value)
+    assert vietnamese != english
+
+
+def test_a_fault_keeps_its_words_beside_its_detail() -> None:
+    assert with_detail(fault_words, "plan_ended: chưa có lịch: xem máy") == (
+        *fault_words("plan_ended"),
+        "chưa có lịch: xem máy",
+    )
+    assert with_detail(fault_words, "plan_ended") == (*fault_words("plan_ended"), "")
+    assert with_detail(fault_words, "something new: its detail") == ("something new", "something new", "its detail")
 
 
 @pytest.mark.parametrize("value", [*AiringState, *BroadcastClass, *Readiness, *Reality, *SourceKind])

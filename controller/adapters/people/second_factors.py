@@ -63,9 +63,9 @@ def totp_uri(secret: str, person: str) -> str:
 
 
 def qr_svg(text: str) -> str:
-    """A QR code as an SVG element to stand in a page: no style, no script."""
+    """A QR code as an SVG element to stand in a page: no style, no script, as large as the page lets it be."""
     out = io.BytesIO()
-    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, scale=4, border=4, light="#fff")
+    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=4, light="#fff")
     return out.getvalue().decode()
 
 
