@@ -157,6 +157,10 @@ class Keyring:
         above = parents(name) if kind == "area" else ()
         return _reach(self._keys.get(key_id), above, 0) >= _reach(self._keys.get(other), above, len(above) + 1)
 
+    def next_end_ms(self, now_ms: int) -> int | None:
+        """When the next key's time runs out; None where none's does."""
+        return min((key.expires_at_ms for key in self._keys.values() if key.expires_at_ms > now_ms), default=None)
+
     def _usable(self, key_id: str) -> OperationalKey:
         key = self._keys.get(key_id)
         if key is None or len(key.public_key) != PUBLIC_KEY_BYTES:

@@ -34,6 +34,9 @@ class Scopes(Protocol):
     def check_answer(self, key_id: str, kind: str, at_ms: int) -> None:
         """Raises Refusal when the key may not sign answers of this kind."""
 
+    def next_end_ms(self, now_ms: int) -> int | None:
+        """When the next key's time runs out."""
+
 
 class Notary:
     """Holds the signers; `counters` are those already used, by key and topic."""
@@ -71,6 +74,10 @@ class Notary:
         except Refusal as refusal:
             return refusal
         return None
+
+    def next_end_ms(self, now_ms: SharedMs) -> int | None:
+        """When what some key has signed is good no more."""
+        return self._scopes.next_end_ms(now_ms)
 
     def sign(
         self, topic: str, make: Callable[[int], AnyDocument], now_ms: SharedMs, *, body: bytes | None = None

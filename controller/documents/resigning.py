@@ -2,7 +2,8 @@
 
 A keyset that revokes a key makes every node drop what that key ordered, at once. What *this* controller has ordered is
 meant all the same: it is said again with another key, emergencies and streams first, so that a revocation costs a
-second of silence and no plan. The same is done when a key's time has run out, for nodes that come after it.
+second of silence and no plan. The same is done at the instant at which a key's time runs out, for nodes that come after
+it. An order to be silent is meant until its release: it is said again long before its document runs out.
 
 Rules kept: the content stays as it was; a document that nobody here may sign is left as it stands, and a person is
 told; the work goes in slices, so that five thousand assignments do not hold up an emergency.
@@ -22,6 +23,7 @@ from controller.effects import Effect, Level, Note
 from controller.errors import SigningError
 from controller.events import AuthorityChanged
 from controller.ledger import Ledger
+from controller.orders.silence import VALID_MS
 from controller.people.audit import Actor, Deed, act_of
 from controller.records import StandingDocument
 from protocol.errors import ProtocolError, Refusal
@@ -37,6 +39,8 @@ LOOK_AGAIN_MS: Final = 3600 * 1000
 """How often the keys of what stands are looked at without any news."""
 TRY_AGAIN_MS: Final = 10_000
 """After the signer was away, or the database did not take it."""
+SILENCE_LEFT_MS_MIN: Final = VALID_MS // 2
+"""An order to be silent that is good for less is said again for the whole span."""
 _SYSTEM: Final = Actor(who="system")
 """Keys come by a command on the machine; who signed the keyset stands in the ceremony's papers."""
 
@@ -90,7 +94,8 @@ class Resigning:
         if renewed:
             effects += self._keep(renewed)
         wait_ms = SLICE_EVERY_MS if self._waiting else TRY_AGAIN_MS if self._has_failed else LOOK_AGAIN_MS
-        self._next_at_ms = SharedMs(now.shared_ms + wait_ms)
+        ends_ms = self._notary.next_end_ms(now.shared_ms) or now.shared_ms + wait_ms
+        self._next_at_ms = SharedMs(min(now.shared_ms + wait_ms, ends_ms))
         return effects
 
     def _renew(self, topic: str, now: Now) -> tuple[StandingDocument | None, Note | None]:
@@ -98,10 +103,11 @@ class Resigning:
         if sealed is None or document is None or document.expires_at_ms <= now.shared_ms:
             return None, None
         refusal = self._notary.refusal(sealed.key_id, document, now.shared_ms)
-        if refusal is None:
+        lasting = _lasting(document, now.shared_ms)
+        if refusal is None and lasting is document:
             return None, None
         try:
-            make = partial(_again, document)
+            make = partial(_again, lasting)
             return self._notary.sign(topic, make, now.shared_ms, body=sealed.body), None
         except (SigningError, ProtocolError) as error:
             is_first, self._has_failed = not self._has_failed, True
@@ -125,9 +131,17 @@ def _again(document: AnyDocument, counter: int) -> AnyDocument:
     return msgspec.structs.replace(document, counter=counter)
 
 
+def _lasting(document: AnyDocument, now_ms: SharedMs) -> AnyDocument:
+    """An order to be silent that outlasts its document; anything else as it is, for it ends when it says."""
+    if not isinstance(document, Silence) or document.expires_at_ms - now_ms >= SILENCE_LEFT_MS_MIN:
+        return document
+    return msgspec.structs.replace(document, expires_at_ms=now_ms + VALID_MS)
+
+
 def _is_urgent(document: AnyDocument | None) -> bool:
     return isinstance(document, Emergency | AllClear | Silence)
 
 
-def _complaint(refusal: Refusal, error: Exception) -> Note:
-    return Note(level=Level.ERROR, what="not_signed_again", reason=f"{refusal}; {error}")
+def _complaint(refusal: Refusal | None, error: Exception) -> Note:
+    why = refusal or "the order to be silent runs out"
+    return Note(level=Level.ERROR, what="not_signed_again", reason=f"{why}; {error}")

@@ -3,7 +3,8 @@
 What stands is what its signed document on the retained topic says; there is no other record of it. Rules kept: the
 order goes out even if the database cannot keep it, with a loud note; a release goes out only once it is kept; one order
 of an area or a node at a time, and a second press returns the one that stands. A silence has no end by itself: its
-document is valid for ten years and is signed again when its key may not sign any more (`resigning`).
+document is valid for ten years, and is signed again when its key may not sign any more, or half of them have passed
+(`resigning`).
 """
 
 from __future__ import annotations

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from controller.effects import Note, Publish
 from controller.errors import SigningError
 from controller.events import AuthorityChanged
+from controller.orders.silence import VALID_MS
 from controller.people.audit import Deed
-from controller.requests import RaiseEmergency
+from controller.requests import RaiseEmergency, StartSilence
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_cosigned, open_sealed
 from protocol.errors import Refusal
 from protocol.keyring import Keyring
-from protocol.messages import AnyDocument, Keyset, Reality
+from protocol.messages import AnyDocument, Keyset, Reality, Silence
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import DeskWorld
 from tests.support.issuer import Issuer, signer_of
 from tests.support.pki import DevelopmentKeys
 
 EMERGENCY = topic(TopicName.EMERGENCY, area="xa")
+SILENCE = topic(TopicName.AREA_SILENCE, area="dong")
 KEYSET = topic(TopicName.KEYSET)
 
 
@@ -136,3 +139,38 @@ def test_other_keys_are_put_on_record_once_and_the_same_ones_again_are_not(world
     (act,) = [each for each in world.memory.acts if each.what == Deed.KEYS]
     assert act.who == "system"
     assert act.detail == f"keyset {event.version}, root 1; signs with drill-2, operations-2"
+
+
+def test_a_silence_outlasts_its_document(world: DeskWorld) -> None:
+    """Ten years are written in it; it is meant until its release."""
+    world.ask(StartSilence(area="dong", reason="sửa chữa"))
+    ordered = documents(world.effects, SILENCE)[-1][1]
+    assert isinstance(ordered, Silence)
+    assert documents(world.advance(2 * 3600 * 1000), SILENCE) == [], "nothing is due"
+    world._set(world.now.monotonic_ns + (VALID_MS // 2 + 1) * 10**6)
+    [(_, late)] = documents(world.advance(2_000), SILENCE)
+    assert isinstance(late, Silence)
+    assert late.expires_at_ms - world.now.shared_ms > VALID_MS - 10_000
+    assert (late.order, late.ordered_by, late.not_before_ms) == (
+        ordered.order,
+        ordered.ordered_by,
+        ordered.not_before_ms,
+    )
+    assert [each.area for each in world.desk.status(world.now).silences] == ["dong"]
+
+
+def test_at_the_instant_at_which_a_key_ends_the_next_one_signs(world: DeskWorld) -> None:
+    world.ask(StartSilence(area="dong", reason="sửa chữa"))
+    ends_ms = world.now.shared_ms + 600_000
+    issuer = Issuer(world.now.shared_ms)
+    keys = [issuer.operational(each.key_id, public_key=each.public_key) for each in world.pki.keyset.keys]
+    keys = [msgspec.structs.replace(each, expires_at_ms=ends_ms) for each in keys]
+    data = issuer.keyset(*keys, issuer.operational("operations-2"))
+    scopes = Keyring.from_keyset(cbor_decode(open_cosigned(data).payload, Keyset))
+    signers = (world.pki.signer("operations-1"), signer_of("operations-2"))
+    version = authority(world).version
+    world.post(AuthorityChanged(version=version, keyset=data, root_chain=b"chain", scopes=scopes, signers=signers))
+    effects = world.advance(599_000)
+    assert documents(effects, SILENCE) == [], "the key may sign yet"
+    effects = world.advance(2_000)
+    assert documents(effects, SILENCE)[0][0] == "operations-2"
