@@ -39,6 +39,8 @@ REFERENCE: Final = "self_test"
 TITLE: Final = "Tự kiểm tra loa / loudspeaker self-test"
 AHEAD_MS: Final = 2_500
 """From the decision to the first sample: the card and the microphone open, the amplifier warms."""
+SHOWN_AFTER_MS: Final = 10
+"""Whoever decides what sounds has had its turn when a test of the day begins, and is woken once more for it."""
 BUSY_MS: Final = 60_000
 """Nothing may be due so soon after: a test never delays a programme, and never sounds right before one."""
 MEASURE_AFTER_MS: Final = 300
@@ -122,7 +124,7 @@ class SelfTest:
         self._due_ms: SharedMs | None = None
         self._due_of: tuple[int | None, str] = (None, "")
         self._tries = 0
-        self._over_at = MonotonicNs(0)
+        self._shown_at = self._over_at = MonotonicNs(0)
         self._answer_by: MonotonicNs | None = None
 
     def restore(self, note: bytes | None) -> None:
@@ -196,7 +198,7 @@ class SelfTest:
     def next_deadline(self, now: Now) -> MonotonicNs | None:
         """When `settle` has something to do."""
         if self.state is SelfTestState.SOUNDING:
-            return self._over_at
+            return self._shown_at if now.monotonic_ns < self._shown_at else self._over_at
         if self.state is SelfTestState.MEASURING:
             return self._answer_by
         return None if self._due_ms is None or not now.is_time_known else _at(self._due_ms, now)
@@ -236,6 +238,7 @@ class SelfTest:
     def _begin(self, now: Now) -> None:
         self._move(SelfTestStep.WANTED)
         self._starts_ms = SharedMs(now.shared_ms + AHEAD_MS)
+        self._shown_at = MonotonicNs(now.monotonic_ns + SHOWN_AFTER_MS * NS_PER_MS)
         self._over_at = MonotonicNs(now.monotonic_ns + (AHEAD_MS + TEST_MS + MEASURE_AFTER_MS) * NS_PER_MS)
 
     def _candidate(self) -> Candidate:

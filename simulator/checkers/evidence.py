@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from protocol.messages import AiringRecord, BroadcastClass, Over, QuietHours, Reality, SourceKind
+from protocol.messages import AiringRecord, BroadcastClass, Over, QuietHours, Reality, SelfTestRecord, SourceKind
 from protocol.policy import AirTime, VolumeCap
 from protocol.turns import Turns, shift_ms
 from protocol.units import NS_PER_MS
@@ -150,6 +150,7 @@ class Posting:
     air_time: AirTime | None = None
     volume_caps: tuple[VolumeCap, ...] = ()
     fetch_bytes_max: int | None = None
+    self_test_minute: int | None = None
 
     def aim_ns(self, broadcast_class: BroadcastClass) -> int:
         """By how much later than others it sounds a class."""
@@ -245,6 +246,7 @@ class PoleFacts:
     reports_waiting: int = 0
     retired_ns: int | None = None
     box: str = ""
+    has_ears: bool = False
     place: Place = field(default_factory=Place)
 
     def clock_error_ns(self, begins_ns: int, ends_ns: int) -> int:
@@ -294,6 +296,10 @@ class Evidence:
     report_gaps: list[tuple[str, int, str]] = field(default_factory=list)
     cut_offs: list[tuple[str, int]] = field(default_factory=list)
     """Nodes that said that their run before had ended suddenly, and when the controller had that."""
+    self_tests: list[tuple[str, SelfTestRecord]] = field(default_factory=list)
+    """Nodes and what their self-tests found, as the controller has it."""
+    asked_tests: list[tuple[str, int]] = field(default_factory=list)
+    """Machines, and when a technician asked for a self-test there."""
     emergencies: list[EmergencyFact] = field(default_factory=list)
     gauges: list[Gauge] = field(default_factory=list)
     flows: dict[str, list[tuple[int, int]]] = field(default_factory=dict)

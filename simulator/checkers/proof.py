@@ -28,6 +28,7 @@ from simulator.checkers.evidence import (
     missing,
     seconds,
 )
+from simulator.evidence.signals import SELF_TEST
 
 REFUSES: Final = "storage_read_only"
 SLOW: Final = "storage_slow"
@@ -68,7 +69,7 @@ class Proof:
 
     def _sounds(self, evidence: Evidence, facts: PoleFacts, airings: dict[str, Airing]) -> Iterator[Violation]:
         for heard in facts.heard:
-            if heard.source == UNREADABLE or self._may_be_lost(evidence, facts, heard):
+            if heard.source in {UNREADABLE, SELF_TEST} or self._may_be_lost(evidence, facts, heard):
                 continue
             ids = self._ids(evidence, facts, heard)
             covering = [name for name, airing in airings.items() if self._covers(facts, airing, heard, ids)]

@@ -17,6 +17,7 @@ from simulator.checkers.proof import PROOF
 from simulator.checkers.punctual import PUNCTUAL
 from simulator.checkers.quiet_hours import QUIET_HOURS
 from simulator.checkers.recovery import RECOVERY
+from simulator.checkers.self_tested import SELF_TESTED
 from simulator.checkers.silenced import SILENCED
 from simulator.checkers.skew import SKEW
 from simulator.checkers.stale import STALE
@@ -39,6 +40,7 @@ CHECKERS: Final[dict[str, Checker]] = {
         ITEMS,
         PROOF,
         HEARD,
+        SELF_TESTED,
         POWER,
         EMERGENCY,
         RECOVERY,

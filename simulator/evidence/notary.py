@@ -204,6 +204,7 @@ class Notary:
             air_time=assignment.air_time,
             volume_caps=assignment.volume_caps,
             fetch_bytes_max=assignment.fetch_bytes_a_day_max,
+            self_test_minute=assignment.self_test_minute,
         )
         if known:
             last = known[-1]

@@ -1,5 +1,7 @@
 """Hears which attention signal a piece of sound is: by its tones, as a person does, at any loudness and anywhere in it.
 
+A piece of a self-test's sweep is told by its pitch and by how fast that rises.
+
 It knows the pitches that the product states (`edge.player.chime`) and fits them and their partials to the samples; what
 is left over tells whether it was that signal. Four milliseconds are enough.
 """
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.player.chime import ALARM_TONES, DRILL_TONES, NOTICE_TONES, PARTIALS, Chime
+from edge.proof.sweep import FROM_HZ, SWEEP_MS, UNTIL_HZ
 from protocol.units import SAMPLE_RATE_HZ
 
 LIKENESS_MIN: Final = 0.9
@@ -25,7 +28,15 @@ _PITCHES: Final[dict[Chime, tuple[tuple[float, ...], ...]]] = {
     Chime.DRILL: ((DRILL_TONES[0].hz,),),
 }
 """What sounds together: the strokes of a gong, each tone of the others by itself."""
+SELF_TEST: Final = "self-test"
+"""The sweep of a self-test, which no document names."""
 _PREFIX: Final = "chime:"
+_SWEEP_MIN: Final = 0.97
+"""As `LIKENESS_MIN`, for one tone without partials, which a sweep is at each instant."""
+_RISE: Final = float(np.log(UNTIL_HZ / FROM_HZ)) / (SWEEP_MS / 1_000)
+"""Its pitch grows by this part of itself in a second."""
+_SPECTRUM: Final = 8_192
+"""A bin of 6 Hz, between which the peak is looked for."""
 
 
 def source_of(chime: Chime) -> str:
@@ -34,7 +45,7 @@ def source_of(chime: Chime) -> str:
 
 
 def signal_in(samples: NDArray[np.int16]) -> str | None:
-    """The source of the signal that int16[n] is a piece of; None for other sound."""
+    """The source of the signal or of the sweep that int16[n] is a piece of; None for other sound."""
     sound = samples.astype(np.float64)
     power = float(sound @ sound)
     if not power or len(samples) < SAMPLES_MIN:
@@ -44,7 +55,23 @@ def signal_in(samples: NDArray[np.int16]) -> str | None:
         for chord in chords:
             along = _basis(chord, len(sound)).T @ sound
             best = max(best, (float(along @ along) / power, source_of(chime)))
-    return best[1] or None
+    swept = _swept_share(sound) / power
+    return SELF_TEST if swept > max(_SWEEP_MIN, best[0]) else best[1] or None
+
+
+def _swept_share(sound: NDArray[np.float64]) -> float:
+    """The power of what a sweep of the pitch that is found here explains."""
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), _SPECTRUM))
+    peak = int(spectrum[1:-1].argmax()) + 1
+    low, top, high = np.log(spectrum[peak - 1 : peak + 2] + 1e-9)
+    bend = low - 2 * top + high
+    hz = (peak + (0.5 * float((low - high) / bend) if bend else 0.0)) * SAMPLE_RATE_HZ / _SPECTRUM
+    if not FROM_HZ * 0.9 <= hz <= UNTIL_HZ * 1.1:
+        return 0.0
+    seconds = (np.arange(len(sound)) - len(sound) / 2) / SAMPLE_RATE_HZ
+    phase = 2 * np.pi * hz / _RISE * np.expm1(_RISE * seconds)
+    along = np.linalg.qr(np.stack((np.sin(phase), np.cos(phase)), axis=1))[0].T @ sound
+    return float(along @ along)
 
 
 @lru_cache(maxsize=32)

@@ -23,7 +23,7 @@ from edge.player.chime import chime_of
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
 from protocol.errors import Refusal
-from protocol.messages import AiringRecord, AnyDocument, BroadcastClass, FaultRecord, Plan
+from protocol.messages import AiringRecord, AnyDocument, BroadcastClass, FaultRecord, Plan, SelfTestRecord
 from protocol.plan_body import decode_body, filled
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.checkers.evidence import (
@@ -98,6 +98,7 @@ class Witness:
             hold_ns=config.amplifier.hold_ms * NS_PER_MS,
             place=pole.settings.place,
             box=pole.machine.box,
+            has_ears=bool(pole.settings.sensors),
         )
         pole.ear.watch.append(partial(self._heard, pole.name))
         pole.on_decision.append(self._decided)
@@ -282,6 +283,8 @@ class Witness:
                         record=record,
                     )
                 )
+            case StoredReport(record=SelfTestRecord() as tested):
+                self.evidence.self_tests.append((change.node, tested))
             case RelayRecord():
                 self._relay_is(change)
 

@@ -33,6 +33,7 @@ from simulator.runs.steps import (
     Refused,
     Reported,
     Silent,
+    Tested,
 )
 
 NAME: Final = "expect"
@@ -146,13 +147,24 @@ def _missed(run: Run, expected: Missed) -> Iterator[Violation]:
 def _reported(run: Run, expected: Reported) -> Iterator[Violation]:
     reports = run.province.controller.database.reports.values()
     for facts in _poles(run, expected):
-        is_told = any(
-            isinstance(stored.record, FaultRecord)
-            and (stored.node, stored.record.fault) == (facts.node, expected.fault)
+        told = [
+            stored.record.active
             for stored in reports
-        )
-        if not is_told:
+            if isinstance(stored.record, FaultRecord)
+            and (stored.node, stored.record.fault) == (facts.node, expected.fault)
+        ]
+        if True not in told:
             yield _violation(run, facts.name, f"the fault {expected.fault} was never reported")
+        elif expected.is_over and told[-1]:
+            yield _violation(run, facts.name, f"the fault {expected.fault} was reported, and never that it was over")
+
+
+def _tested(run: Run, expected: Tested) -> Iterator[Violation]:
+    for facts in _poles(run, expected):
+        verdicts = [record.verdict for node, record in run.evidence.self_tests if node == facts.node]
+        if verdicts.count(expected.verdict) < expected.at_least:
+            what = f"its self-tests say {[each.value for each in verdicts]}, expected {expected.verdict.value}"
+            yield _violation(run, facts.name, what)
 
 
 def _noted(run: Run, expected: Noted) -> Iterator[Violation]:
@@ -252,6 +264,7 @@ _JUDGES: Final[dict[type, Callable[[Run, Any], Iterator[Violation]]]] = {
     Recorded: _recorded,
     Missed: _missed,
     Reported: _reported,
+    Tested: _tested,
     Noted: _noted,
     Denied: _denied,
     Claims: _claims,

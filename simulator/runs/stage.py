@@ -10,6 +10,7 @@ import msgspec
 from controller import requests
 from controller.configuration.config import Config
 from controller.records import EmergencyRecord
+from edge.events import SelfTestAsked
 from protocol.units import NS_PER_MS, NS_PER_S
 from simulator.attacker import Attacker
 from simulator.checkers.evidence import EVERYBODY
@@ -21,6 +22,7 @@ from simulator.faults.faults import FaultPlan
 from simulator.faults.machine_faults import CORRECTED_NS, connect_all
 from simulator.runs.scenario import INTRUDER, Scenario
 from simulator.runs.steps import (
+    AskTest,
     Clear,
     Clone,
     Configure,
@@ -80,6 +82,7 @@ class Stage:
             Hush: self._silence,
             Unhush: self._release,
             Clone: self._clone,
+            AskTest: self._test,
         }
         connect_all(self.faults, province)
         for step in scenario.steps:
@@ -205,6 +208,13 @@ class Stage:
         self._witness.cloned(clone, node, for_ns=for_ns)
         province.world.after(for_ns, clone.cut_power)
         province.world.after(for_ns, self._witness.retire, unit)
+
+    def _test(self, step: AskTest) -> None:
+        for name in step.poles:
+            process = self._province.poles[name].process
+            if process is not None:
+                self._witness.evidence.asked_tests.append((name, self._province.world.now_ns))
+                process.post(SelfTestAsked(ticket=1, takes_reference=step.takes_reference))
 
     def _forge(self, step: Forge) -> None:
         self._attacker(step.through).forge(step.what, step.area, step.key)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from controller.configuration.config import AreaConfig, NodeConfig, ProgrammeConfig, TimeOfDay
-from protocol.messages import AiringState, BroadcastClass, Reality
+from protocol.messages import AiringState, BroadcastClass, Reality, SelfTestVerdict
 from simulator.services.feed import FeedState
 
 Pole = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -148,6 +148,13 @@ class Unhush(_Step, frozen=True, kw_only=True, tag="release"):
     node: str = ""
 
 
+class AskTest(_Step, frozen=True, kw_only=True, tag="self_test"):
+    """A technician asks these poles for a self-test, or with `takes_reference` for one that later ones are held to."""
+
+    poles: Annotated[Poles, Meta(min_length=1)]
+    takes_reference: bool = False
+
+
 class Clone(_Step, frozen=True, kw_only=True, tag="clone"):
     """A copy of a pole's card runs in another box for a while, then is found and taken away.
 
@@ -164,6 +171,7 @@ Step = (
     | Hush
     | Unhush
     | Clone
+    | AskTest
     | Raise
     | Clear
     | Relay
@@ -222,9 +230,17 @@ class Missed(_Expectation, frozen=True, kw_only=True, tag="missed"):
 
 
 class Reported(_Expectation, frozen=True, kw_only=True, tag="reported"):
-    """Each of these poles has reported a fault."""
+    """Each of these poles has reported a fault; if it `is_over`, the last that it said of it is that it has passed."""
 
     fault: str
+    is_over: bool = False
+
+
+class Tested(_Expectation, frozen=True, kw_only=True, tag="tested"):
+    """Each of these poles has a self-test on record with a verdict so often."""
+
+    verdict: SelfTestVerdict
+    at_least: Count = 1
 
 
 class Noted(_Expectation, frozen=True, kw_only=True, tag="noted"):
@@ -293,5 +309,18 @@ class Broken(_Expectation, frozen=True, kw_only=True, tag="broken"):
 
 
 Expectation = (
-    Broken | Judged | Hears | Silent | Refused | Recorded | Missed | Reported | Noted | Denied | Claims | Echoes | Named
+    Broken
+    | Judged
+    | Hears
+    | Silent
+    | Refused
+    | Recorded
+    | Missed
+    | Reported
+    | Tested
+    | Noted
+    | Denied
+    | Claims
+    | Echoes
+    | Named
 )

@@ -124,6 +124,9 @@ def test_once_a_day_at_the_minute_of_the_place_and_the_poles_own_turn() -> None:
     pole.run_until(T0_MS + 50 * HOUR_MS)
     found = on_record(pole)
     assert len(found) == 2 + 1
+    assert {each.verdict for each in found} == {"no_reference"}, (
+        "each sounded, though nothing else woke the pole for it"
+    )
     first_ms = found[0].at_ms - (T0_MS + 30 * MINUTE_MS)
     assert 0 <= first_ms <= TURNS * TURN_S * 1_000 + 15_000
     assert found[1].at_ms - found[0].at_ms == pytest.approx(24 * HOUR_MS, abs=1_000)

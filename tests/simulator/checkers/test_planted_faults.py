@@ -89,5 +89,12 @@ def test_the_planted_fault_is_found_at_its_pole(checker: str, agent: type[Agent]
 
 
 def test_every_checker_has_a_planted_fault() -> None:
-    elsewhere = {"silenced", "turns", "stale", "air_time", "fetch_budget"}  # worlds of their own: `test_silenced` ...
+    elsewhere = {
+        "silenced",
+        "turns",
+        "stale",
+        "air_time",
+        "fetch_budget",
+        "self_test",
+    }  # worlds of their own: `test_silenced` ...
     assert set(CHECKERS) <= {checker for checker, _ in PLANTED} | elsewhere

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edge.player.chime import Chime, signal
+from edge.proof.sweep import sweep
 from simulator.evidence import pattern
-from simulator.evidence.signals import SAMPLES_MIN, signal_in, source_of
+from simulator.evidence.signals import SAMPLES_MIN, SELF_TEST, signal_in, source_of
 
 
 @pytest.mark.parametrize("chime", list(Chime))
@@ -32,3 +33,13 @@ def test_programmes_silence_and_scraps_are_no_signal() -> None:
         assert signal_in(samples[:191]) is None
     assert signal_in(np.zeros(960, np.int16)) is None
     assert signal_in(np.round(signal(Chime.DRILL, 500) * 32_767).astype(np.int16)[500 : 499 + SAMPLES_MIN]) is None
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.05])
+@pytest.mark.parametrize("count", [480, 960])
+def test_a_self_test_is_told_from_a_signal_all_along_its_sweep(gain: float, count: int) -> None:
+    samples = np.round(sweep() * gain * 32_767).astype(np.int16)
+    pieces = [samples[at : at + count] for at in range(0, len(samples) - count, count)]
+    told = Counter(signal_in(piece) for piece in pieces)
+    assert set(told) <= {SELF_TEST, None}
+    assert told[None] <= 0.05 * told.total()

@@ -106,3 +106,19 @@ def test_what_a_pole_hears_of_itself_is_asked_of_its_records() -> None:
         "its sensor says of 1 airings ended 09:00 to 09:03: [True]; expected 1 of False",
         "its sensor says of 0 airings ended 09:00 to 09:00:20: []; expected 1 of True",
     ]
+
+
+def test_a_fault_that_goes_on_is_not_over_and_a_test_that_was_not_made_has_no_verdict() -> None:
+    pressed = HEAD.replace("expect:", '  - {do: press, at: "09:01:40", poles: [N0001]}\nexpect:')
+    expected = """
+  - {that: reported, fault: stop_button, poles: [N0001]}
+  - {that: reported, fault: stop_button, is_over: true, poles: [N0001]}
+  - {that: reported, fault: stop_button, poles: [N0002]}
+  - {that: tested, verdict: passed, poles: [N0001]}
+"""
+    text = pressed + expected
+    assert found(perform("reported", parse_scenario(text, name="reported.yaml"), seed=2)) == [
+        ("N0001", "the fault stop_button was reported, and never that it was over"),
+        ("N0002", "the fault stop_button was never reported"),
+        ("N0001", "its self-tests say [], expected passed"),
+    ]
