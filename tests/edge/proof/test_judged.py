@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.proof.judged import BATCH, JUDGED_MAX, KEPT_MS, Judged
+from edge.proof.judged import BATCH, BATCH_WAIT_MS, JUDGED_MAX, KEPT_MS, Judged
 from protocol.candidate import Candidate, planned_key
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs, TimeSource
@@ -124,6 +124,9 @@ def test_a_week_without_power_comes_in_batches_and_none_is_lost_when_the_plan_is
         for candidate, record in batch:
             found.recorded(candidate.key, candidate.ends_at_ms)
             told[record.source_id] += 1
+        if turn == 0:
+            assert found.next_deadline() == BATCH_WAIT_MS * NS_PER_MS
+            assert not found.settle(plan, at(now_ms + BATCH_WAIT_MS - 1, monotonic_ms=BATCH_WAIT_MS - 1)), "too soon"
     assert told == Counter({each.source_id: 1 for each in plan})
     assert found.next_deadline() is None
 
@@ -131,8 +134,11 @@ def test_a_week_without_power_comes_in_batches_and_none_is_lost_when_the_plan_is
 def test_what_is_known_one_by_one_is_bounded() -> None:
     found = judged(begun(at(T0_MS)), at(T0_MS))
     for number in range(2 * JUDGED_MAX):
-        found.recorded(planned_key(COMMUNE, f"i{number}"), T0_MS + number * 1_000)
+        found.recorded(planned_key(COMMUNE, f"i{number}"), T0_MS + 61_000 + number * 1_000)
     assert len(found.note) <= 4 * 1024 + 16
+    later = at(T0_MS + HOUR_MS)
+    first, last = item("i0", T0_MS + 1_000), item(f"i{2 * JUDGED_MAX - 1}", T0_MS + 2 * JUDGED_MAX * 1_000)
+    assert not found.settle((first, last), later), "what is forgotten is not missed once more"
     found.recorded(planned_key(COMMUNE, "much later"), T0_MS + 3 * KEPT_MS)
     assert len(found.note) == 9 + 16
 
