@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.events import MessageReceived
+from controller.effects import Commit
+from controller.events import MessageReceived, SiteChanged
 from controller.nodes.airing import GAP_WAIT_MS
 from controller.records import ReportGap, ReportHead, StoredReport
-from protocol.messages import LOOSE_FROM, Acknowledgement, AiringState, SourceKind
+from protocol.envelope import seal
+from protocol.messages import LOOSE_FROM, Acknowledgement, AiringRecord, AiringState, Report, SourceKind
 from protocol.topics import TopicName, topic
 from tests.support.controller_desk import DeskWorld, airing, document, notes, published
 from tests.support.pki import DevelopmentKeys
@@ -28,7 +32,7 @@ def world(pki: DevelopmentKeys) -> DeskWorld:
     return made
 
 
-def step(number: int) -> object:
+def step(number: int) -> AiringRecord:
     return airing(f"song.{number}", AiringState.STARTED, 1_000 + number, source=SourceKind.MEDIA)
 
 
@@ -136,6 +140,54 @@ def test_the_chain_is_judged(world: DeskWorld) -> None:
     world.report("N001", 3, step(3), previous=b"\x01" * 32)
     chained = {each.number: each.is_chained for each in world.memory.of(StoredReport)}
     assert chained == {1: True, 2: True, 3: False}
+
+
+def test_the_chain_is_judged_by_what_has_come_stored_or_on_its_way_and_not_where_nothing_has(world: DeskWorld) -> None:
+    world.is_holding = True
+    first = world.report("N001", 1, step(1))
+    second = world.report("N001", 2, step(2), previous=hashlib.sha256(first).digest())
+    world.report("N001", 3, step(3), previous=b"\x01" * 32)
+    world.report("N001", 5, step(5), previous=b"\x01" * 32)
+    world.release()
+    world.report("N001", 6, step(6), previous=b"\x01" * 32)
+    world.report("N001", LOOSE_FROM + 1, step(7), previous=hashlib.sha256(second).digest())
+    chained = {each.number: each.is_chained for each in world.memory.of(StoredReport)}
+    assert chained == {1: True, 2: True, 3: False, 5: None, 6: False, LOOSE_FROM + 1: None}
+
+
+def test_what_comes_twice_while_it_is_being_stored_is_stored_once_and_a_contradiction_is_seen(
+    world: DeskWorld,
+) -> None:
+    world.is_holding = True
+    for number in (1, LOOSE_FROM + 7):
+        payload = world.report("N001", number, step(1))
+        world.post(MessageReceived(topic=REPORT, payload=payload))
+    world.report("N001", 1, step(99))
+    world.release()
+    world.post(MessageReceived(topic=REPORT, payload=payload))
+    kept = [each for effect in world.effects if isinstance(effect, Commit) for each in effect.changes]
+    assert [each.number for each in kept if isinstance(each, StoredReport)] == [1, LOOSE_FROM + 7]
+    assert [each.kind for each in kept if isinstance(each, ReportGap)] == ["contradiction"]
+
+
+def test_a_node_that_signs_in_anothers_name_is_refused(world: DeskWorld, pki: DevelopmentKeys) -> None:
+    report = Report(node="N002", number=1, previous_sha256=bytes(32), record=step(1))
+    payload = seal(report, signer=pki.report_signer("N001"), topic=REPORT)
+    world.post(MessageReceived(topic=REPORT, payload=payload))
+    assert world.memory.of(StoredReport) == []
+    assert world.desk.status(world.now).refused == {"wrong_audience": 1}
+
+
+def test_another_unit_at_a_place_begins_its_own_row_of_numbers(world: DeskWorld, pki: DevelopmentKeys) -> None:
+    world.report("N001", 1, step(1))
+    site = world.desk.site
+    other = msgspec.structs.replace(site.nodes["N001"], report_key=pki.report_public_key("N003").hex())
+    world.post(SiteChanged(site=replace(site, nodes={**site.nodes, "N001": other})))
+    world.report("N001", 1, step(2), signer=pki.report_signer("N003"))
+    assert len(world.memory.of(StoredReport)) == 2
+    assert world.memory.of(ReportGap) == []
+    world.report("N001", 2, step(3))
+    assert world.desk.status(world.now).refused == {"bad_signature": 1}
 
 
 def test_another_key_or_topic_or_name_changes_nothing(world: DeskWorld, pki: DevelopmentKeys) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from controller.effects import Subscribe
+from controller.effects import Commit, Subscribe
 from controller.events import ListeningBegan, ListeningEnded, MessageReceived
+from controller.records import NodeSeen
 from controller.views import NodeView
 from protocol.codec import json_encode
 from protocol.messages import BroadcastClass, FaultRecord, NowSounding, Readiness, SourceKind, Telemetry
@@ -138,3 +139,16 @@ def test_last_seen_survives_a_restart(world: DeskWorld) -> None:
     seen = node(world).last_seen_ms
     world.restart()
     assert node(world).last_seen_ms == seen
+
+
+def test_only_what_was_heard_since_is_kept_again(world: DeskWorld) -> None:
+    """A province's quiet minute costs its database nothing."""
+    for name in ("N001", "N002"):
+        world.birth(name)
+    world.advance(2_000)
+    world.effects.clear()
+    tell(world)
+    world.advance(61_000)
+    commits = [each for each in world.effects if isinstance(each, Commit)]
+    kept = [each.node for commit in commits for each in commit.changes if isinstance(each, NodeSeen)]
+    assert kept == ["N001"]

@@ -6,6 +6,7 @@ import pytest
 
 from controller.errors import RequestCode, RequestError
 from controller.events import BrokerConnected, BrokerLost
+from controller.orders.emergency_desk import STANDING_MAX
 from controller.records import EmergencyRecord, EmergencyState
 from controller.requests import EndEmergency, RaiseEmergency
 from protocol.messages import AiringState, AllClear, Emergency, Reality
@@ -240,3 +241,19 @@ def test_a_clip_that_is_not_ready_is_refused(pki: DevelopmentKeys) -> None:
     with pytest.raises(RequestError) as refused:
         world.ask(FLOOD)
     assert refused.value.code is RequestCode.CLIP_NOT_READY
+
+
+def test_more_at_once_than_any_disaster_has_are_refused_and_what_stands_can_still_be_changed(
+    pki: DevelopmentKeys,
+) -> None:
+    plain = plain_config(pki)
+    places = [f"xom-{number}" for number in range(STANDING_MAX + 1)]
+    world = DeskWorld(pki, areas=[*plain["areas"], *({"id": each, "title": each, "parent": "xa"} for each in places)])
+    world.begin()
+    *_, ended = [raised(world, RaiseEmergency(area=place, clip="flood")) for place in places[:-1]]
+    with pytest.raises(RequestError) as refused:
+        raised(world, RaiseEmergency(area=places[-1], clip="flood"))
+    assert refused.value.code is RequestCode.TOO_MANY
+    assert raised(world, RaiseEmergency(area=places[0], clip="fire")).title == "Cháy rừng"
+    world.ask(EndEmergency(emergency=ended.id))
+    assert raised(world, RaiseEmergency(area=places[-1], clip="flood")).area == places[-1]
