@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from edge.guard import Accepted
 from protocol.errors import Refusal, RefusalReason
-from protocol.messages import AllClear, Emergency, Root, Silence, SilenceRelease
+from protocol.messages import AllClear, Emergency, Root
 
 
 def refuse_out_of_turn(accepted: Accepted, standing: Accepted | None) -> None:
@@ -22,7 +22,7 @@ def refuse_out_of_turn(accepted: Accepted, standing: Accepted | None) -> None:
     if standing is None or standing.sha256 == accepted.sha256 or isinstance(accepted.document, Root):
         return
     document = accepted.document
-    if accepted.is_duplicate and not isinstance(document, Silence | SilenceRelease):
+    if accepted.is_duplicate:
         raise Refusal(RefusalReason.REPLAYED, f"the {document.document_type} {document.id} was followed by another")
     match standing.document, document:
         case AllClear(emergency=over), Emergency(emergency=name) if over == name:
