@@ -139,6 +139,9 @@ class RelayDesk:
                 return [Answer(ticket=ticket, result=relay, is_new=False)]
         if len(self.running) >= RUNNING_MAX:
             raise RequestError(RequestCode.TOO_MANY, f"{len(self.running)} relays run already; stop one first")
+        for stream, (_, waiting) in list(self._reopen.items()):
+            if (waiting.area, waiting.feed, waiting.occurrence) == (request.area, request.feed, None):
+                del self._reopen[stream]  # begun by hand now, not a second time by itself
         wanted = RelayRecord(
             stream="",
             area=request.area,
@@ -154,7 +157,7 @@ class RelayDesk:
         return self._open(wanted, now, ticket=ticket)
 
     def stop(self, request: StopRelay, ticket: int, now: Now) -> list[Effect]:
-        """End a relay before its time; raises RequestError."""
+        """End a relay before its time, or give up one that waits to be begun anew; raises RequestError."""
         relay = self._relays.get(request.stream)
         if relay is None:
             running = ", ".join(f"{each.stream} ({each.title}, {each.area})" for each in self.running) or "none"
@@ -162,7 +165,11 @@ class RelayDesk:
                 RequestCode.UNKNOWN_STREAM, f"the stream {request.stream!r} is not known; running now: {running}"
             )
         if relay.state is RelayState.ENDED:
-            raise RequestError(RequestCode.ALREADY_OVER, f"the relay {relay.stream} has ended: {relay.reason}")
+            if self._reopen.pop(relay.stream, None) is None:
+                raise RequestError(RequestCode.ALREADY_OVER, f"the relay {relay.stream} has ended: {relay.reason}")
+            given_up = msgspec.structs.replace(relay, reason="stopped by request", stopped=True)
+            self._relays[relay.stream] = given_up
+            return [*self._ledger.commit([given_up]), Answer(ticket=ticket, result=given_up)]
         effects = self._end(relay, now, reason="stopped by request", stopped=True)
         return [*effects, Answer(ticket=ticket, result=self._relays[relay.stream])]
 
@@ -220,7 +227,8 @@ class RelayDesk:
         for stream, (at_ms, relay) in list(self._reopen.items()):
             if now.shared_ms >= at_ms:
                 del self._reopen[stream]
-                effects += self._begin(relay, now)
+                if relay.occurrence is None or self._is_still_planned(relay):
+                    effects += self._begin(relay, now)
         return effects + self._begin_planned(now) + self._follow_delays(now)
 
     def _follow_delays(self, now: Now) -> list[Effect]:

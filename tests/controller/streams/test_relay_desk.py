@@ -174,6 +174,45 @@ def test_a_worker_that_ends_is_begun_anew_with_growing_waits(world: DeskWorld) -
     assert waits == [1_000, 2_000, 5_000]
 
 
+def test_a_relay_that_waits_to_be_begun_anew_can_be_stopped_and_stays_stopped(world: DeskWorld) -> None:
+    world.advance(5 * 60_000)
+    for relay in (started(world), next(each for each in opened(world.effects) if each.occurrence)):
+        world.post(RelayNews(stream=relay.stream, news=RelayEnded(reason="codec", at_ms=ms(world))))
+        world.effects.clear()
+        record = world.ask(StopRelay(stream=relay.stream)).result
+        assert isinstance(record, RelayRecord)
+        assert (record.stopped, record.reason) == (True, "stopped by request")
+        world.advance(60_000)
+        assert opened(world.effects) == []
+        with pytest.raises(RequestError) as over:
+            world.ask(StopRelay(stream=relay.stream))
+        assert over.value.code is RequestCode.ALREADY_OVER
+    world.restart()
+    world.advance(60_000)
+    assert opened(world.effects) == []
+
+
+def test_what_was_begun_by_hand_meanwhile_is_not_begun_a_second_time(world: DeskWorld) -> None:
+    for news in (StartRelay(area="doai", feed="vov1", minutes=15), VOV):
+        stream = started(world, news).stream
+        world.post(RelayNews(stream=stream, news=RelayEnded(reason="codec", at_ms=ms(world))))
+    world.effects.clear()
+    again = started(world)
+    world.advance(60_000)
+    assert [each.area for each in opened(world.effects)] == ["dong", "doai"]
+    assert opened(world.effects)[0].stream == again.stream
+
+
+def test_a_relay_whose_programme_was_removed_meanwhile_is_not_begun_anew(world: DeskWorld) -> None:
+    world.advance(5 * 60_000)
+    [relay] = opened(world.effects)
+    world.post(RelayNews(stream=relay.stream, news=RelayEnded(reason="codec", at_ms=ms(world))))
+    world.post(SiteChanged(site=site_of(config_of(world.pki, programmes=[]))))
+    world.effects.clear()
+    world.advance(60_000)
+    assert opened(world.effects) == []
+
+
 def test_a_worker_that_ends_at_its_time_is_not_begun_anew(world: DeskWorld) -> None:
     relay = started(world)
     world.advance(900_000 - 1)
