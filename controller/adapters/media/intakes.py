@@ -48,7 +48,7 @@ from controller.media.refusal import Refusal, RefusalCode, refusal
 log = logging.getLogger("controller.media")
 
 PULLS_MAX: Final = 2
-"""At a time; a site's line to the Internet is also its poles'."""
+"""At a time, of one sender only one; a site's line to the Internet is also its poles'."""
 SURE_BYTES: Final = 4 * 1024 * 1024
 """So much of a piece at most is lost when the power fails."""
 RETRY_S: Final = 10.0
@@ -99,6 +99,7 @@ class Intakes:
         self._served: dict[str, int] = {}
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._pulls = asyncio.Semaphore(PULLS_MAX)
+        self._own_pull: dict[str, asyncio.Lock] = {}
 
     async def open(self) -> None:
         """Take up what was on its way; raises OSError."""
@@ -254,7 +255,8 @@ class Intakes:
         self._pulling[intake.id] = asyncio.create_task(self._pull(intake.id), name=f"pull {intake.id}")
 
     async def _pull(self, name: str) -> None:
-        async with self._pulls:
+        intake = self.intake(name)
+        async with self._own_pull.setdefault(intake.by, asyncio.Lock()), self._pulls:  # a slow source is one's own
             intake = self.intake(name)
             state = PullState(received_bytes=intake.received_bytes, size_bytes=intake.size_bytes, etag=intake.etag)
             unsure = 0

@@ -26,6 +26,8 @@ from controller.media.refusal import Refusal, RefusalCode, refusal
 REDIRECTS_MAX: Final = 5
 CONNECT_S_MAX: Final = 15.0
 SILENCE_S_MAX: Final = 30.0
+ANSWER_S_MAX: Final = 60.0
+"""From the question to the first byte of the body: names, handshakes; a source may say "go on" without end."""
 TOTAL_S_MAX: Final = 3_600.0
 """Of one attempt: 2 GB at 5 Mbit/s."""
 ATTEMPTS_MAX: Final = 6
@@ -64,10 +66,13 @@ Write = Callable[[bytes, int], Awaitable[None]]
 class Puller:
     """Pulls by the rules of one site."""
 
-    def __init__(self, rules: PullRules, *, bytes_max: int, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self, rules: PullRules, *, bytes_max: int, retry_s: float = RETRY_S, answer_s: float = ANSWER_S_MAX
+    ) -> None:
         self._rules = rules
         self._bytes_max = bytes_max
         self._retry_s = retry_s
+        self._answer_s = answer_s
 
     def use_rules(self, rules: PullRules) -> None:
         """From the next pull on."""
@@ -110,7 +115,9 @@ class Puller:
         at, before = url, ""
         for _ in range(REDIRECTS_MAX + 1):
             rules.checked(at, before=before)
-            async with session.get(at, headers=_headers(state), allow_redirects=False) as answer:
+            async with asyncio.timeout(self._answer_s):
+                asked = await session.get(at, headers=_headers(state), allow_redirects=False)
+            async with asked as answer:
                 if answer.status not in _REDIRECTS:
                     return await self._body(answer, state, write)
                 before, at = at, urljoin(at, answer.headers.get("Location", ""))

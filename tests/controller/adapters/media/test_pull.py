@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -205,6 +207,54 @@ async def test_what_is_packed_stays_packed(station: Station) -> None:
     state, sink = PullState(), Sink()
     await puller(bytes_max=100_000).pull(f"{station.url}/a.mp3", state, sink.write)
     assert bytes(sink.data) == station.content
+
+
+async def test_a_source_that_only_ever_says_go_on_is_left(station: Station) -> None:
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.001)
+
+    server = await asyncio.start_server(go_on, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    patient = Puller(HERE, bytes_max=1_000, retry_s=0.001, answer_s=0.05)
+    with pytest.raises(PullRefusedError) as found:
+        await patient.pull(f"http://127.0.0.1:{port}/a.mp3", PullState(), Sink().write)
+    assert found.value.refusal.code is RefusalCode.UNREACHABLE
+    server.close()
+    sink = Sink()
+    await puller().pull(f"{station.url}/a.mp3", PullState(), sink.write)
+    assert bytes(sink.data) == CONTENT
+
+
+async def test_one_sender_pulls_one_after_another_and_holds_up_nobody(station: Station, tmp_path: Path) -> None:
+    world = LibraryWorld(tmp_path, config=MediaConfig(free_bytes_min=0, pull_hosts=("127.0.0.1",)))
+    station.content = recording(tmp_path)
+    may_end = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\na")
+        await may_end.wait()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    held = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.wav"
+    async with world.running() as library:
+
+        async def begun(url: str, by: str) -> str:
+            pull = world.intake(b"", kind=OriginKind.PULL, name=url, size_bytes=0, by=by)
+            return (await library.intakes.begin(pull)).id
+
+        stuck = [await begun(held, "many") for _ in range(3)]
+        other = await begun(f"{station.url}/a.wav", "one")
+        assert (await finished(library, other)).state is IntakeState.KEPT
+        await until(lambda: [library.intakes.intake(each).received_bytes for each in stuck] == [1, 0, 0])
+        may_end.set()
+    server.close()
 
 
 async def test_nobody_there_is_told() -> None:
