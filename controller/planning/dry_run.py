@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from protocol.air_time import NOTHING_AIRED, Aired, with_interruption, with_sound
+from protocol.air_time import LEAST_MS, NOTHING_AIRED, Aired, with_interruption, with_sound
 from protocol.candidate import Candidate, order, planned_candidates
 from protocol.house_rules import HouseRules, forbids, gain_db_max, next_change_ms, uses_air_time
 from protocol.messages import BroadcastClass, Plan
@@ -199,7 +199,10 @@ class _Run:
         if self._coming:
             edges.append(self._coming[0].starts_at_ms)
         changes_ms = next_change_ms(self._rules, self._present, at_ms, aired=self._aired)
-        return min(edges) if changes_ms is None else min(*edges, changes_ms)
+        if changes_ms is None:
+            return min(edges)
+        almost_ms = changes_ms - LEAST_MS + 1  # what does not sound by then has too little air time left to begin
+        return min(*edges, changes_ms if almost_ms <= at_ms else almost_ms)
 
     def _stretch(self, from_ms: SharedMs, until_ms: SharedMs) -> None:
         """Between two edges nothing changes: who sounds, and what becomes of everybody else."""
