@@ -270,10 +270,31 @@ def test_a_pole_whose_plan_is_over_says_so_though_it_is_connected() -> None:
 
 
 def test_a_pole_that_never_had_a_plan_says_so_unless_it_has_no_place_or_no_time() -> None:
-    placed, nowhere = Pole(), Pole()
-    placed.introduce()
-    nowhere.connect()
-    for pole in (placed, nowhere):
+    placed, nowhere, timeless = Pole(), Pole(), Pole()
+    for pole in (placed, timeless):
+        pole.introduce()
+    timeless.cut_power()
+    timeless.clock.reboot(rtc_ns=BUILD_DATE_NS)
+    timeless.boot()
+    for pole in (nowhere, timeless):
+        pole.connect()
+    for pole in (placed, nowhere, timeless):
         pole.run_for(PLANLESS_MS + 60_000)
     assert "plan_ended" in placed.telemetry()["faults"]
     assert "plan_ended" not in nowhere.telemetry().get("faults", ())
+    assert timeless.telemetry()["faults"] == ["clock_unknown"]
+
+
+def test_a_plan_that_ends_while_the_broker_is_away_is_on_record_from_that_time() -> None:
+    """Nothing else happens on such a pole: it wakes for that alone."""
+    pole = Pole()
+    pole.introduce()
+    ends_ms = T0_MS + HOUR_MS
+    pole.send(pole.issuer.plan(covers_until_ms=ends_ms))
+    pole.run_for(1_000)
+    pole.disconnect()
+    pole.run_until(ends_ms + PLANLESS_MS + 60_000)
+    pole.connect()
+    pole.run_for(1_000)
+    found = [each for each in pole.records() if isinstance(each, FaultRecord) and each.fault == "plan_ended"]
+    assert [each.at_ms for each in found] == [ends_ms + PLANLESS_MS]

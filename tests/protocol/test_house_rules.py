@@ -86,6 +86,7 @@ def test_a_round_is_quiet_as_a_whole() -> None:
     )
     assert forbids(RULES, turn, at("20:41")) is Forbidden.QUIET_HOURS
     assert forbids(RULES, replace(turn, round_ends_ms=at("21:00")), at("20:41")) is None
+    assert forbids(HouseRules(time_zone=HANOI), turn, at("20:41")) is None, "a place that is never quiet"
 
 
 def test_of_caps_that_overlap_the_quieter_holds_and_each_ends_by_the_wall_clock() -> None:
