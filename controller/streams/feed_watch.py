@@ -198,9 +198,7 @@ class FeedWatch:
         if self.is_proving and now - (self._first_data or now) < PROVE_S * NS_PER_S:
             return []
         self._stalled.discard(self.url)
-        if self._state is WatchState.PLAYING and not self._told:
-            return []
-        if not self._move(WatchEvent.LEVEL) and self._state is not WatchState.PLAYING:
+        if not self._move(WatchEvent.LEVEL):
             return []
         self._since = now
         self._next_probe = _after(now, self._probe_every_s)

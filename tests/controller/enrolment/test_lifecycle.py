@@ -325,6 +325,17 @@ def test_an_unused_claim_can_be_withdrawn(world: World) -> None:
     assert reason(world.apply(Unit(1, "N001"), CODE)) is Denial.REVOKED
 
 
+def test_a_claim_that_was_used_or_withdrawn_takes_up_no_room(world: World) -> None:
+    world.claim()
+    assert world.registry.open_claims == 1
+    world.apply(Unit(1, "N001"), CODE)
+    assert world.registry.open_claims == 0
+    record = world.claim("N002", code=grouped(b"9876543210"))
+    assert world.registry.open_claims == 1
+    world.office.revoke(EndRequest(unit=record.id), by="op", now_ms=world.now_ms)
+    assert world.registry.open_claims == 0
+
+
 def test_places_that_the_configuration_does_not_give_cannot_be_had(world: World) -> None:
     with pytest.raises(RequestError, match="nodes:"):
         world.claim("N003")

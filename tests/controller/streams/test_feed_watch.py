@@ -175,6 +175,24 @@ def test_a_probe_that_fails_is_tried_again_later_without_an_alarm() -> None:
     assert healthy_tick(feed, 15 + 2 * PROBE_EVERY_S + OPEN_S_MAX) == [CloseFeed(is_probe=True)], "a mute one ends"
 
 
+def test_what_is_taken_back_is_not_blamed_for_the_quiet_of_its_substitute() -> None:
+    feed = on_the_substitute()
+    healthy_tick(feed, 12 + PROBE_EVERY_S)
+    assert feed.probe_level(at(16.9 + PROBE_EVERY_S)) == [TakeProbe()]
+    assert feed.tick(at(17.1 + PROBE_EVERY_S), stored_ms=0) == []
+    assert opened(feed.tick(at(22 + PROBE_EVERY_S), stored_ms=0)) == []
+    assert feed.state is WatchState.WAITING
+
+
+def test_a_substitute_that_fails_while_the_first_is_probed_ends_both_and_the_round_goes_on() -> None:
+    feed = on_the_substitute()
+    healthy_tick(feed, 12 + PROBE_EVERY_S)
+    told = feed.failed(AlarmKind.UNREACHABLE, "refused", at(13 + PROBE_EVERY_S))
+    assert told[1:] == [CloseFeed(), CloseFeed(is_probe=True)]
+    assert feed.probe_level(at(13.1 + PROBE_EVERY_S)) == [], "it was closed"
+    assert opened(feed.tick(at(16 + PROBE_EVERY_S), stored_ms=0)) == [ONE]
+
+
 def test_every_state_can_be_left() -> None:
     assert {state for state, _event in TRANSITIONS} == set(WatchState)
     assert set(TRANSITIONS.values()) == set(WatchState)
