@@ -177,7 +177,7 @@ def areas_sheet(report: Report) -> Sheet:
         columns=(
             Column(heading="Địa bàn", english="area", width=30),
             Column(heading="Cụm loa", english="clusters", cells=As.COUNT),
-            Column(heading="Cụm có bỏ lỡ", english="clusters that missed", cells=As.COUNT),
+            Column(heading="Cụm phát thiếu", english="clusters that lack some", cells=As.COUNT),
             *_SUMS,
             _WATCHED,
         ),
@@ -232,7 +232,9 @@ def missing_sheet(report: Report) -> Sheet:
     lines = [line for line in report.nodes if line.sums.missed or (line.sums.no_word and line.sums.items)]
     narrow = without(nodes_sheet(report, [*lines, *unheard_of]), _PROOF)
     return replace(
-        narrow, title="Cụm loa bỏ lỡ hoặc không có bản ghi", english="clusters that missed, or have no records"
+        narrow,
+        title="Cụm loa bỏ lỡ, chưa có tin hoặc không có bản ghi",
+        english="clusters that missed or are silent",
     )
 
 

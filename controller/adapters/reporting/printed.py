@@ -91,7 +91,7 @@ def pdf_of(report: Report) -> bytes:
     by_station = without(feeds_sheet(report), {"id"})
     _write_sheet(page, "III", by_station, empty="Không có buổi tiếp âm hay phát trực tiếp nào.")
     _write_sheet(page, "IV", without(reasons_sheet(report), {"code"}), empty="Không có lượt phát nào bị bỏ lỡ.")
-    _write_sheet(page, "V", cut(areas_sheet(report), AREAS_MAX), empty="Không có cụm loa nào.")
+    _write_sheet(page, "V", cut(without(areas_sheet(report), {"whole"}), AREAS_MAX), empty="Không có cụm loa nào.")
     by_time = without(times_sheet(report), {"whole", "heard share"})
     _write_sheet(page, "VI", cut(by_time, TIMES_MAX), empty="Không có ngày nào.")
     missing = cut(missing_sheet(report), NODES_MAX)
