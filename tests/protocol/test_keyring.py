@@ -107,7 +107,15 @@ def test_a_commune_key_speaks_for_its_commune_and_what_is_below() -> None:
         stored_number=1,
     )
     assert reason_of(commune, acknowledgement) is RefusalReason.WRONG_SCOPE
+    assert reason_of(keyring(areas=("N001",)), acknowledgement) is RefusalReason.WRONG_SCOPE, "an area of that name"
     assert reason_of(keyring(), acknowledgement) is None
+
+
+def test_what_a_key_that_is_gone_has_ordered_only_a_key_for_everywhere_reaches() -> None:
+    audience = "area:thon-dong"
+    assert not keyring(areas=("tinh",)).reaches("k", "gone", audience, parents)
+    assert keyring().reaches("k", "gone", audience, parents)
+    assert not keyring(areas=("thon-dong",)).reaches("gone", "k", audience, parents)
 
 
 def test_the_place_spoken_of_is_the_place_addressed() -> None:

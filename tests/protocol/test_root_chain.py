@@ -65,6 +65,12 @@ def test_a_gap_an_order_and_another_topic_are_refused() -> None:
         follow_chain(chain(2), topic=topic(TopicName.KEYSET), pinned=ISSUER.root)
 
 
+def test_no_root_is_left_out_though_the_pinned_one_has_signed_what_comes_behind_it() -> None:
+    """Whoever has an old root's keys could else lead poles past the root that took its place."""
+    leap = ISSUER.link(3, *NAMES[3], signers=("root-1", "root-2", *NAMES[3][:2]))
+    assert reason_of(seal_chain([leap]), ISSUER.root) is RefusalReason.BAD_SIGNATURE
+
+
 def test_another_root_of_the_pinned_version_is_refused_and_a_branch_is_seen() -> None:
     names = ("x-1", "x-2", "x-3")
     other = seal_chain([ISSUER.link(2, *names, signers=("root-1", "root-2", "x-1", "x-2"))])
