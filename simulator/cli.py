@@ -42,12 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _run_verb(options)
     if options.is_week:
         if options.seconds is not None or options.json or options.keep:
-            parser.error("--week takes neither --for nor --json nor --keep: it has its own length and tells it")
+            options.refuse("--week takes neither --for nor --json nor --keep: it has its own length and tells it")
         return _week(options.dir / "week")
     if options.seconds is not None and not SECONDS_MIN <= options.seconds <= SECONDS_MAX:
-        parser.error(f"--for takes {SECONDS_MIN} to {SECONDS_MAX} seconds")
+        options.refuse(f"--for takes {SECONDS_MIN} to {SECONDS_MAX} seconds")
     if options.json and options.seconds is None:
-        parser.error("--json needs --for: the line is printed at the end")
+        options.refuse("--json needs --for: the line is printed at the end")
     return _demo(options.dir, seconds=options.seconds, is_json=options.json, keep=options.keep)
 
 
@@ -59,7 +59,14 @@ def _parser() -> argparse.ArgumentParser:
         help="station, broker, controller and three nodes; live table until Ctrl-C",
         description="Runs the main job: relay, playlist, relay, emergency, all-clear. Ctrl-C leaves nothing behind.",
     )
-    demo.add_argument("--for", dest="seconds", type=float, metavar="S", help="end by itself after S seconds")
+    demo.set_defaults(refuse=demo.error)
+    demo.add_argument(
+        "--for",
+        dest="seconds",
+        type=float,
+        metavar="S",
+        help=f"end by itself after S seconds ({SECONDS_MIN} to {SECONDS_MAX}), and judge what was heard",
+    )
     demo.add_argument("--json", action="store_true", help="print one line of JSON at the end (with --for)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), metavar="DIR", help="working folder (.demo)")
     demo.add_argument("--keep", action="store_true", help="keep the last run's state, and this run's captures as WAV")
