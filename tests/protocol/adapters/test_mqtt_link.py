@@ -70,6 +70,18 @@ async def test_a_broker_that_is_down_at_the_start_is_found_when_it_comes(
             await until(lambda: controller_heard.messages, what="what was queued while the broker was down")
 
 
+async def test_the_same_trouble_is_logged_once_however_often_it_is_tried(
+    broker: RealBroker, pki: DevelopmentKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="protocol.adapters.mqtt_thread")
+    broker.stop()
+    with linked(pki.mqtt_settings("N001", broker.port, retry_s_max=0.05)) as (_, heard):
+        await until(lambda: len(heard.disconnected) >= 4)
+    broker.start()
+    [told] = [record.getMessage() for record in caplog.records if "nothing listens" in record.getMessage()]
+    assert "next attempt in" in told
+
+
 async def test_an_unknown_host_is_named(pki: DevelopmentKeys) -> None:
     with linked(pki.mqtt_settings("N001", 8883, host="no-such-host.invalid")) as (_, heard):
         await until(lambda: heard.disconnected, seconds=20)
