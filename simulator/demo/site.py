@@ -201,8 +201,9 @@ def prepare_folder(site: DemoSite, *, keep_state: bool = False) -> None:
     if not keep_state:
         for stale in [site.folder / "captures", *(site.node_folder(node.name) for node in site.nodes)]:
             shutil.rmtree(stale, ignore_errors=True)
-        for stale in (site.folder / "controller").glob("controller.sqlite*"):
-            stale.unlink()
+        controller = site.folder / "controller"
+        for stale in (*controller.glob("controller.sqlite*"), *controller.glob("audit-checkpoints*")):
+            stale.unlink()  # checkpoints of a log that is gone would say that the new one was tampered with
         site.ports_file.unlink(missing_ok=True)
 
 
