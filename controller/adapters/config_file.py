@@ -52,7 +52,11 @@ def read_token(path: Path) -> str:
     try:
         return _checked(path)
     except FileNotFoundError as error:
-        raise ApiError(f"{path} does not exist yet; start the controller once: loaxa-controller run CONFIG") from error
+        message = (
+            f"không có tệp khoá · {path} does not exist; the controller makes its own at its first start "
+            "(loaxa-controller run CONFIG), a person's comes from loaxa-controller people token add CONFIG NAME"
+        )
+        raise ApiError(message) from error
     except ConfigError as error:
         raise ApiError(f"{error}; run this command as the controller's user, or with sudo") from error
 
