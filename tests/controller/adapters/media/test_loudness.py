@@ -77,6 +77,23 @@ def test_true_peak_is_that_of_tech_3341(divisor: int, degrees: float, amplitude:
     assert dbtp - 0.4 <= found <= dbtp + 0.2
 
 
+@pytest.mark.parametrize("offset", [0, 1, 2, 3], ids=["case 20", "case 21", "case 22", "case 23"])
+def test_a_true_peak_between_samples_is_found_wherever_they_fall(offset: int) -> None:
+    """One period of a quarter of the rate at full scale within a sixth of it at half, thinned from four times the rate.
+
+    The peak lies on a sample or between two of them, where a meter of samples is 2.6 dB short.
+    """
+    seconds = np.arange(RATE) / (4 * RATE)
+    quiet = 0.5 * np.sin(2 * np.pi * RATE / 6 * seconds) * np.clip(seconds / 0.01, 0, 1)
+    middle = len(quiet) // 48 * 24
+    period = np.sin(2 * np.pi * np.arange(16) / 16)
+    fast = np.concatenate([quiet[:middle], period, quiet[middle:]])
+    taps = np.arange(-200, 201)
+    band = np.sinc(taps * 22_000 / (2 * RATE)) * np.kaiser(len(taps), 8.0)
+    thinned = np.convolve(fast, band / band.sum(), "same")[offset::4].astype(np.float32)
+    assert -0.4 <= measured(thinned).true_peak_dbtp <= 0.2
+
+
 @pytest.mark.parametrize("block", [480, 4_800, 48_001])
 def test_another_implementation_agrees(block: int) -> None:
     """Bursts of noise, dark and bright, with pauses: gates and weighting count."""
