@@ -11,7 +11,7 @@ import asyncio
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic
+from typing import ClassVar, Final, Generic
 
 from controller.adapters.database import SqlDatabase
 from controller.adapters.programme_store import BulletinStore, VersionStore, programme_store
@@ -77,9 +77,22 @@ class BulletinFile:
 class PaperDesk(Generic[PaperT]):
     """What both kinds have in common: versions are made, kept and told, one after another."""
 
-    def __init__(self, store: VersionStore[PaperT], kind: str, clock: Callable[[], int]) -> None:
-        self.store: Final[VersionStore[PaperT]] = store
-        self._kind = kind
+    _kind: ClassVar[str]
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        *,
+        site: Callable[[], Site],
+        tell: Tell,
+        is_recorded: Recorded,
+        clock: Callable[[], int],
+    ) -> None:
+        self.store: Final[VersionStore[PaperT]] = self._store_of(database)
+        self._bulletins = BulletinStore(database)
+        self._site = site
+        self._tell_planner = tell
+        self._is_recorded = is_recorded
         self._clock = clock
         self._turn = asyncio.Lock()
 
@@ -173,6 +186,11 @@ class PaperDesk(Generic[PaperT]):
             detail=f"{version.paper.id} version {version.number}{back}: {version.paper.title}",
         )
 
+    @staticmethod
+    def _store_of(database: SqlDatabase) -> VersionStore[PaperT]:
+        """Where this kind is kept."""
+        raise NotImplementedError
+
     async def _require(self, paper: PaperT, *, is_new: bool, beside: int = 0) -> None:
         """Raise RequestError where it does not fit, `beside` so many new ones of the same file."""
         raise NotImplementedError
@@ -182,26 +200,17 @@ class PaperDesk(Generic[PaperT]):
         raise NotImplementedError
 
     def _ends_at_ms(self, paper: PaperT) -> int | None:
-        raise NotImplementedError
+        return _end_ms(paper.valid_until, self._site().time_zone)
 
 
 class ProgrammeDesk(PaperDesk[Programme]):
     """Programmes of the database."""
 
-    def __init__(
-        self,
-        database: SqlDatabase,
-        *,
-        site: Callable[[], Site],
-        tell: Tell,
-        is_recorded: Recorded,
-        clock: Callable[[], int],
-    ) -> None:
-        super().__init__(programme_store(database), "programme", clock)
-        self._bulletins = BulletinStore(database)
-        self._site = site
-        self._tell_planner = tell
-        self._is_recorded = is_recorded
+    _kind = "programme"
+
+    @staticmethod
+    def _store_of(database: SqlDatabase) -> VersionStore[Programme]:
+        return programme_store(database)
 
     async def check(self, programme: Programme) -> None:
         """Raise RequestError where it does not fit the place that it is for."""
@@ -229,27 +238,15 @@ class ProgrammeDesk(PaperDesk[Programme]):
     async def _tell(self, made: Sequence[Version[Programme]]) -> None:
         self._tell_planner({each.paper.id: None if each.is_archived else each.paper for each in made}, {})
 
-    def _ends_at_ms(self, paper: Programme) -> int | None:
-        return _end_ms(paper.valid_until, self._site().time_zone)
-
 
 class BulletinDesk(PaperDesk[Bulletin]):
     """Bulletins, and what others than their authors decide on them."""
 
-    def __init__(
-        self,
-        database: SqlDatabase,
-        *,
-        site: Callable[[], Site],
-        tell: Tell,
-        is_recorded: Recorded,
-        clock: Callable[[], int],
-    ) -> None:
-        self._bulletins = BulletinStore(database)
-        super().__init__(self._bulletins, "bulletin", clock)
-        self._site = site
-        self._tell_planner = tell
-        self._is_recorded = is_recorded
+    _kind = "bulletin"
+
+    @staticmethod
+    def _store_of(database: SqlDatabase) -> VersionStore[Bulletin]:
+        return BulletinStore(database)
 
     async def file(self, name: str) -> BulletinFile:
         """Everything that is known of one; raises RequestError where there is none."""
@@ -311,9 +308,6 @@ class BulletinDesk(PaperDesk[Bulletin]):
 
     async def _tell(self, made: Sequence[Version[Bulletin]]) -> None:
         self._tell_planner({}, {each.paper.id: await self._airing(each.paper.id) for each in made})
-
-    def _ends_at_ms(self, paper: Bulletin) -> int | None:
-        return _end_ms(paper.valid_until, self._site().time_zone)
 
 
 def drafts_of(versions: Sequence[Version[Bulletin]]) -> list[Draft]:
