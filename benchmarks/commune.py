@@ -51,6 +51,13 @@ class Commune:
             raise BenchmarkError(message)
         return pid
 
+    def start_anew(self, node: str) -> None:
+        """End a node and start it again: from then on it is a pole that has its identity, as after any power cut."""
+        child = self.children[node]
+        self.children.stop_one(node)
+        self.children.start(node, child.command, child.environment, child.working_folder)
+        await_true(lambda: _ready_count(self.console) == len(self.site.nodes), f"{node} ready again")
+
     def start_relay(self, feed: str) -> str:
         """Relay a feed to the whole commune; the stream's name."""
         return self.console.start_relay(area=COMMUNE, feed=feed, minutes=_RELAY_MINUTES)
