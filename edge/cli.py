@@ -71,9 +71,12 @@ class _Version(argparse.Action):
 
 def _run(config: Path) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads cost memory; the player never uses them
+    from edge.adapters.config_file import read_config  # noqa: PLC0415 - see the module's text
+    from edge.adapters.one_process import only_process  # noqa: PLC0415 - see the module's text
     from edge.adapters.runtime import run  # noqa: PLC0415 - see the module's text
 
-    run(config)
+    with only_process(Path(read_config(config).state_dir)):
+        run(config)
     return 0
 
 

@@ -33,7 +33,7 @@ from edge.errors import ConfigurationError, DecoderError, SoundError
 from edge.events import Restored
 from edge.guard import Guard
 from edge.player.program import Program
-from protocol.adapters.system_clock import explain_clock, read_now
+from protocol.adapters.system_clock import explain_clock, read_discipline, read_now
 from protocol.candidate import Candidate
 from protocol.messages import AllClear, AnyDocument, Emergency, Keyset, Plan, Silence
 from protocol.units import Now
@@ -103,7 +103,7 @@ def _clock(config: EdgeConfig) -> str:
         return "ok: the controller tells the time (clock.source); until it does, only emergencies sound"
     is_known = TrustedClock(believes_any=config.clock.believes == "any")().is_time_known
     if is_known:
-        return f"ok: {explain_clock()}"
+        return f"{'ok' if read_discipline().is_synchronised else 'warning'}: {explain_clock()}"
     waits = (
         "something has set it" if config.clock.source == "system" else "the controller tells it, or something sets it"
     )
