@@ -305,10 +305,10 @@ class RelayDesk:
         feed = self._site.feeds[relay.feed]
 
         def go(later: Now) -> list[Effect]:
+            answer: list[Effect] = [] if ticket is None else [Answer(ticket=ticket, result=self._relays[stream])]
             if self._relays[stream].state is RelayState.ENDED:
-                return []
+                return answer
             self._delays.begun(stream, relay.area, Use.RELAY, self._site.nodes_below(relay.area))
-            answer: list[Effect] = [] if ticket is None else [Answer(ticket=ticket, result=relay)]
             note = Note(level=Level.INFO, what="relay_opened", reason=relay.title, facts={"stream": stream})
             return [self._standing.put(document, later.shared_ms), OpenRelay(relay=relay, feed=feed), *answer, note]
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.effects import Commit
-from controller.events import MessageReceived, SiteChanged
+from controller.events import MessageReceived, ReportKeysChanged, SiteChanged
 from controller.nodes.airing import GAP_WAIT_MS
 from controller.records import ReportGap, ReportHead, StoredReport
 from protocol.envelope import seal
@@ -178,11 +178,25 @@ def test_a_node_that_signs_in_anothers_name_is_refused(world: DeskWorld, pki: De
     assert world.desk.status(world.now).refused == {"wrong_audience": 1}
 
 
-def test_another_unit_at_a_place_begins_its_own_row_of_numbers(world: DeskWorld, pki: DevelopmentKeys) -> None:
+def test_a_number_below_one_and_a_node_that_nobody_knows_are_refused(world: DeskWorld, pki: DevelopmentKeys) -> None:
+    for node, number in (("N001", 0), ("N009", 1)):
+        at = topic(TopicName.REPORT, node=node)
+        report = Report(node=node, number=number, previous_sha256=bytes(32), record=step(1))
+        world.post(MessageReceived(topic=at, payload=seal(report, signer=pki.report_signer("N001"), topic=at)))
+    assert world.memory.of(StoredReport) == []
+    assert world.desk.status(world.now).refused == {"malformed": 1, "unknown_key": 1}
+
+
+@pytest.mark.parametrize("is_by_enrolment", [True, False])
+def test_another_unit_at_a_place_begins_its_own_row_of_numbers(
+    world: DeskWorld, pki: DevelopmentKeys, *, is_by_enrolment: bool
+) -> None:
     world.report("N001", 1, step(1))
     site = world.desk.site
-    other = msgspec.structs.replace(site.nodes["N001"], report_key=pki.report_public_key("N003").hex())
-    world.post(SiteChanged(site=replace(site, nodes={**site.nodes, "N001": other})))
+    key = pki.report_public_key("N003").hex()
+    other = msgspec.structs.replace(site.nodes["N001"], report_key=key)
+    changed = SiteChanged(site=replace(site, nodes={**site.nodes, "N001": other}))
+    world.post(ReportKeysChanged(keys={"N001": key}) if is_by_enrolment else changed)
     world.report("N001", 1, step(2), signer=pki.report_signer("N003"))
     assert len(world.memory.of(StoredReport)) == 2
     assert world.memory.of(ReportGap) == []

@@ -176,6 +176,20 @@ def test_it_goes_on_after_kill_9(world: DeskWorld) -> None:
     assert standing(world) == []
 
 
+def test_after_kill_9_it_is_repeated_again_for_those_that_have_not_answered(world: DeskWorld) -> None:
+    world.advance(2_000)
+    raised(world)
+    world.restart()
+    world.advance(3_000)
+    world.effects.clear()
+    world.advance(5_000)
+    assert len(published(world.effects, AT_XA)) >= 4
+    world.advance(60_000)
+    world.effects.clear()
+    world.advance(60_000)
+    assert published(world.effects, AT_XA) == []
+
+
 def test_a_full_disk_does_not_silence_a_warning(world: DeskWorld) -> None:
     world.memory.is_full = True
     raised(world)

@@ -8,9 +8,9 @@ import zoneinfo
 import pytest
 
 from controller.configuration.site import site_of
-from controller.effects import DelayRelay
+from controller.effects import Answer, DelayRelay
 from controller.errors import RequestCode, RequestError
-from controller.events import MessageReceived, RelayNews, SiteChanged
+from controller.events import MessageReceived, RelayNews, RequestReceived, SiteChanged
 from controller.records import RelayRecord, RelayState
 from controller.requests import StartRelay, StopRelay
 from controller.streams.feed_watch import AlarmKind
@@ -237,6 +237,35 @@ def test_a_full_disk_starts_no_relay(world: DeskWorld) -> None:
         world.ask(VOV)
     assert refused.value.code is RequestCode.NOT_STORED
     assert opened(world.effects) == []
+
+
+def test_a_planned_relay_that_could_not_be_stored_is_tried_again(world: DeskWorld) -> None:
+    world.memory.is_full = True
+    world.advance(4 * 60_000)
+    assert opened(world.effects) == []
+    world.memory.is_full = False
+    world.advance(60_000)
+    assert [each.occurrence for each in opened(world.effects)] == [opened(world.effects)[0].occurrence]
+
+
+def test_an_end_is_published_also_where_it_cannot_be_kept(world: DeskWorld) -> None:
+    relay = started(world)
+    world.memory.is_full = True
+    world.ask(StopRelay(stream=relay.stream))
+    assert closed(world.effects) == [relay.stream]
+    assert document(published(world.effects, at(relay))[-1], StreamEnd).stream == relay.stream
+
+
+def test_what_is_stopped_before_its_start_is_durable_never_sounds_and_both_are_answered(world: DeskWorld) -> None:
+    world.is_holding = True
+    world.post(RequestReceived(ticket=90, request=VOV))
+    [view] = world.desk.status(world.now).relays
+    world.post(RequestReceived(ticket=91, request=StopRelay(stream=view.stream)))
+    world.release()
+    world.advance(10_000)
+    assert opened(world.effects) == []
+    answers = {each.ticket: each.result for each in world.effects if isinstance(each, Answer)}
+    assert [getattr(answers[ticket], "state", None) for ticket in (90, 91)] == [RelayState.ENDED] * 2
 
 
 @pytest.mark.parametrize(
