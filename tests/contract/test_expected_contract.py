@@ -212,6 +212,28 @@ async def test_a_voice_by_hand_hides_nothing_that_a_plan_had(database: SqlDataba
     assert sorted(again.feeds, key=repr) == sorted(answer.feeds, key=repr)
 
 
+async def test_what_is_on_record_beyond_what_was_due_hides_nothing_of_another_day(database: SqlDatabase) -> None:
+    """A pole that did not get the plan of the day before played more of the old one."""
+    world = place()
+    day_before = MORNING_MS - DAY_MS
+    world.plans["xa"] = msgspec.structs.replace(
+        world.plans["xa"],
+        covers_from_ms=day_before - DAY_MS,
+        occurrences=(occurrence("truoc.0", day_before), *world.plans["xa"].occurrences),
+    )
+    world.now_ms = day_before - HOUR_MS
+    expecting = world.expecting(database)
+    await expecting.look()
+    aired = [record(f"cu.{number}", AiringState.STARTED, day_before) for number in range(3)]
+    await database.commit([stored(each, "N000") for each in aired])
+    world.now_ms = MORNING_MS + 6 * HOUR_MS
+    await expecting.look()
+    week = Period(first=dt.date(2026, 11, 16), last=dt.date(2026, 11, 22))
+    rows = (await TallyStore(database).answer(TallyQuestion(period=week, nodes=("N000",)))).tallies
+    assert sum(row.no_word for row in rows) == 5
+    assert sum(row.counts[0] for row in rows) == 3
+
+
 async def test_an_emergency_is_due_where_it_names(database: SqlDatabase) -> None:
     world = place()
     expecting = world.expecting(database)
