@@ -307,8 +307,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 def test_hash_seeds_change_nothing(sound: SoundMode) -> None:
     program = (
         "from simulator.commune import Province, ProvinceSettings\n"
-        "from simulator.pole_parts import PoleSettings, SoundMode\n"
-        "from simulator.usual import COMMUNE, FLOOD, MEDIA, usual_commune\n"
+        "from simulator.pole.parts import PoleSettings, SoundMode\n"
+        "from simulator.runs.usual import COMMUNE, FLOOD, MEDIA, usual_commune\n"
         f"pole = PoleSettings(sound=SoundMode({sound.value!r}))\n"
         "place = Province(ProvinceSettings(controller=usual_commune(poles=3), media=MEDIA, pole=pole), seed=4)\n"
         "place.run_for(30)\n"
