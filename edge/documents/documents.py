@@ -27,7 +27,7 @@ from typing import Final
 
 from edge.assignment import place_of
 from edge.documents.log import accepted_log, not_stored_log, refused_log, waiting_log
-from edge.documents.pending import PENDING_MAX, Pending
+from edge.documents.pending import PENDING_MAX, Pending, is_urgent
 from edge.documents.plan_bodies import PlanBodies, body_of
 from edge.documents.succession import refuse_out_of_turn
 from edge.effects import Effect, ForgetDocuments, StoreDocument
@@ -338,7 +338,8 @@ class Documents:
         yield from (each.accepted.document for each in self._pending.values())
 
     def _refuse_excess(self, accepted: Accepted) -> None:
-        if len(self._pending) >= PENDING_MAX:
+        is_urgent_too = is_urgent(accepted.document)
+        if sum(each.cannot_wait is is_urgent_too for each in self._pending.values()) >= PENDING_MAX:
             raise Refusal(RefusalReason.TOO_LARGE, f"{PENDING_MAX} documents are waiting for the disk")
         is_stream = isinstance(accepted.document, (StreamStart, StreamEnd))
         if is_stream and accepted.topic not in self._in_force:

@@ -11,13 +11,19 @@ from typing import Final
 
 from edge.events import LastCounter
 from edge.guard import Accepted
-from protocol.messages import AllClear, Emergency, Reality
+from protocol.messages import AllClear, AnyDocument, Emergency, Reality
 from protocol.units import NS_PER_MS, MonotonicNs
 
 PENDING_MAX: Final = 64
-"""Documents on their way to the disk at once; more come only from a flood, which the broker sends again."""
+"""Documents on their way to the disk at once: more come only from a flood, or in days with a card that never answers.
+What is urgent is counted apart, and never more than is raised within PATIENCE_MS."""
 PATIENCE_MS: Final = 300
 """A usual card answers within 50 ms, a cheap one within 200; a real emergency waits no longer for one."""
+
+
+def is_urgent(document: AnyDocument) -> bool:
+    """Whether a document is a real emergency or its end."""
+    return isinstance(document, (Emergency, AllClear)) and document.reality is Reality.REAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +36,8 @@ class Pending:
 
     @property
     def cannot_wait(self) -> bool:
-        """Whether it is obeyed without the disk if need be: a real emergency or its end."""
-        document = self.accepted.document
-        return isinstance(document, (Emergency, AllClear)) and document.reality is Reality.REAL
+        """Whether it is obeyed without the disk if need be."""
+        return is_urgent(self.accepted.document)
 
     @property
     def patience_until(self) -> MonotonicNs:

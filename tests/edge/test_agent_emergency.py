@@ -265,7 +265,10 @@ def test_a_slow_card_holds_a_drill_and_a_plan_until_they_are_kept() -> None:
     pole = prepared_pole()
     pole.run_until(PRESSED_MS)
     pole.sd_card.write_ns = 5_000 * NS_PER_MS
-    pole.send(pole.issuer.emergency(FLOOD, play_at_ms=PLAY_MS, reality=Reality.DRILL), key="drill-1")
+    drill = pole.issuer.emergency(FLOOD, play_at_ms=PLAY_MS, reality=Reality.DRILL)
+    payload = pole.send(drill, key="drill-1")
+    pole.run_for(1_000)
+    pole.deliver(EMERGENCY_TOPIC, payload)  # that the broker hands it out once more makes it no more durable
     pole.run_until(PRESSED_MS + 4_900)
     assert not pole.heard(PRESSED_MS, pole.now_ms).any()
     pole.run_until(PRESSED_MS + 20_000)
