@@ -32,19 +32,22 @@ from controller.configuration.config import VoiceConfig
 from controller.streams.levelling import Leveller
 from edge.config import SoundConfig
 from protocol.stream import AudioPacket, pack_audio
-from protocol.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SharedNs
+from protocol.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SharedNs
 from simulator.demo.capture import Capture
 from simulator.demo.processes import Children
 from simulator.demo.site import COMMUNE, NODES, DemoSite
 
 BURST_EVERY: Final = SAMPLE_RATE_HZ // 2
-BURST: Final = SAMPLE_RATE_HZ // 10
+BURST_MS: Final = 100
+BURST: Final = BURST_MS * SAMPLES_PER_MS
 TONE_HZ: Final = 1_000
 AMPLITUDE: Final = 8_000
 HEARD_LEVEL: Final = 1_000
 """Of 32,768: above what rounding and concealment leave in a pause, reached 0.1 ms after a burst begins."""
 QUIET_SAMPLES: Final = SAMPLE_RATE_HZ // 8
 """So much quiet before a sample makes it the begin of a burst."""
+LEAP_MS: Final = 300.0
+"""No voice falls back or comes nearer by so much from one burst to the next; 500 are one that was lost, or torn."""
 SETTLED_S: Final = 20.0
 TARGET_MS: Final = 250.0
 PARTS_REPEATED: Final = 500
@@ -128,6 +131,8 @@ class Result:
     settled_ms: list[float]
     lost: int
     concealed_ms: int
+    missing_ms: int
+    """Of the bursts' tone, what was not heard: lost, faded away, or not rendered in time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,17 +220,46 @@ def _judge(world: Commune, node: str, microphone: Microphone) -> Result:
     heard = _begins(world.listener.capture(node), microphone.begun_ns)
     if not heard:
         raise BenchmarkError(f"{node} has sounded nothing of what was spoken")
-    ways_ms = [
-        (at_ns - microphone.spoken_ns(burst)) / NS_PER_MS for burst, at_ns in enumerate(heard[: microphone.bursts])
-    ]
+    ways_ms = _ways_ms(heard, microphone)
     record = _finished(world)[node]
-    settled = [way for burst, way in enumerate(ways_ms) if burst * BURST_EVERY / SAMPLE_RATE_HZ >= SETTLED_S]
+    settled = [way for burst, way in ways_ms.items() if burst * BURST_EVERY / SAMPLE_RATE_HZ >= SETTLED_S]
     return Result(
-        first_ms=ways_ms[0],
-        settled_ms=settled or ways_ms,
-        lost=microphone.bursts - len(heard),
+        first_ms=ways_ms[min(ways_ms)],
+        settled_ms=settled or list(ways_ms.values()),
+        lost=microphone.bursts - len(ways_ms),
         concealed_ms=int(str(record["concealed_ms"])),
+        missing_ms=microphone.bursts * BURST_MS - _tone_ms(world.listener.capture(node)) + len(ways_ms),
     )
+
+
+def _tone_ms(capture: Capture) -> int:
+    """In how many milliseconds a node gave tone; a burst touches one more than it fills."""
+    whole = capture.samples[: len(capture.samples) // SAMPLES_PER_MS * SAMPLES_PER_MS]
+    peaks = np.abs(whole.astype(np.int32)).reshape(-1, SAMPLES_PER_MS).max(axis=1)
+    return int((peaks > HEARD_LEVEL).sum())
+
+
+def _ways_ms(heard: Sequence[int], microphone: Microphone) -> dict[int, float]:
+    """How long each burst was on its way: the next heard is the next spoken.
+
+    Unless one between them was lost, or a gap has torn one in two: both would show as a leap by their distance.
+    """
+    ways_ms: dict[int, float] = {}
+    burst = 0
+    before_ms: float | None = None
+    for at_ns in heard:
+        way_ms = (at_ns - microphone.spoken_ns(burst)) / NS_PER_MS
+        before_ms = way_ms if before_ms is None else before_ms
+        if before_ms - way_ms > LEAP_MS:
+            continue
+        while way_ms - before_ms > LEAP_MS:
+            burst += 1
+            way_ms = (at_ns - microphone.spoken_ns(burst)) / NS_PER_MS
+        if burst >= microphone.bursts:
+            break
+        ways_ms[burst] = before_ms = way_ms
+        burst += 1
+    return ways_ms
 
 
 def _begins(capture: Capture, since_ns: int) -> list[int]:
@@ -257,6 +291,7 @@ def _row(case: Case, node: str, result: Result) -> dict[str, str]:
         "bursts": str(len(settled)),
         "lost": str(result.lost),
         "concealed": str(result.concealed_ms),
+        "missing": str(result.missing_ms),
     }
 
 

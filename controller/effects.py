@@ -68,7 +68,7 @@ class CloseRelay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelayRelay:
-    """Have the worker of a stream take up another delay where the feed pauses."""
+    """Have the worker of a stream take up another delay where the feed or the speaker pauses."""
 
     stream: str
     delay_ms: int

@@ -70,6 +70,8 @@ class SoundConfig(_Part, frozen=True, kw_only=True):
     paced: Literal["device", "clock"] = "device"
     latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 120
     ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 160
+    voice_latency_ms: Annotated[int, Meta(ge=10, le=LATENCY_MS_MAX)] = 40
+    voice_ahead_ms: Annotated[int, Meta(ge=20, le=LATENCY_MS_MAX)] = 80
     delay_us: Annotated[int, Meta(ge=-DELAY_US_MAX, le=DELAY_US_MAX)] = 0
 
 

@@ -141,7 +141,16 @@ class AnswerSelfTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCard:
-    """Open the sound card and let it pull; answered by CardStarted or CardFailed."""
+    """Open the sound card and let it pull; answered by CardStarted or CardFailed. `is_near` as in `ReachAhead`."""
+
+    is_near: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachAhead:
+    """From now on render as little ahead of the card as it can bear (a live voice sounds), or as much as usual."""
+
+    is_near: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +202,7 @@ Effect = (
     | MeasureSelfTest
     | AnswerSelfTest
     | StartCard
+    | ReachAhead
     | StopCard
     | PowerAmplifier
     | Measure

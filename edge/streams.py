@@ -235,6 +235,7 @@ def _candidate(live: LiveStream, first_at_ms: SharedMs) -> Candidate:
         ends_at_ms=SharedMs(live.ends_at_ms + live.aim_ms),
         aim_us=live.aim_us,
         stream=start.stream,
+        is_voice=start.is_voice,
         over=start.over,
         before_upper=start.before_upper,
         occurrence=None if start.occurrence is None else planned_key(start.area, start.occurrence),

@@ -8,6 +8,7 @@ Rules kept:
 - the amplifier is demanded only for a granted session, and samples are zero until it is warm;
 - where silence is ordered the amplifier goes off with the last session, without its hold;
 - whoever is granted late joins in step, once the amplifier is warm; behind a chime the content is whole all the same;
+- while a live voice has the air or comes to it, little is rendered ahead; whatever else sounds, the usual lead is kept;
 - how one sound follows another stands in one table (`player.switching`); both sides of a change are told ahead, for
   the same instant of the grid;
 - a card that does not run for `CARD_PATIENCE_MS` ends the sessions and so releases the amplifier; it stays
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.effects import Effect, LogDecision, LogLevel, PowerAmplifier, StartCard, StopCard
+from edge.effects import Effect, LogDecision, LogLevel, PowerAmplifier, ReachAhead, StartCard, StopCard
 from edge.errors import ClipError
 from edge.gpio.amplifier import Amplifier, AmplifierSettings
 from edge.guard import Guard
@@ -88,6 +89,7 @@ class Studio:
         self._proof = Proof(has_media=lambda sha256: lacks(sha256) is None, hear=hear)
         self._is_card_wanted = False
         self._is_card_running = False
+        self._is_card_near = False
         self._card_waits_since: MonotonicNs | None = None
         self._change_ms: SharedMs | None = None
 
@@ -162,7 +164,7 @@ class Studio:
             changes_ms=changes_ms,
         )
         if wanted:
-            self._open_card(outcome, now)
+            self._open_card(outcome, now, is_near=any(each.candidate.is_voice for each in wanted))
         slots = () if self._hardware_blocked(now) else wanted
         decision = self._arbiter.decide(
             slots, candidates, blocked=lambda each, at_ms: self._blocked(each, at_ms, now), gone=gone, now_ms=now_ms
@@ -232,11 +234,15 @@ class Studio:
             return Reason.CARD_FAILED
         return None
 
-    def _open_card(self, outcome: Outcome, now: Now) -> None:
+    def _open_card(self, outcome: Outcome, now: Now, *, is_near: bool) -> None:
+        """Have the card run, near while somebody speaks live, for what is rendered cannot wait for a word."""
         if not self._is_card_wanted:
             self._is_card_wanted = True
             self._card_waits_since = now.monotonic_ns
-            outcome.effects.append(StartCard())
+            outcome.effects.append(StartCard(is_near=is_near))
+        elif is_near is not self._is_card_near:
+            outcome.effects.append(ReachAhead(is_near=is_near))
+        self._is_card_near = is_near
 
     def _close_card(self, outcome: Outcome) -> None:
         """Once the amplifier has no power: in the same turn, for nothing else may happen until the next item."""

@@ -37,6 +37,7 @@ class Candidate:
     later than its document says as this cluster is aimed (`aim_us`), in whole milliseconds. `before_upper` and
     `valid_until_ms` as in an occurrence. `area`, `programme` and `feed` say whence it comes, for the record,
     and `planned_at_ms` since when that plan holds. A self-test (`is_self_test`) sounds its own sweep, behind all else.
+    What `is_voice` is spoken live: it is rendered as late as can be.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Candidate:
     feed: str | None = None
     planned_at_ms: int = 0
     is_self_test: bool = False
+    is_voice: bool = False
 
     @property
     def aim_ms(self) -> int:

@@ -164,6 +164,10 @@ class Assignment(Document, frozen=True, kw_only=True, tag="assignment", omit_def
     self_test_minute: Annotated[int, Meta(ge=0, lt=1440)] | None = None
 
 
+VOICE_STALL_MS: Final = 2_000
+"""A live voice is given up sooner than a relay: its pauses are sent like any other sound."""
+
+
 class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_defaults=True):
     """A live stream begins: the key of its packets, its earliest play time, when it must have ended.
 
@@ -190,6 +194,11 @@ class StreamStart(Document, frozen=True, kw_only=True, tag="stream-start", omit_
             raise ValueError(f"a stream must end after its start, within {SOUNDS_MS_MAX} ms")
         if self.chime_ms >= self.ends_at_ms - self.starts_at_ms:
             raise ValueError(f"a stream must last longer than its chime of {self.chime_ms} ms")
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether somebody speaks live, so that what lies between mouth and ear counts."""
+        return self.stall_ms_max <= VOICE_STALL_MS
 
 
 class StreamEnd(Document, frozen=True, kw_only=True, tag="stream-end"):

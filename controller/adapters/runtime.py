@@ -295,6 +295,7 @@ class Runtime:
                 self._voices.close(stream)
             case DelayRelay(stream=stream, delay_ms=delay_ms):
                 self._relays.delay(stream, delay_ms)
+                self._voices.delay(stream, delay_ms)
 
     def _publish(self, effect: Publish) -> None:
         try:

@@ -260,6 +260,7 @@ class VoiceConfig(_Part, frozen=True, kw_only=True):
 
     delay_ms: Annotated[int, Meta(ge=80, le=2_000)] = 400
     delay_ms_max: Annotated[int, Meta(ge=80, le=5_000)] = 1_500
+    near_ms: Annotated[int, Meta(ge=80, le=2_000)] = 200
     lead_in_ms: Annotated[int, Meta(ge=0, le=5_000)] = 1_500
     frames_per_packet: Annotated[int, Meta(ge=1, le=3)] = 1
     bitrate_bps: Annotated[int, Meta(ge=8_000, le=128_000)] = 32_000

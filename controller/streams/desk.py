@@ -83,8 +83,10 @@ class StreamsDesk:
                 return desk.flows(stream)
             case RelayAlarm(kind=kind, detail=detail, url=url):
                 return self.relays.alarm(stream, f"{kind.value}: {detail} ({url})")
+            case RelayTimed() if stream in self.voices:
+                return self.voices.timed(stream, news, now)
             case RelayTimed():
-                return desk.timed(stream, news)
+                return self.relays.timed(stream, news)
             case RelayEnded() if stream in self.voices:
                 return self.voices.worker_ended(stream, news, now)
             case RelayEnded(reason=reason):

@@ -13,6 +13,9 @@ Rules kept:
 - Up at once, down only after CALM_MS of sound during which less was enough, in steps of STEP_MS, within the bounds.
 - A delay that is chosen begins with the next stream, or where a running one pauses. Every stream that runs has one
   delay, so a report is understood by the epoch it names.
+- A live voice comes nearer in play (`nearer`), down to what the nodes that hear it need at this moment, once all of
+  them have said so of packets that had no more time to spare; poles that never say it keep it where it is. As soon as
+  sound is lost it goes back, and its area is left alone for CALM_MS.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from msgspec import Struct
 
 from controller.configuration.config import RelayConfig, VoiceConfig
 from protocol.messages import StreamHeard, Telemetry
-from protocol.units import SharedMs
+from protocol.units import FRAME_MS, SharedMs
 
 SICK_SHARE: Final = 20
 """One in so many nodes may be left out."""
@@ -48,6 +51,12 @@ PACKETS_MIN: Final = 100
 """Ten seconds of a relay; before that all reports are about the beginning."""
 PACKETS_OF_A_TAIL: Final = 1_000
 """The 99.9th percentile of fewer packets is a single accident."""
+NEAR_AFTER_MS: Final = 3_000
+"""What is said of a voice counts from so long after it has settled: by then one packet in a hundred had no slack."""
+NEAR_EVERY_MS: Final = 2_000
+"""How often it is asked whether a voice can come nearer: a thousand poles say something within five seconds."""
+NEAR_MARGIN_MS: Final = 30
+"""On top of what the worst pole needs for 99 packets of 100: as much as shipped nodes have at the usual delay."""
 CLOCK_ERROR_MS_MAX: Final = 250.0
 """A clock that may be this wrong tells its own error, not the network's."""
 GROUPS_MAX: Final = 2_000
@@ -62,17 +71,20 @@ class Use(StrEnum):
 
 
 class DelayBounds(Struct, frozen=True, kw_only=True):
-    """The delay where nothing more is needed, and the longest that is ever chosen."""
+    """The delay where nothing more is needed, the longest that is ever chosen, the shortest of a voice in play."""
 
     usual_ms: int
     most_ms: int
+    near_ms: int | None = None
 
 
 def bounds_of(relay: RelayConfig, voice: VoiceConfig) -> dict[Use, DelayBounds]:
     """The bounds of a configuration."""
     return {
         Use.RELAY: DelayBounds(usual_ms=relay.delay_ms, most_ms=relay.delay_ms_max),
-        Use.LIVE: DelayBounds(usual_ms=voice.delay_ms, most_ms=max(voice.delay_ms, voice.delay_ms_max)),
+        Use.LIVE: DelayBounds(
+            usual_ms=voice.delay_ms, most_ms=max(voice.delay_ms, voice.delay_ms_max), near_ms=voice.near_ms
+        ),
     }
 
 
@@ -115,7 +127,10 @@ class _Told:
 
 @dataclass(slots=True, kw_only=True)
 class _Stream:
-    """A stream that runs: the delay of its present epoch and who hears it how."""
+    """A stream that runs: the delay of its present epoch and who hears it how.
+
+    `settled_ms` is since when its packets have no more time than that; `back_ms` what a voice that came nearer had.
+    """
 
     group: tuple[str, Use]
     delay_ms: int
@@ -123,13 +138,17 @@ class _Stream:
     epoch: int | None = None
     told: dict[str, _Told] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    settled_ms: int | None = None
+    back_ms: int | None = None
+    is_moving: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Group:
-    """The delay that the next stream gets, and for how long less would have done."""
+    """The delay that the next stream gets, and for how long less would have done; until when no voice comes nearer."""
 
     wanted_ms: int
+    far_until_ms: int = 0
     calm_ms: int = 0
     calm_most_ms: int = 0
 
@@ -142,6 +161,7 @@ class GroupDelays:
         self._groups: dict[tuple[str, Use], _Group] = {}
         self._streams: dict[str, _Stream] = {}
         self._judge_at_ms: SharedMs | None = None
+        self._near_at_ms: SharedMs | None = None
 
     def rebound(self, bounds: Mapping[Use, DelayBounds]) -> None:
         """The configuration was read again; what was learned stays within the new bounds."""
@@ -167,18 +187,22 @@ class GroupDelays:
         delay_ms = self.wanted_ms(area, use)
         self._streams[stream] = _Stream(group=(area, use), delay_ms=delay_ms, members=frozenset(nodes))
 
-    def epoch_begun(self, stream: str, epoch: int, delay_ms: int) -> None:
-        """The sender of a stream says which epoch it has begun and with which delay; what was told before is void."""
+    def epoch_begun(self, stream: str, epoch: int, delay_ms: int, *, settled_ms: int | None = None) -> None:
+        """The sender of a stream says which epoch it has begun and with which delay; what was told before is void.
+
+        `settled_ms` is since when a voice has no more than that delay; until then it has more time to spare.
+        """
         known = self._streams.get(stream)
         if known is not None:
             known.epoch, known.delay_ms = epoch, delay_ms
             known.told, known.left_out = {}, ()
+            known.settled_ms, known.is_moving = settled_ms, known.is_moving and settled_ms is None
 
     def ended(self, stream: str) -> None:
         """A stream is over; what its group has learned stays."""
         self._streams.pop(stream, None)
         if not self._streams:
-            self._judge_at_ms = None
+            self._judge_at_ms = self._near_at_ms = None
 
     def told(self, telemetry: Telemetry, now_ms: SharedMs) -> None:
         """What a node says of the streams that it hears."""
@@ -192,6 +216,8 @@ class GroupDelays:
             )
             if self._judge_at_ms is None:
                 self._judge_at_ms = SharedMs(now_ms + JUDGE_EVERY_MS)
+            if self._near_at_ms is None and self._bounds[stream.group[1]].near_ms is not None:
+                self._near_at_ms = SharedMs(now_ms + NEAR_EVERY_MS)
 
     @property
     def next_at_ms(self) -> SharedMs | None:
@@ -215,6 +241,24 @@ class GroupDelays:
             if stream.group in changed
         ]
 
+    @property
+    def near_at_ms(self) -> SharedMs | None:
+        """When it is to be asked whether voices can come nearer."""
+        return self._near_at_ms
+
+    def nearer(self, now_ms: SharedMs) -> list[tuple[str, int]]:
+        """The voices that are to come nearer now, or to go back, each with the delay that it is to have in play."""
+        if self._near_at_ms is None or now_ms < self._near_at_ms:
+            return []
+        self._near_at_ms = None
+        moved = []
+        for name, stream in self._streams.items():
+            delay_ms = self._moved_ms(stream, now_ms)
+            if delay_ms is not None:
+                stream.told, stream.settled_ms, stream.is_moving = {}, None, True
+                moved.append((name, delay_ms))
+        return moved
+
     def view(self, stream: str, now_ms: SharedMs) -> StreamDelay | None:
         """What is shown of a stream that runs."""
         known = self._streams.get(stream)
@@ -232,13 +276,35 @@ class GroupDelays:
             left_out=tuple(node for node in known.left_out if node in fresh),
         )
 
+    def _moved_ms(self, stream: _Stream, now_ms: SharedMs) -> int | None:
+        """The delay that a voice is to have from now on; None where it stays as it is."""
+        near_ms, usual_ms = self._bounds[stream.group[1]].near_ms, self._bounds[stream.group[1]].usual_ms
+        telling, group = _telling(stream, now_ms), self._groups[stream.group]
+        if near_ms is None or not telling:
+            return None
+        needs = sorted((stream.delay_ms + told.spare_ms, node) for node, told in telling.items())
+        need_ms = needs[_served(needs) - 1][0]
+        if stream.back_ms is not None:
+            if need_ms <= stream.delay_ms:
+                return None
+            back_ms, stream.back_ms = stream.back_ms, None
+            group.far_until_ms = now_ms + CALM_MS
+            return back_ms
+        counts_ms = None if stream.settled_ms is None else stream.settled_ms + NEAR_AFTER_MS
+        if counts_ms is None or any(told.at_ms < counts_ms for told in telling.values()):
+            return None
+        wanted_ms = max(near_ms, -int(-(need_ms + NEAR_MARGIN_MS) // FRAME_MS) * FRAME_MS)
+        # one step above the usual is what poles of before ask for; more is a line that has shown what it can do
+        is_far = group.wanted_ms > usual_ms + STEP_MS or now_ms < group.far_until_ms
+        if is_far or wanted_ms > stream.delay_ms - 2 * FRAME_MS:
+            return None
+        stream.back_ms = stream.delay_ms
+        return wanted_ms
+
     def _enough_ms(self, stream: _Stream, now_ms: SharedMs) -> int | None:
-        """The delay that a stream's figures ask for; None when they say nothing."""
-        needs = sorted(
-            (stream.delay_ms + told.tail_ms, node)
-            for node, told in stream.told.items()
-            if told.is_clock_good and told.heard.packets >= PACKETS_MIN and now_ms - told.at_ms <= FRESH_MS
-        )
+        """The delay that a stream's figures ask for; None when they say nothing, or it is on its way to another."""
+        telling = {} if stream.is_moving else _telling(stream, now_ms)
+        needs = sorted((stream.delay_ms + told.tail_ms, node) for node, told in telling.items())
         if not needs:
             return None
         served = _served(needs)
@@ -249,6 +315,15 @@ class GroupDelays:
     def _within(self, use: Use, delay_ms: int) -> int:
         bounds = self._bounds[use]
         return max(bounds.usual_ms, min(bounds.most_ms, delay_ms))
+
+
+def _telling(stream: _Stream, now_ms: SharedMs) -> dict[str, _Told]:
+    """The nodes whose figures of a stream count."""
+    return {
+        node: told
+        for node, told in stream.told.items()
+        if told.is_clock_good and told.heard.packets >= PACKETS_MIN and now_ms - told.at_ms <= FRESH_MS
+    }
 
 
 def _served(needs: list[tuple[float, str]]) -> int:

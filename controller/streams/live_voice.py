@@ -89,7 +89,6 @@ class LiveVoice:
     def __init__(self, *, config: VoiceConfig, voice: RelayRecord, encode: Encode, now: Now) -> None:
         self._config = config
         self._ends_at_ms = voice.ends_at_ms
-        self._delay_ms = voice.delay_ms
         self._encode = encode
         self._leveller = Leveller(config.level_dbfs)
         self._pacer = VoicePacer(
@@ -108,6 +107,7 @@ class LiveVoice:
         self._last_sound_at = now.monotonic_ns
         self._window: tuple[MonotonicNs, int] | None = None
         self._epoch = -1
+        self._is_settled = False
         self._events: list[RelayEvent] = []
         self.state = VoiceState.WAITING
 
@@ -132,6 +132,11 @@ class LiveVoice:
     def tick(self, now: Now) -> RelayStep:
         """Time has passed; ask at least ten times a second."""
         return self._step(self._judge(now))
+
+    def want_delay(self, delay_ms: int) -> None:
+        """Come nearer in the next pauses, or go back in the next one; it is told when that is done (RelayTimed)."""
+        self._pacer.want_delay(delay_ms)
+        self._is_settled = False
 
     def end(self, happening: Happening, reason: str, now: Now) -> RelayStep:
         """It is over, for a reason that people read; what waits still goes out."""
@@ -168,9 +173,11 @@ class LiveVoice:
             return self._over(Happening.NOT_LIVE, reason, now)
         if slot is None:
             return []
-        if self._pacer.epoch != self._epoch:
-            self._epoch = self._pacer.epoch
-            self._events.append(RelayTimed(epoch=self._epoch, delay_ms=self._delay_ms))
+        is_settled = self._pacer.is_settled
+        if self._pacer.epoch != self._epoch or (is_settled and not self._is_settled):
+            self._epoch, self._is_settled = self._pacer.epoch, is_settled
+            delay_ms = self._pacer.usual_ms
+            self._events.append(RelayTimed(epoch=self._epoch, delay_ms=delay_ms, is_settled=is_settled))
         return self._pacer.place(slot, self._encode(levelled))
 
     def _judge_rate(self, samples: int, now: Now) -> list[AudioPacket]:

@@ -83,10 +83,14 @@ class RelayEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayTimed:
-    """An epoch of the stream begins with its first packet: what is captured is heard `delay_ms` later."""
+    """An epoch of the stream begins with its first packet: what is captured is heard `delay_ms` later.
+
+    A voice says it again when it has come to that delay: until it is `is_settled`, it has more time to spare.
+    """
 
     epoch: int
     delay_ms: int
+    is_settled: bool = True
 
 
 RelayEvent = RelayStarted | RelayTimed | RelayAlarm | RelayRecovered | RelayEnded

@@ -19,7 +19,7 @@ import msgspec
 from controller.configuration.site import Site
 from controller.documents.notary import Notary
 from controller.documents.standing import Standing
-from controller.effects import Answer, CloseRelay, Effect, Level, Note, OpenVoice
+from controller.effects import Answer, CloseRelay, DelayRelay, Effect, Level, Note, OpenVoice
 from controller.errors import RequestCode, RequestError, SigningError
 from controller.ledger import Ledger
 from controller.people.audit import Actor, Deed, act_of
@@ -30,15 +30,13 @@ from controller.streams.group_delay import GroupDelays, Use
 from controller.streams.relay import RelayEnded, RelayTimed
 from controller.streams.relay_desk import TRANSITIONS, Trigger
 from controller.streams.relay_documents import end_of, start_of, stream_topic
-from protocol.messages import StreamStart
+from protocol.messages import VOICE_STALL_MS, StreamStart
 from protocol.priority import rank
 from protocol.units import Now, SharedMs
 
 SPEAKING_MAX: Final = 8
 """Microphones that one process carries: each costs about 5% of a core."""
 REMEMBERED_MAX: Final = 50
-STALL_MS: Final = 2_000
-"""A pole gives up a voice of which nothing has come for so long; a pause in speech is sent like any other sound."""
 TIME_WAS_UP: Final = "its time was up"
 
 
@@ -85,10 +83,12 @@ class VoiceDesk:
 
     @property
     def next_at_ms(self) -> SharedMs | None:
-        """When a voice's time is up, or now if one must be ended after a restart."""
+        """When a voice's time is up or it may come nearer, or now if one must be ended after a restart."""
         if self._interrupted:
             return SharedMs(0)
-        return min((SharedMs(voice.ends_at_ms) for voice in self.running), default=None)
+        times = [SharedMs(voice.ends_at_ms) for voice in self.running]
+        near_at_ms = self._delays.near_at_ms
+        return min(times if near_at_ms is None else [*times, near_at_ms], default=None)
 
     def start(self, request: StartVoice, by: Actor | None, ticket: int, now: Now) -> list[Effect]:
         """Let somebody speak to an area; raises RequestError, or SigningError when no key may sign it."""
@@ -150,9 +150,10 @@ class VoiceDesk:
         note = Note(level=Level.INFO, what="voice_on_air", reason=voice.title, facts=_facts(voice))
         return [note, *self._ledger.commit([moved])]
 
-    def timed(self, stream: str, news: RelayTimed) -> list[Effect]:
-        """The worker says which epoch it has begun; what poles report of it is understood by that."""
-        self._delays.epoch_begun(stream, news.epoch, news.delay_ms)
+    def timed(self, stream: str, news: RelayTimed, now: Now) -> list[Effect]:
+        """The worker says which epoch it has begun, or that it has settled; so what poles report is understood."""
+        settled_ms = now.shared_ms if news.is_settled else None
+        self._delays.epoch_begun(stream, news.epoch, news.delay_ms, settled_ms=settled_ms)
         return []
 
     def worker_ended(self, stream: str, news: RelayEnded, now: Now) -> list[Effect]:
@@ -171,6 +172,12 @@ class VoiceDesk:
         for voice in self.running:
             if now.shared_ms >= voice.ends_at_ms:
                 effects += self._end(voice, now, reason=TIME_WAS_UP)
+        for stream, delay_ms in self._delays.nearer(now.shared_ms):
+            facts: dict[str, str | int | float] = {"stream": stream, "delay_ms": delay_ms}
+            effects += [
+                Note(level=Level.INFO, what="voice_delayed", facts=facts),
+                DelayRelay(stream=stream, delay_ms=delay_ms),
+            ]
         return effects
 
     def _refuse_unfit(self, request: StartVoice) -> None:
@@ -189,7 +196,7 @@ class VoiceDesk:
 
     def _start_of(self, voice: RelayRecord, public_key: bytes, counter: int, now: Now) -> StreamStart:
         start = start_of(voice, self._site, public_key, counter, now)
-        return msgspec.structs.replace(start, stall_ms_max=STALL_MS)
+        return msgspec.structs.replace(start, stall_ms_max=VOICE_STALL_MS)
 
     def _end(
         self,

@@ -35,6 +35,10 @@ AHEAD_MS_MAX: Final = 2_000
 """What may wait behind a stalled line beyond the lead; more was not spoken just now."""
 STEP_NS: Final = 50 * NS_PER_MS
 """A shared clock that leaves the machine's own by more than this between two frames was set."""
+SETTLED_SAMPLES: Final = ROOM_SAMPLES + 2 * FRAME_SAMPLES
+"""No more than this above the delay that is wanted: the next pause takes nothing worth mentioning away."""
+BACK_FRAMES_MAX: Final = 100
+"""A voice that must go back waits so long (two seconds) for a pause, and then leaves a gap in a word."""
 PAUSE_FRAMES: Final = 5
 """A silence is a pause from here on; shorter ones belong to the words."""
 
@@ -62,7 +66,12 @@ class VoicePacer:
     ) -> None:
         self._packing = Packing(stream=stream, epoch=epoch, frames_per_packet=frames_per_packet)
         self._play_after = delay_ms * SAMPLES_PER_MS - delay_samples - CODEC_DELAY_SAMPLES - FRAME_SAMPLES
-        self._usual_ms = delay_ms
+        self._wanted_ms = delay_ms
+        self._waited_frames = 0
+        self.usual_ms = delay_ms
+        """What it comes down to in pauses."""
+        self.is_settled = False
+        """Whether it has come to that."""
         self._lead = max(0, lead_ms - delay_ms) * SAMPLES_PER_MS
         self._not_before = sample_of_shared_ms(SharedMs(not_before_ms))
         self._ahead_max = 0
@@ -80,6 +89,8 @@ class VoicePacer:
     def slot(self, now: Now, *, is_silent: bool) -> Slot | None:
         """The place of a frame whose last sample was spoken just now, or None: left out. Raises TooFastError."""
         self._follow_clock(now.shared_ns - now.monotonic_ns)
+        if self._wanted_ms != self.usual_ms:
+            self._take_delay(is_silent=is_silent)
         earliest = sample_of_shared_ns(now.shared_ns) + self._play_after
         if self._origin is None:
             self._origin = max(earliest + self._lead + ROOM_SAMPLES, self._not_before)
@@ -99,8 +110,16 @@ class VoicePacer:
             ahead += missed * FRAME_SAMPLES
         index, self._next = self._next, self._next + 1
         play_at = SharedSample(self._origin + index * FRAME_SAMPLES)
-        self.delay_ms = self._usual_ms + ahead / SAMPLES_PER_MS
+        self.delay_ms = self.usual_ms + ahead / SAMPLES_PER_MS
+        self.is_settled = ahead <= SETTLED_SAMPLES
         return Slot(first_sample=index * FRAME_SAMPLES, play_at_ns=shared_ns_of_sample(play_at))
+
+    def want_delay(self, delay_ms: int) -> None:
+        """Have another usual delay: a shorter one at once, which pauses then come down to, a longer one in a pause.
+
+        The longer one begins an epoch, for what poles have said of the shorter one says nothing of it.
+        """
+        self._wanted_ms, self._waited_frames = delay_ms, 0
 
     @property
     def heard_until_ms(self) -> SharedMs:
@@ -122,10 +141,26 @@ class VoicePacer:
         """The epoch in force."""
         return self._packing.epoch
 
+    def _take_delay(self, *, is_silent: bool) -> None:
+        """The delay that is wanted, unless it is longer and a word is being said."""
+        self._waited_frames += 1
+        is_word = not is_silent and self._waited_frames <= BACK_FRAMES_MAX
+        if self._wanted_ms > self.usual_ms and (is_word or len(self._packing)):
+            return
+        longer = (self._wanted_ms - self.usual_ms) * SAMPLES_PER_MS
+        self.usual_ms = self._wanted_ms
+        self._play_after += longer
+        self._ahead_max -= longer
+        if longer > 0:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """A new epoch, with amplifiers that are warm."""
+        self._packing.begin_anew()
+        self._origin, self._next, self._lead, self._not_before = None, 0, 0, SharedSample(0)
+
     def _follow_clock(self, shared_ahead_ns: int) -> None:
         """Begin a new epoch where the shared clock was set."""
         before_ns, self._shared_ahead_ns = self._shared_ahead_ns, shared_ahead_ns
-        if before_ns is None or abs(shared_ahead_ns - before_ns) <= STEP_NS:
-            return
-        self._packing.begin_anew()
-        self._origin, self._next, self._lead, self._not_before = None, 0, 0, SharedSample(0)
+        if before_ns is not None and abs(shared_ahead_ns - before_ns) > STEP_NS:
+            self._begin_anew()

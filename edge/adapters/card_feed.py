@@ -33,8 +33,9 @@ class CardFeed:
     """One opening of the card. Attributes are written by the card's thread and read by the loop's.
 
     `observations` are (frame number, monotonic instant at which it is heard), until the loop has taken them. `wake` is
-    called on the card's thread when the ring is half empty, and not again until `is_wake_pending` was cleared: few
-    wake-ups are what keeps a node's load low, each costs 0.3 ms of cold caches.
+    called on the card's thread when half of `depth` is gone, which is what the ring is to hold at most (`reach`), and
+    not again until `is_wake_pending` was cleared: few wake-ups are what keeps a node's load low, each costs 0.3 ms of
+    cold caches.
     """
 
     def __init__(self, *, ring: Ring, wake: Callable[[CardFeed], None], is_paced: bool, block_frames: int) -> None:
@@ -46,11 +47,22 @@ class CardFeed:
         self.is_wake_pending = False
         self.is_primed = False
         self.ring: Final = ring
+        self.depth = ring.capacity
         self._wake = wake
+        self.block_frames: Final = block_frames
         self._block_ns: Final = block_frames * NS_PER_S // SAMPLE_RATE_HZ
         self._opened_ns = time.monotonic_ns()
         self._pace_frame = 0
         self._pace_ns = 0
+
+    @property
+    def wanted(self) -> int:
+        """How many frames are to be rendered now."""
+        return max(0, self.depth - self.ring.held)
+
+    def reach(self, frames: int | None) -> None:
+        """Hold no more than `frames` from now on (None: a whole ring)."""
+        self.depth = self.ring.capacity if frames is None else min(frames, self.ring.capacity)
 
     def serve(self, _nothing: None, frames: int, times: dict[str, float], flags: int) -> tuple[bytes, int]:
         """PyAudio's callback."""
@@ -72,7 +84,7 @@ class CardFeed:
         self.frame = first + frames
         if self.is_primed and (missing or flags & _OUTPUT_UNDERFLOW):
             self.underruns += 1
-        if not self.is_wake_pending and self.ring.held * 2 <= self.ring.capacity:
+        if not self.is_wake_pending and self.ring.held * 2 <= self.depth:
             self.is_wake_pending = True
             self._wake(self)
         return taken, _CONTINUE

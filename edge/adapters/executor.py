@@ -58,7 +58,8 @@ class Executor:
             wanted.DiscardMedia: lambda effect: ports.media.discard(effect.sha256),
             wanted.MeasureSelfTest: self._measure_self_test,
             wanted.AnswerSelfTest: ports.answer,
-            wanted.StartCard: lambda _: self._open_card(),
+            wanted.StartCard: self._open_card,
+            wanted.ReachAhead: lambda effect: ports.card.reach(is_near=effect.is_near),
             wanted.StopCard: lambda _: self._close_card(),
             wanted.PowerAmplifier: self._power,
             wanted.Measure: self._measure,
@@ -69,8 +70,8 @@ class Executor:
         """Run one effect."""
         self._table[type(effect)](effect)
 
-    def _open_card(self) -> None:
-        self._ports.card.start()
+    def _open_card(self, effect: wanted.StartCard) -> None:
+        self._ports.card.start(is_near=effect.is_near)
         if self._ports.ears is not None:
             self._ports.ears.start()
 

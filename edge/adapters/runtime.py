@@ -340,6 +340,8 @@ def _card_settings(config: EdgeConfig) -> CardSettings:
         paced=Pacing(config.sound.paced),
         latency_ms=config.sound.latency_ms,
         ahead_ms=config.sound.ahead_ms,
+        voice_latency_ms=config.sound.voice_latency_ms,
+        voice_ahead_ms=config.sound.voice_ahead_ms,
         delay_us=config.sound.delay_us,
     )
 

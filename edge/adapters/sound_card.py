@@ -38,6 +38,10 @@ ANSWER_S_MAX: Final = 5.0
 """How long opening may take; PulseAudio, started on demand, takes two seconds."""
 JOBS_WAITING_MAX: Final = 4
 """Orders to a worker that hangs in a driver; more of them would change nothing."""
+ROOM_FRAMES: Final = 20 * SAMPLES_PER_MS
+"""What lies in the ring beyond the next pull at least: a loop that is late by so much leaves no gap."""
+NEAR_GAPS_MAX: Final = 25
+"""So many blocks that were not there in time (half a second) within one opening: the machine cannot render so late."""
 PATH_CHARACTERS_MAX: Final = 80
 """What telemetry carries of the sound path."""
 
@@ -54,8 +58,9 @@ class CardSettings:
     """How to open the card. `latency_ms` lies in the device, `ahead_ms` is rendered before it.
 
     Both together are what an order at once waits for at most (200 ms), and what the loop may be late without a gap
-    (40 ms at worst). Shorter blocks cost load: 60 and 60 ms took 3.3 % of a core where these take 1.9 %. `delay_us` is
-    what the driver does not know of: sound is heard that much later than it says.
+    (40 ms at worst). Shorter blocks cost load: 60 and 60 ms took 3.3 % of a core where these take 1.9 %. While a live
+    voice sounds, `voice_latency_ms` and `voice_ahead_ms` stand for them where they are less. `delay_us` is what the
+    driver does not know of: sound is heard that much later than it says.
     """
 
     device: str | None = None
@@ -63,12 +68,27 @@ class CardSettings:
     paced: Pacing = Pacing.DEVICE
     latency_ms: int = 80
     ahead_ms: int = 120
+    voice_latency_ms: int = 40
+    voice_ahead_ms: int = 80
     delay_us: int = 0
 
     @property
     def block_frames(self) -> int:
         """Frames of one pull: PortAudio's ALSA side keeps two or three of them in the device."""
         return max(10, self.latency_ms // 2) * SAMPLES_PER_MS
+
+    @property
+    def voice_block_frames(self) -> int:
+        """The same of a device that was opened for a live voice."""
+        return min(self.block_frames, max(10, self.voice_latency_ms // 2) * SAMPLES_PER_MS)
+
+    def ring_frames(self, block_frames: int) -> int:
+        """What is rendered ahead as a rule of a device that takes such blocks."""
+        return max(self.ahead_ms * SAMPLES_PER_MS, 2 * block_frames)
+
+    def voice_frames(self, block_frames: int) -> int:
+        """The same while a live voice sounds: what the next pull takes, and time to render it."""
+        return max(self.voice_ahead_ms * SAMPLES_PER_MS, block_frames + ROOM_FRAMES)
 
 
 class PortAudioCard:
@@ -91,6 +111,8 @@ class PortAudioCard:
         self._life = CardLife()
         self._clock = CardClock()
         self._worker = _Worker(loop)
+        self._is_near = False
+        self._is_near_fit = True
         self._feed = self._new_feed()
         self._opening = 0
         self._path = ""
@@ -99,9 +121,15 @@ class PortAudioCard:
         self._past_underruns = 0
         self._past_frames = 0
 
-    def start(self) -> None:
+    def start(self, *, is_near: bool = False) -> None:
         """See `SoundCard.start`."""
+        self._is_near = is_near
         self._happened(CardInput.START)
+
+    def reach(self, *, is_near: bool) -> None:
+        """See `SoundCard.reach`."""
+        self._is_near = is_near
+        self._reach(self._feed)
 
     def stop(self) -> None:
         """See `SoundCard.stop`."""
@@ -136,6 +164,10 @@ class PortAudioCard:
         self._detail = detail or self._detail
         for action in self._life.take(happened):
             _ACTIONS[action](self)
+
+    def _reach(self, feed: CardFeed) -> None:
+        is_near = self._is_near and self._is_near_fit
+        feed.reach(self._settings.voice_frames(feed.block_frames) if is_near else None)
 
     def _open(self) -> None:
         self._opening += 1
@@ -219,12 +251,16 @@ class PortAudioCard:
 
     def _new_feed(self) -> CardFeed:
         settings = self._settings
-        return CardFeed(
-            ring=Ring(max(settings.ahead_ms * SAMPLES_PER_MS, 2 * settings.block_frames)),
+        is_near = self._is_near and self._is_near_fit
+        block_frames = settings.voice_block_frames if is_near else settings.block_frames
+        feed = CardFeed(
+            ring=Ring(settings.ring_frames(block_frames)),
             wake=self._wake,
             is_paced=settings.paced is Pacing.CLOCK,
-            block_frames=settings.block_frames,
+            block_frames=block_frames,
         )
+        self._reach(feed)
+        return feed
 
     def _wake(self, feed: CardFeed) -> None:
         """Called on the card's thread."""
@@ -240,13 +276,17 @@ class PortAudioCard:
             return
         while feed.observations:
             self._clock.observe(*feed.observations.popleft())
-        now, first, free = self._read_now(), feed.ring.next_frame, feed.ring.free
+        now, first, free = self._read_now(), feed.ring.next_frame, feed.wanted
         if free > 0:
             heard_at_ns = MonotonicNs(self._clock.heard_at(first) + self._settings.delay_us * NS_PER_US)
             frames = self._render(free, now.shared_at(heard_at_ns))
             feed.ring.put(first, frames if first == self._rendered_until else risen(frames))
             self._rendered_until = first + free
         feed.is_primed = True
+        if self._is_near and self._is_near_fit and feed.underruns > NEAR_GAPS_MAX:
+            self._is_near_fit = False
+            self._reach(feed)
+            _LOG.warning("%d gaps in a live voice: this machine renders it as far ahead as all else", feed.underruns)
 
 
 _ACTIONS: Final[dict[CardAction, Callable[[PortAudioCard], None]]] = {
@@ -297,7 +337,7 @@ class _Worker:
                 device = self._output.open(
                     device=settings.device,
                     fallback=settings.fallback_device,
-                    block_frames=settings.block_frames,
+                    block_frames=feed.block_frames,
                     callback=feed.serve,
                 )
             except SoundError as error:

@@ -75,8 +75,14 @@ class CardStatistics:
 class SoundCard(Protocol):
     """A device that pulls what is to sound while it is started, and says when it cannot."""
 
-    def start(self) -> None:
-        """Begin to pull; never blocks. Answered by CardStarted or CardFailed; it goes on trying until stopped."""
+    def start(self, *, is_near: bool = False) -> None:
+        """Begin to pull; never blocks. Answered by CardStarted or CardFailed; it goes on trying until stopped.
+
+        Opened `is_near`, the device itself holds less too; it does so until it is stopped.
+        """
+
+    def reach(self, *, is_near: bool) -> None:
+        """Have little rendered ahead from now on, or as much as usual; what was rendered is heard, without a break."""
 
     def stop(self) -> None:
         """Pull no more and close the device; never blocks."""

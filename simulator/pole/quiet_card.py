@@ -46,9 +46,12 @@ class QuietCard:
         """Whether sound comes out."""
         return self._life.state is CardState.RUNNING and self._is_plugged
 
-    def start(self) -> None:
+    def start(self, *, is_near: bool = False) -> None:  # noqa: ARG002 - the port's; nothing is rendered here
         """See `SoundCard.start`."""
         self._happened(CardInput.START)
+
+    def reach(self, *, is_near: bool) -> None:
+        """See `SoundCard.reach`."""
 
     def stop(self) -> None:
         """See `SoundCard.stop`."""

@@ -41,6 +41,8 @@ class SimulatedCardSettings:
     block_frames: int = 40 * SAMPLES_PER_MS
     buffered_blocks: int = 2
     ahead_frames: int = 120 * SAMPLES_PER_MS
+    voice_block_frames: int = 20 * SAMPLES_PER_MS
+    voice_ahead_frames: int = 80 * SAMPLES_PER_MS
     jitter_ns: int = 200_000
     is_plugged: bool = True
 
@@ -80,6 +82,8 @@ class SimulatedCard:
         self._life = CardLife()
         self._card_clock = CardClock()
         self._ring = Ring(settings.ahead_frames)
+        self._block_frames = settings.block_frames
+        self._is_near = False
         self._is_plugged = settings.is_plugged
         self._drift_ppb = settings.drift_ppb
         self._paced_from_ns = 0
@@ -94,9 +98,14 @@ class SimulatedCard:
         self._path = ""
         self._timer: Timer | None = None
 
-    def start(self) -> None:
+    def start(self, *, is_near: bool = False) -> None:
         """See `SoundCard.start`."""
+        self._is_near = is_near
         self._happened(CardInput.START)
+
+    def reach(self, *, is_near: bool) -> None:
+        """See `SoundCard.reach`."""
+        self._is_near = is_near
 
     def stop(self) -> None:
         """See `SoundCard.stop`."""
@@ -142,7 +151,13 @@ class SimulatedCard:
 
     @property
     def _buffered_frames(self) -> int:
-        return self._settings.block_frames * self._settings.buffered_blocks
+        return self._block_frames * self._settings.buffered_blocks
+
+    @property
+    def _depth(self) -> int:
+        """How many frames are to lie in the ring."""
+        near = max(self._settings.voice_ahead_frames, self._block_frames + self._settings.voice_block_frames)
+        return min(near, self._ring.capacity) if self._is_near else self._ring.capacity
 
     def _happened(self, happened: CardInput) -> None:
         for action in self._life.take(happened):
@@ -170,6 +185,7 @@ class SimulatedCard:
         self._past_frames += self._frame
         self._frame, self._is_primed, self._rendered_until = 0, False, -1
         self._paced_from_ns, self._paced_from_frame = self._world.now_ns, 0
+        self._block_frames = self._settings.voice_block_frames if self._is_near else self._settings.block_frames
         self._ring.reset()
         self._card_clock.reset()
         self._path = f"{self._name} paced by the device"
@@ -199,7 +215,7 @@ class SimulatedCard:
 
     def _pull(self) -> None:
         """There is room for a block in the buffer."""
-        block, first = self._settings.block_frames, self._frame
+        block, first = self._block_frames, self._frame
         jitter = self._world.chance(f"card {self._name}").within(-self._settings.jitter_ns, self._settings.jitter_ns)
         said_ns = self._clock.monotonic_ns() + self._buffered_frames * NS_PER_S // SAMPLE_RATE_HZ + jitter
         self._card_clock.observe(first, MonotonicNs(said_ns))
@@ -209,7 +225,7 @@ class SimulatedCard:
         self.heard.append(
             Heard(at_true_ns=self._heard_at(first), samples=np.frombuffer(taken, np.int16), is_gap=missing > 0)
         )
-        if self._ring.held * 2 <= self._ring.capacity:
+        if self._ring.held * 2 <= self._depth:
             self._wake()
         next_ns = self._heard_at(self._frame - self._buffered_frames)
         self._arm(max(0, next_ns - self._world.now_ns), self._pull)
@@ -224,8 +240,9 @@ class SimulatedCard:
         self._is_wake_pending = False
         if self._life.state is not CardState.RUNNING:
             return
-        now, first = self._read_now(), self._ring.next_frame
-        rendered = self._render(self._ring.free, now.shared_at(self._card_clock.heard_at(first)))
-        self._ring.put(first, rendered if first == self._rendered_until else risen(rendered))
-        self._rendered_until = first + len(rendered)
+        now, first, wanted = self._read_now(), self._ring.next_frame, self._depth - self._ring.held
+        if wanted > 0:
+            rendered = self._render(wanted, now.shared_at(self._card_clock.heard_at(first)))
+            self._ring.put(first, rendered if first == self._rendered_until else risen(rendered))
+            self._rendered_until = first + len(rendered)
         self._is_primed = True

@@ -173,6 +173,25 @@ async def test_what_is_ordered_now_is_heard_soon(bench: Bench) -> None:
     assert heard_s()[0] - ordered_s < bench.order_s_max
 
 
+@pytest.mark.parametrize("kind", ["simulated", "fifo"])  # PulseAudio pulls several blocks at once when it is busy
+async def test_how_far_ahead_it_reaches_may_change_in_play_without_a_gap_and_in_step(bench: Bench) -> None:
+    bench.card.start(is_near=True)
+    await bench.until(lambda: bench.events, "the card answers")
+    await _settled(bench)
+    since_asked, since_heard = len(bench.marks.asked), len(bench.heard())
+    asks = {}
+    for is_near in (True, False, True):
+        bench.card.reach(is_near=is_near)
+        begun = len(bench.marks.asked) + 2  # the first after a change bring it about
+        await bench.elapse(0.8)
+        asks[is_near] = statistics.median(frames for _, frames in bench.marks.asked[begun:])
+    asked = bench.marks.asked[since_asked:]
+    steps = [later[0] - earlier[0] - earlier[1] for earlier, later in pairwise(asked)]
+    assert max(map(abs, steps)) <= STEP_SAMPLES_MAX
+    assert asks[False] > asks[True]
+    assert abs(statistics.median(_deviations_ms(bench, since_heard))) < bench.tolerance_ms
+
+
 async def test_it_says_what_sounds_where(bench: Bench) -> None:
     await _started(bench)
     event = bench.events[-1]

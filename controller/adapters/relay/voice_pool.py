@@ -66,6 +66,12 @@ class VoicePool:
         if worker is not None:
             worker.hang_up("stopped")
 
+    def delay(self, stream: str, delay_ms: int) -> None:
+        """Let a voice come nearer, or go back."""
+        worker = self._workers.get(stream)
+        if worker is not None:
+            worker.want_delay(delay_ms)
+
     async def close_all(self) -> None:
         """End every voice and wait for them."""
         workers = list(self._workers.values())

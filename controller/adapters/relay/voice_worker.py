@@ -65,7 +65,7 @@ class VoiceWorker:
             encode=self._encoder.encode,
             now=read_now(),
         )
-        self._blocks: queue.Queue[tuple[bytes, Now] | str] = queue.Queue(BLOCKS_MAX)
+        self._blocks: queue.Queue[tuple[bytes, Now] | str | int] = queue.Queue(BLOCKS_MAX)
         self._loop = asyncio.get_running_loop()
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name=f"voice-{voice.stream}", daemon=True)
@@ -90,6 +90,11 @@ class VoiceWorker:
             self._blocks.put_nowait((block, self._read_now()))
         except queue.Full:
             self.hang_up("sound comes faster than it is spoken; send 48 kHz mono, as the microphone gives it")
+
+    def want_delay(self, delay_ms: int) -> None:
+        """How near the voice is to come; one that cannot even take in what is said stays where it is."""
+        if not self._is_over and not self._blocks.full():
+            self._blocks.put_nowait(delay_ms)
 
     def hang_up(self, reason: str) -> None:
         """It is over; what waits still goes out."""
@@ -127,6 +132,9 @@ class VoiceWorker:
                 continue
             if isinstance(given, str):
                 return given
+            if isinstance(given, int):
+                self._voice.want_delay(given)
+                continue
             block, at = given
             self._hand_over(self._voice.receive(np.frombuffer(block, "<i2").astype(np.int16), at))
         return ""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.adapters.card_feed import LATE_NS_MAX, OBSERVATIONS_WAITING_MAX, RUNAWAY_FRAMES, CardFeed
-from edge.adapters.sound_card import ANSWER_S_MAX, CardSettings, Pacing
+from edge.adapters.sound_card import ANSWER_S_MAX, NEAR_GAPS_MAX, CardSettings, Pacing
 from edge.events import CardFailed, CardStarted
 from edge.player.ring import Ring
 from protocol.units import NS_PER_S, SAMPLE_RATE_HZ
@@ -95,10 +95,42 @@ def test_the_loop_is_woken_once_until_it_answers_and_gaps_count_only_once_it_has
     assert feed.underruns == 2
 
 
+def test_a_feed_that_reaches_less_far_asks_later_and_drops_nothing_that_was_rendered() -> None:
+    feed, woken = _feed(is_paced=False)
+    ring = np.arange(1, 4 * BLOCK + 1, dtype=np.int16)
+    feed.ring.put(0, ring.reshape(-1, 1))
+    feed.reach(2 * BLOCK)
+    assert feed.wanted == 0, "more is held already"
+    heard = [_serve(feed), _serve(feed)]
+    assert woken == [], "half of the ring is gone, not of what is to be held"
+    heard += [_serve(feed)]
+    assert len(woken) == 1
+    assert feed.wanted == BLOCK
+    assert b"".join(heard) == ring[: 3 * BLOCK].tobytes()
+    feed.reach(None)
+    assert feed.wanted == 3 * BLOCK
+
+
 def test_blocks_are_half_of_the_devices_latency() -> None:
     assert CardSettings(latency_ms=80).block_frames == 40 * 48
     assert CardSettings(latency_ms=1).block_frames == 10 * 48
+    assert CardSettings(latency_ms=80).voice_block_frames == 20 * 48
+    assert CardSettings(latency_ms=30).voice_block_frames == 15 * 48, "never more than for all else"
     assert Pacing("clock") is Pacing.CLOCK
+
+
+async def test_a_machine_that_renders_a_voice_too_late_again_and_again_renders_it_as_all_else(tmp_path: Path) -> None:
+    async with card_bench("fifo", tmp_path) as bench:
+        bench.card.start(is_near=True)
+        await bench.until(lambda: bench.card.statistics.frames > SAMPLE_RATE_HZ // 2, "the card runs")
+        near_frames = CardSettings().voice_frames(CardSettings().voice_block_frames)
+        assert max(frames for _, frames in bench.marks.asked[-5:]) <= near_frames
+        bench.hold_up(0.03 * NEAR_GAPS_MAX)
+        await bench.elapse(0.5)
+        since = len(bench.marks.asked)
+        await bench.elapse(0.5)
+        assert bench.card.statistics.underruns > NEAR_GAPS_MAX
+        assert min(frames for _, frames in bench.marks.asked[since:]) > near_frames // 2, "half of a whole ring"
 
 
 async def test_an_open_that_hangs_does_not_hold_up_the_loop_and_succeeds_when_it_may(tmp_path: Path) -> None:
