@@ -17,12 +17,34 @@ CEILING_S: Final = 60.0
 """Bound of any backoff: a line is known to be lost within 100 s, and is back in less than that."""
 STABLE_AFTER_S: Final = 10.0
 """A connection that lasted this long was a good one."""
+TOLD_AGAIN_S: Final = 600.0
+"""One and the same trouble is logged again after this long: a night without a broker is some fifty lines, not
+ten thousand that hide what else happened, and wear a card."""
 _DOUBLINGS_MAX: Final = 16
 RETURNS_PER_S: Final = 100
 """What one broker core takes beside a live stream."""
 HERD_WINDOW_S_MIN: Final = 5
 HERD_WINDOW_S_MAX: Final = 50
 """Whoever waits for a whole cell to come back waits for less than a minute."""
+
+
+class Told:
+    """What was logged last of one connection, and when."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._at_s = 0.0
+
+    def is_due(self, text: str, *, now_s: float) -> bool:
+        """Whether to log this: what is new at once, the same as last time only now and then."""
+        if text == self._text and now_s - self._at_s < TOLD_AGAIN_S:
+            return False
+        self._text, self._at_s = text, now_s
+        return True
+
+    def forget(self) -> None:
+        """The connection stands again: its next trouble is a new one."""
+        self._text = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,7 @@ from protocol.adapters.mqtt_settings import STOP_S_MAX, LinkError, make_context
 from protocol.adapters.mqtt_subscriptions import Subscriptions
 from protocol.adapters.mqtt_thread import NetworkThread
 from protocol.adapters.system_clock import read_now
+from protocol.reconnect import Told
 from protocol.topics import TOPICS, TopicName, topic
 from protocol.units import Now
 
@@ -59,6 +61,7 @@ class TimeLink:
             context = make_context(settings)
         except LinkError as error:
             raise ConfigError(f"trust: {error}") from error
+        self._told = Told()
         self._thread = NetworkThread(
             settings=settings,
             context=context,
@@ -80,11 +83,13 @@ class TimeLink:
 
     def connected(self, *, session_present: bool, incarnation: int) -> None:  # noqa: ARG002 - as `Receiver`
         """The broker took us in (`Receiver`)."""
+        self._told.forget()
         log.info("the time service is connected")
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone (`Receiver`)."""
-        log.warning("nodes are not told the time: %s", reason)
+        if self._told.is_due(reason, now_s=time.monotonic()):
+            log.warning("nodes are not told the time: %s", reason)
 
     def message(self, topic: str, payload: bytes) -> None:
         """Answer one request, on the network's thread (`Receiver`)."""

@@ -12,10 +12,12 @@ import logging
 import os
 import re
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from edge.effects import LogDecision, LogLevel
+from protocol.reconnect import Told
 
 DECISIONS: Final = "loaxa.edge"
 VALUE_CHARACTERS_MAX: Final = 300
@@ -30,16 +32,23 @@ _PLAIN: Final = re.compile(r"^[^\s\"=]+\Z")
 
 
 class LoggedDecisions:
-    """The log behind the port `DecisionLog`."""
+    """The log behind the port `DecisionLog`; that the broker is still away, it says only now and then."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger(DECISIONS)
+        self._told = Told()
 
     def write(self, decision: LogDecision) -> None:
         """See `DecisionLog.write`."""
         level = _LEVELS[decision.level]
-        if self._log.isEnabledFor(level):
-            self._log.log(level, "%s", one_line(decision))
+        if not self._log.isEnabledFor(level):
+            return
+        line = one_line(decision)
+        if decision.decision == "connected":
+            self._told.forget()
+        if decision.decision == "disconnected" and not self._told.is_due(line, now_s=time.monotonic()):
+            return
+        self._log.log(level, "%s", line)
 
 
 class _NodeFormatter(logging.Formatter):
@@ -50,8 +59,8 @@ class _NodeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows on its own lines."""
-        time = f"{datetime.fromtimestamp(record.created, UTC).astimezone():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
-        start = f"{time} " if self._has_time else ""
+        stamp = f"{datetime.fromtimestamp(record.created, UTC).astimezone():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+        start = f"{stamp} " if self._has_time else ""
         name = "" if record.name == DECISIONS else f"{record.name}: "
         line = f"{start}{record.levelname:<7} {self._node} {name}{record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -39,15 +39,12 @@ from protocol.adapters.mqtt_settings import (
     explain_error,
 )
 from protocol.adapters.mqtt_subscriptions import Subscriptions
-from protocol.reconnect import Backoff
+from protocol.reconnect import Backoff, Told
 
 log = logging.getLogger(__name__)
 
 POLL_MS: Final = 5_000
 """Longest wait: keep-alive is looked at this often."""
-TOLD_AGAIN_S: Final = 600.0
-"""One and the same trouble is logged again after this long: a night without a broker is some fifty lines, not
-ten thousand that hide what else happened, and wear a card."""
 _FLUSH_POLL_MS: Final = 50
 _SESSION_ENDS: Final = 0
 
@@ -103,7 +100,7 @@ class NetworkThread:
         self._incarnation = 0
         self._connected_at_s: float | None = None
         self._reason: str | None = None
-        self._told, self._told_at_s = "", 0.0
+        self._told = Told()
         self._fresh_certificate: tuple[str, str] | None = None
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{settings.client_id}", daemon=True)
 
@@ -149,25 +146,20 @@ class NetworkThread:
                     self._context.remember(None)
                     backoff, wait_s = backoff.after_failure(self._uniform(), ceiling_s=self._settings.retry_s_max)
                 else:
-                    self._told, lasted_s = "", time.monotonic() - connected_at_s
+                    self._told.forget()
+                    lasted_s = time.monotonic() - connected_at_s
                     backoff, wait_s = backoff.after_loss(
                         self._uniform(),
                         lasted_s=lasted_s,
                         herd_window_s=self.herd_window_s,
                         ceiling_s=self._settings.retry_s_max,
                     )
-                self._log(reason, wait_s)
+                if self._told.is_due(reason, now_s=time.monotonic()):
+                    log.info("%s; next attempt in %.1f s, and so on until it succeeds", reason, wait_s)
                 self._receiver.disconnected(reason)
                 self._stopping.wait(wait_s)
         finally:
             self._close_descriptor()
-
-    def _log(self, reason: str, wait_s: float) -> None:
-        """Why there is no connection: another reason at once, the same one only now and then."""
-        now_s = time.monotonic()
-        if reason != self._told or now_s - self._told_at_s >= TOLD_AGAIN_S:
-            self._told, self._told_at_s = reason, now_s
-            log.info("%s; next attempt in %.1f s, and so on until it succeeds", reason, wait_s)
 
     def _take_certificate(self) -> None:
         """A session that is resumed would show the old certificate, so none is.

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.reconnect import CEILING_S, STABLE_AFTER_S, Backoff, herd_window_s
+from protocol.reconnect import CEILING_S, STABLE_AFTER_S, TOLD_AGAIN_S, Backoff, Told, herd_window_s
 
 uniform = st.floats(min_value=0, max_value=1, exclude_max=True)
+
+
+def test_one_trouble_is_told_at_once_and_again_only_now_and_then() -> None:
+    told = Told()
+    assert told.is_due("away", now_s=0.0)
+    assert not told.is_due("away", now_s=TOLD_AGAIN_S - 1)
+    assert told.is_due("away", now_s=TOLD_AGAIN_S)
+    assert told.is_due("refused", now_s=TOLD_AGAIN_S + 1)
+    told.forget()
+    assert told.is_due("refused", now_s=TOLD_AGAIN_S + 2)
 
 
 def test_bounds_double_up_to_the_ceiling_and_stay_there() -> None:

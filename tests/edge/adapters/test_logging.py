@@ -56,3 +56,14 @@ def test_a_traceback_follows_its_line(lines: io.StringIO) -> None:
     except ValueError:
         logging.getLogger("x").exception("it failed")
     assert "ValueError: invalid literal" in lines.getvalue()
+
+
+def test_a_broker_that_stays_away_is_one_line_until_it_was_back(lines: io.StringIO) -> None:
+    log = LoggedDecisions()
+    away = LogDecision(decision="disconnected", fields=(("reason", "nothing listens"),), level=LogLevel.WARNING)
+    for _ in range(3):
+        log.write(away)
+    assert lines.getvalue().count("nothing listens") == 1
+    log.write(LogDecision(decision="connected"))
+    log.write(away)
+    assert lines.getvalue().count("nothing listens") == 2
