@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.configuration.site import site_of
-from controller.documents.provision import SLICE_EVERY_MS, SLICE_SIGNED
+from controller.documents.provision import ASSIGNMENT_VALID_MS, SLICE_EVERY_MS, SLICE_SIGNED
 from controller.events import BrokerConnected, BrokerLost, MediaRefused, SiteChanged, Woken
 from controller.planning.compile import DAY_MS
 from controller.records import EmergencyRecord
@@ -87,6 +87,19 @@ def test_plans_and_assignments_are_signed_once_a_day_and_not_more(pki: Developme
     plans = {each.payload for each in published(world.effects, AT_XA)}
     assert 4 <= len(plans) <= 6
     assert published(world.effects, AT_N001) == []
+
+
+def test_an_assignment_is_signed_again_long_before_it_runs_out(pki: DevelopmentKeys) -> None:
+    world = begun(pki)
+    [first] = {each.payload for each in published(world.effects, AT_N001)}
+    for days, is_anew in ((199, False), (201, True)):
+        later = DeskWorld(pki, at_ms=world.now.shared_ms + days * DAY_MS)
+        later.memory = world.memory
+        later.restart()
+        later.advance(1_000)
+        stands = published(later.effects, AT_N001)[-1]
+        assert (stands.payload != first) is is_anew
+    assert document(stands, Assignment).expires_at_ms - later.now.shared_ms == ASSIGNMENT_VALID_MS - 1_000
 
 
 def test_a_restart_signs_nothing_anew(pki: DevelopmentKeys) -> None:
