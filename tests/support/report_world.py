@@ -107,17 +107,7 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
             reasons.append(_reason(node, "media_missing" if index % 2 else "quiet_hours", "real", missed))
         if index == 3:
             reasons.append(_reason(node, "stop_button", "drill", 1))
-        up_ms = 30 * 86_400_000 - index * 3_600_000
-        nodes.append(
-            NodeRow(
-                node=node,
-                up_ms=up_ms,
-                down_ms=index * 3_600_000,
-                tests_passed=29,
-                tests_failed=index % 2,
-                tests_undecided=1,
-            )
-        )
+        nodes.append(_watched(node, index))
     sounded = frozenset(name for index, name in enumerate(site.nodes) if index != 3)
     return TallyAnswer(
         tallies=tallies,
@@ -128,6 +118,18 @@ def answer_of(site: Site, *, counted_share: float = 1.0) -> TallyAnswer:
         counted_share=counted_share,
         feeds=_feeds(site),
         times=[_day_row(key, number) for number, key in enumerate(NOVEMBER.series)],
+    )
+
+
+def _watched(node: str, index: int) -> NodeRow:
+    """A cluster that was away an hour longer than the one before."""
+    return NodeRow(
+        node=node,
+        up_ms=30 * 86_400_000 - index * 3_600_000,
+        down_ms=index * 3_600_000,
+        tests_passed=29,
+        tests_failed=index % 2,
+        tests_undecided=1,
     )
 
 
