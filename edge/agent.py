@@ -6,7 +6,7 @@ decision is made in its own room; here is only what follows from what.
 
 Rules kept:
 - pure: the time comes in, effects go out; what a port answers comes back as an event;
-- whatever happened, `_settle` makes everything follow from what is true now, so no event can be forgotten;
+- `_settle` makes everything follow from what is true now, so no event is forgotten; reports alone may do without;
 - while the shared time is unknown nothing sounds but a real emergency that the broker hands out.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from edge import events as happened
 from edge.assignment import nowhere
-from edge.clock.watch import ClockWatch, before_slewing
+from edge.clock.watch import ClockWatch, before_slewing, earliest
 from edge.condition import Rooms
 from edge.documents.documents import Documents, Outcome
 from edge.documents.refusals import Refusals
@@ -48,7 +48,6 @@ from edge.studio import Studio
 from edge.subscriptions import Subscriptions
 from edge.telemetry import NO_MACHINE, Machine, StatusReporter, TelemetrySettings, make_state
 from edge.voices import Voices
-from protocol.candidate import Candidate
 from protocol.envelope import Signer
 from protocol.errors import Refusal
 from protocol.keyring import Keyring, RootKeys
@@ -169,7 +168,7 @@ class Agent:
 
     def next_deadline(self) -> MonotonicNs | None:
         """When to send Wake at the latest."""
-        return self._deadline
+        return None if self._is_stopped else earliest(self._deadline, self.outbox.next_deadline())
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
         """Take in one event and say what to do about it, in order."""
@@ -185,8 +184,12 @@ class Agent:
             if self._must_hush:
                 self._must_hush = False
                 return [*self._settle(now), *effects]  # the amplifier first, then the disk
-            return [*effects, *self._settle(now)] if effects else []
-        return [*self._handlers[type(event)](event, now), *self._settle(now)]
+            if not effects:
+                return []
+        else:
+            effects = self._handlers[type(event)](event, now)
+        is_for_outbox = self.outbox.alone_is_told(event) and self._is_well(now)
+        return [*effects, *(self.outbox.wake(now) if is_for_outbox else self._settle(now))]
 
     def _table(self, hardware: Hardware) -> dict[type[Event], Callable[[Any, Now], list[Effect]]]:
         """Who takes in which event."""
@@ -259,10 +262,8 @@ class Agent:
         self.media.restore(restored)
         self._proof.restore(restored, now)
         self._was_time_known = now.is_time_known
-        effects: list[Effect] = [
-            _log("booted", version=self._settings.version, reports=len(restored.reports), media=len(restored.media))
-        ]
-        effects += self._guard.house.restore(restored)
+        version, reports, media = self._settings.version, len(restored.reports), len(restored.media)
+        effects = [_log("booted", version=version, reports=reports, media=media), *self._guard.house.restore(restored)]
         effects += self._follow(self._documents.restore(restored.documents, restored.counters, now), now)
         if restored.damage:
             effects += self._health.fault(Fault.STORE_DAMAGED, restored.damage, now)
@@ -290,8 +291,7 @@ class Agent:
             return [_log("media fetched", sha256=event.sha256, evicted=len(event.evicted))]
         self.media.failed(event, now)
         level = LogLevel.DEBUG if event.reason is MediaFailure.PARTLY else LogLevel.WARNING
-        fields = {"sha256": event.sha256, "reason": event.reason.value, "detail": event.detail}
-        return [_log("media not fetched", level, **fields)]
+        return [_log("media not fetched", level, sha256=event.sha256, reason=event.reason.value, detail=event.detail)]
 
     def _body(self, event: happened.BodyFetched, now: Now) -> list[Effect]:
         self._is_stale = True
@@ -300,7 +300,6 @@ class Agent:
 
     def _stop(self, now: Now) -> list[Effect]:
         self._is_stopped = True
-        self._deadline = None
         silent = self._studio.fall_silent(Reason.SHUT_DOWN, now)
         effects = [*self._studio.switch_off(now), *silent.effects, *self._proof.keep(silent.records, now)]
         return [*effects, *self._reporter.birth(Readiness.DISCONNECTED), _log("stopped")]
@@ -340,19 +339,22 @@ class Agent:
     def _play(self, now: Now) -> list[Effect]:
         """Settle the air; again if a file turned out to be damaged, for then something else is due."""
         effects: list[Effect] = []
+        gone = self._repertoire.why_gone if now.is_time_known else lambda _: Reason.CLOCK_UNKNOWN
         for _ in range(SETTLE_ROUNDS_MAX):
             candidates = (*self._repertoire.candidates(now, self._studio.horizon_ms), *self._proof.candidates())
-            outcome = self._studio.settle(candidates, now, gone=self._why_gone(now))
+            outcome = self._studio.settle(candidates, now, gone=gone)
             effects += self._keep(outcome, now)
             if not outcome.damaged:
                 break
         return effects
 
+    def _is_well(self, now: Now) -> bool:
+        """Whether nothing is due and nothing wrong: what tells the outbox alone then changes nothing else."""
+        is_due = self._deadline is not None and now.monotonic_ns >= self._deadline
+        return not is_due and now.is_time_known and self._was_time_known and not self._health.faults.active
+
     def _is_busy(self, now: Now, ahead_ms: int) -> bool:
         return self._studio.on_air is not None or bool(self._repertoire.candidates(now, ahead_ms))
-
-    def _why_gone(self, now: Now) -> Callable[[Candidate], Reason]:
-        return self._repertoire.why_gone if now.is_time_known else lambda _: Reason.CLOCK_UNKNOWN
 
     def _show(self, now: Now) -> list[Effect]:
         is_ready = self._guard.has_keyset and self._guard.place.is_assigned
@@ -381,10 +383,9 @@ class Agent:
         return self._follow(self._documents.judge_parked(now), now) if has_come else []
 
     def _next_deadline(self, now: Now) -> MonotonicNs | None:
-        """When something is due; a little earlier if that is far. That the clock was set is noticed by the rim."""
-        waits = (
+        """When others than the outbox have something due, earlier if far. That a clock was set the rim notices."""
+        return earliest(
             self.media.next_deadline(),
-            self.outbox.next_deadline(),
             self._documents.next_deadline(),
             self._reporter.next_deadline(),
             self._hush.next_deadline(),
@@ -393,7 +394,6 @@ class Agent:
             before_slewing(self._studio.next_deadline(now), now),
             before_slewing(self._repertoire.next_deadline(now, self._studio.horizon_ms), now),
         )
-        return min([wait for wait in waits if wait is not None], default=None)
 
 
 def _log(decision: str, level: LogLevel = LogLevel.INFO, **fields: str | float | bool) -> LogDecision:

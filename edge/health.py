@@ -6,6 +6,7 @@ room (media that do not arrive, reports that had to go, a clock that is unknown,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from edge.effects import Effect, LogDecision, LogLevel
@@ -72,7 +73,8 @@ class Health:
 
     def watch(self, amplifier: Amplifier, free_bytes: int | None, now: Now) -> list[Effect]:
         """Raise and clear what follows from the state of other rooms; `free_bytes` None: not measured yet."""
-        effects = self._watch_room(free_bytes, now)
+        troubled = self._media.troubled
+        effects = self._watch_room(free_bytes, troubled, now)
         since = self._taken_over_at
         if since is not None and now.monotonic_ns - since >= TAKEN_OVER_MS * NS_PER_MS:
             self._taken_over_at = None
@@ -83,7 +85,7 @@ class Health:
             effects += self.cleared(Fault.CLOCK_UNKNOWN, now)
         else:
             effects += self.fault(Fault.CLOCK_UNKNOWN, "the clock is wrong: wait for NTP, or set it", now)
-        troubles = {why for why in self._media.troubled.values() if why != MediaFailure.UNREACHABLE.value}
+        troubles = {why for why in troubled.values() if why != MediaFailure.UNREACHABLE.value}
         if troubles:
             effects += self.fault(Fault.MEDIA, f"files that did not arrive: {', '.join(sorted(troubles))}", now)
         else:
@@ -116,11 +118,11 @@ class Health:
         what = "no plan has come" if until_ms is None else "a plan of this place, or of one above it, has ended"
         return self.fault(Fault.PLAN_ENDED, f"{what}: what it should say will not sound until a newer one comes", now)
 
-    def _watch_room(self, free_bytes: int | None, now: Now) -> list[Effect]:
+    def _watch_room(self, free_bytes: int | None, troubled: Mapping[str, str], now: Now) -> list[Effect]:
         if free_bytes is not None and free_bytes < FREE_BYTES_LOW:
             detail = f"{free_bytes} bytes are free on the card: counters and reports live on what is reserved for them"
             return self.fault(Fault.DISK_FULL, detail, now)
-        if MediaFailure.DISK_FULL.value in self._media.troubled.values():
+        if MediaFailure.DISK_FULL.value in troubled.values():
             return self.fault(Fault.DISK_FULL, "files that are needed find no room", now)
         return self.cleared(Fault.DISK_FULL, now)
 

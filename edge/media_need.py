@@ -70,6 +70,8 @@ class MediaNeed:
     @property
     def troubled(self) -> dict[str, str]:
         """Needed files that could not be fetched, with the reason."""
+        if not (self._troubles or self._is_used_up):
+            return {}  # as nearly always, and asked for at every event
         found = {sha256: trouble.reason for sha256, trouble in self._troubles.items()}
         return {**dict.fromkeys(self._held(), Reason.FETCH_BUDGET.value), **found}
 

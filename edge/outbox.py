@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Final
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
-from edge.events import Restored
+from edge.events import Event, MessageReceived, ReportStored, Restored
 from edge.player.proof import after_power_cut
 from protocol.codec import cbor_decode
 from protocol.envelope import Signer, open_sealed, seal
@@ -63,6 +63,7 @@ class Outbox:
         self._node = node
         self._signer = signer
         self._topic = topic(TopicName.REPORT, node=node)
+        self._answers = topic(TopicName.ACKNOWLEDGEMENT, node=node)
         self._waiting: dict[int, _Waiting] = {}
         self._last_number = 0
         self._last_sha256 = bytes(32)
@@ -83,6 +84,12 @@ class Outbox:
     def waiting(self) -> int:
         """Reports that the controller has not acknowledged."""
         return len(self._waiting)
+
+    def alone_is_told(self, event: Event) -> bool:
+        """Whether an event is about reports and nothing else: one is on the disk, or the controller has some."""
+        if isinstance(event, MessageReceived):
+            return event.topic == self._answers
+        return isinstance(event, ReportStored)
 
     def next_deadline(self) -> MonotonicNs | None:
         """When an unanswered window is sent again."""

@@ -11,6 +11,7 @@ each is a write, and an emergency may wait behind them; a clock that is set make
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice, takewhile
 from typing import Final
 
 from controller.records import PresenceSpan
@@ -61,7 +62,8 @@ class Presence:
         due = self.next_at_ms
         if due is None or now_ms < due:
             return []
-        late = [node for node, (since_ms, _) in self._since.items() if now_ms - since_ms >= KEPT_EVERY_MS]
+        oldest_first = takewhile(lambda each: now_ms - each[1][0] >= KEPT_EVERY_MS, self._since.items())
+        late = [node for node, _ in islice(oldest_first, SLICE_MAX + 1)]
         for node in late[: SLICE_MAX - len(self._ended)] if len(self._ended) < SLICE_MAX else ():
             is_up = self._since[node][1]
             self._end(node, now_ms)

@@ -54,3 +54,8 @@ def before_slewing(due_at: MonotonicNs | None, now: Now) -> MonotonicNs | None:
     if due_at is None or due_at - now.monotonic_ns <= CLOCK_CHECK_MS * NS_PER_MS:
         return due_at
     return MonotonicNs(due_at - (due_at - now.monotonic_ns) // SLEW_PARTS)
+
+
+def earliest(*waits: MonotonicNs | None) -> MonotonicNs | None:
+    """The first of some deadlines; None when there is none."""
+    return min([wait for wait in waits if wait is not None], default=None)

@@ -78,6 +78,7 @@ class NodeProcess:
         self._idle_gathers = 0
         self._is_gathering = False
         self._is_sounding = False
+        self._probed_at_ns = 0
         self.store: Final = SimulatedStore(world, pole.disk, post=self.post)
         self.media: Final = SimulatedMediaStore(
             world,
@@ -179,7 +180,7 @@ class NodeProcess:
         }
         self._world.record(pole.name, decision.decision, **facts)
         if self._is_sounding and pole.settings.probe.is_after_decisions and decision.decision.startswith("airing"):
-            self._world.after(PROBE_AFTER_NS, self._probe)
+            self._probe_soon()
 
     def _end(self, leave: Callable[[Link], None]) -> None:
         self._is_alive = False
@@ -308,6 +309,13 @@ class NodeProcess:
         if self._is_sounding and self._is_alive:
             self._probe()
             self._world.after(self._pole.settings.probe.every_ns, self._probe_again)
+
+    def _probe_soon(self) -> None:
+        """Once for all that was decided at one instant: what ends and what begins in its place."""
+        at_ns = self._world.now_ns + PROBE_AFTER_NS
+        if at_ns != self._probed_at_ns:
+            self._probed_at_ns = at_ns
+            self._world.at(at_ns, self._probe)
 
     def _probe(self) -> None:
         if self._is_sounding and self._is_alive:

@@ -104,6 +104,8 @@ class SimulatedDatabase:
 
     def _keep(self, change: Change) -> None:
         match change:
+            case NodeSeen() | PresenceSpan():  # nearly all
+                self._keep_seen(change)
             case StandingDocument():
                 self.documents[change.topic] = change
                 self._count(change.key_id, change.topic, change.counter)
@@ -121,8 +123,6 @@ class SimulatedDatabase:
                 self.gaps[(change.node, change.report_key, change.first, change.last, change.kind)] = change
             case ReportHead():
                 self.heads[(change.node, change.report_key)] = change
-            case NodeSeen() | PresenceSpan():
-                self._keep_seen(change)
 
     def _keep_seen(self, change: NodeSeen | PresenceSpan) -> None:
         if isinstance(change, NodeSeen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from edge.effects import Effect, ForgetReports, Publish, StoreReport
-from edge.events import Restored, StoredReport
+from edge.events import Event, MessageReceived, ReportStored, Restored, StoredReport, Wake
 from edge.outbox import RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox
 from protocol.codec import cbor_decode
 from protocol.envelope import open_sealed
@@ -362,3 +362,12 @@ def test_a_loose_report_is_not_loosened_again() -> None:
     box.store_failed(loose, at(2 * RESEND_MS + 2))
     assert sent(box.connected(at(2 * RESEND_MS + 3))) == [loose]
     assert box.waiting == 1
+
+
+def test_only_a_stored_report_and_an_acknowledgement_concern_nobody_else() -> None:
+    box = outbox()
+    answers = [topic(TopicName.ACKNOWLEDGEMENT, node=node) for node in ("N1", "N2")]
+    others: list[Event] = [Wake(), *(MessageReceived(topic=name, payload=b"") for name in (TOPIC, answers[1]))]
+    assert [box.alone_is_told(each) for each in others] == [False] * 3
+    assert box.alone_is_told(MessageReceived(topic=answers[0], payload=b""))
+    assert box.alone_is_told(ReportStored(number=1))

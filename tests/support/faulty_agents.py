@@ -203,7 +203,7 @@ class Abrupt(Agent):
     def _play(self, now: Now) -> list[Effect]:
         found = self._repertoire.candidates(now, self._studio.horizon_ms)
         said = [replace(each, over=self.over) if each.depth <= self.depth_max else each for each in found]
-        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+        return self._keep(self._studio.settle(said, now, gone=self._repertoire.why_gone), now)
 
 
 class Babel(Abrupt):
@@ -228,7 +228,7 @@ class Siren(Agent):
     def _play(self, now: Now) -> list[Effect]:
         found = self._repertoire.candidates(now, self._studio.horizon_ms)
         said = [replace(each, reality=Reality.REAL) for each in found]
-        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+        return self._keep(self._studio.settle(said, now, gone=self._repertoire.why_gone), now)
 
 
 class Late(Agent):
@@ -244,7 +244,7 @@ class Late(Agent):
             else each
             for each in found
         ]
-        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+        return self._keep(self._studio.settle(said, now, gone=self._repertoire.why_gone), now)
 
 
 class Choosy(ProofDesk):
@@ -307,7 +307,7 @@ class Hoary(Agent):
     def _play(self, now: Now) -> list[Effect]:
         found = self._repertoire.candidates(now, self._studio.horizon_ms)
         said = [replace(each, valid_until_ms=None) for each in found]
-        return self._keep(self._studio.settle(said, now, gone=self._why_gone(now)), now)
+        return self._keep(self._studio.settle(said, now, gone=self._repertoire.why_gone), now)
 
 
 class Spendthrift(Agent):
