@@ -90,11 +90,6 @@ class House:
         self._ahead_ms: int | None = None
         """By how much the shared clock was ahead of the node's own when it was last known."""
 
-    @property
-    def rules(self) -> HouseRules:
-        """What the place lays down."""
-        return self._rules
-
     def use(self, rules: HouseRules) -> None:
         """The place has these rules now."""
         self._rules = rules
