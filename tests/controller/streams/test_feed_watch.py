@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.streams.feed_watch import (
+    HEALTHY_S,
     OPEN_S_MAX,
     PROBE_EVERY_S,
     PROVE_S,
@@ -84,6 +85,22 @@ def test_retries_slow_down_to_a_bound() -> None:
     assert waits[1:5] == [1.0, 2.0, 4.0, 8.0]
     assert max(waits) <= RETRY_S_MAX + 0.25
     assert waits[-1] >= RETRY_S_MAX
+
+
+@pytest.mark.parametrize(("played_s", "wait_s"), [(HEALTHY_S - 1, 16.0), (HEALTHY_S + 1, 1.0)])
+def test_a_feed_that_was_well_for_long_enough_is_retried_soon(played_s: float, wait_s: float) -> None:
+    feed, now_s = watch(ONE), 0.0
+    for _ in range(4):
+        while not opened(feed.tick(at(now_s), stored_ms=0)):
+            now_s += 0.25
+        feed.failed(AlarmKind.UNREACHABLE, "refused", at(now_s))
+    while not opened(feed.tick(at(now_s), stored_ms=0)):
+        now_s += 0.25
+    feed.level(at(now_s))
+    healthy_tick(feed, now_s + played_s)
+    feed.failed(AlarmKind.UNREACHABLE, "refused", at(now_s + played_s))
+    assert opened(feed.tick(at(now_s + played_s + wait_s - 0.1), stored_ms=0)) == []
+    assert opened(feed.tick(at(now_s + played_s + wait_s + 0.1), stored_ms=0)) == [ONE]
 
 
 def test_an_address_that_gives_nothing_is_given_up() -> None:

@@ -15,7 +15,7 @@ from controller.records import RelayRecord, RelayState
 from controller.requests import StartRelay, StopRelay
 from controller.streams.feed_watch import AlarmKind
 from controller.streams.relay import RelayAlarm, RelayEnded, RelayRecovered, RelayStarted, RelayTimed
-from controller.streams.relay_desk import PREPARE_MS
+from controller.streams.relay_desk import PREPARE_MS, RUNNING_MAX
 from protocol.codec import json_encode
 from protocol.messages import BroadcastClass, Over, StreamEnd, StreamHeard, StreamStart, Telemetry
 from protocol.topics import TopicName, topic
@@ -246,6 +246,39 @@ def test_a_planned_relay_that_could_not_be_stored_is_tried_again(world: DeskWorl
     world.memory.is_full = False
     world.advance(60_000)
     assert [each.occurrence for each in opened(world.effects)] == [opened(world.effects)[0].occurrence]
+
+
+def test_what_a_worker_says_after_its_end_changes_nothing(world: DeskWorld) -> None:
+    relay = started(world)
+    world.ask(StopRelay(stream=relay.stream))
+    world.effects.clear()
+    url = "http://station.example/vov1.m3u8"
+    alarm = RelayAlarm(kind=AlarmKind.SILENT, url=url, detail="no level for 20 s", at_ms=ms(world))
+    for stream in (relay.stream, "f" * 16):
+        for news in (
+            RelayStarted(url=url, play_at_ms=ms(world)),
+            alarm,
+            RelayRecovered(url=url, at_ms=ms(world)),
+            RelayEnded(reason="codec", at_ms=ms(world)),
+        ):
+            world.post(RelayNews(stream=stream, news=news))
+    world.advance(60_000)
+    assert opened(world.effects) == []
+    assert [(each.state, each.reason) for each in world.desk.status(world.now).relays] == [
+        (RelayState.ENDED, "stopped by request")
+    ]
+
+
+def test_more_relays_than_one_process_carries_are_refused(pki: DevelopmentKeys) -> None:
+    plain = plain_config(pki)
+    places = [{"id": f"xom-{number}", "title": "Xóm", "parent": "xa"} for number in range(RUNNING_MAX + 1)]
+    world = DeskWorld(pki, areas=[*plain["areas"], *places])
+    world.begin()
+    for place in places[:-1]:
+        started(world, StartRelay(area=place["id"], feed="vov1", minutes=15))
+    with pytest.raises(RequestError) as refused:
+        started(world, StartRelay(area=places[-1]["id"], feed="vov1", minutes=15))
+    assert refused.value.code is RequestCode.TOO_MANY
 
 
 def test_an_end_is_published_also_where_it_cannot_be_kept(world: DeskWorld) -> None:
