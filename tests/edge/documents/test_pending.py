@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge.documents.pending import PENDING_MAX
+from protocol.topics import TopicName, topic
 from protocol.units import NS_PER_MS
-from tests.support.issuer import HOUR_MS, media
+from tests.support.issuer import COMMUNE, HOUR_MS, media
 from tests.support.pole import T0_MS, Pole
 
 FLOOD = media("flood", seconds=4)
@@ -52,6 +53,23 @@ def test_a_clip_that_is_not_here_is_fetched_though_the_card_has_not_taken_the_or
     pole.sd_card.write_ns = 72 * HOUR_MS * NS_PER_MS
     pole.send(pole.issuer.emergency(FLOOD, play_at_ms=pole.now_ms + 450))
     pole.run_for(15_000)
+    assert pole.heard(pole.now_ms - 6_000, pole.now_ms).any()
+
+
+def test_a_card_that_is_slow_and_then_refuses_is_offered_the_emergency_again() -> None:
+    pole = Pole()
+    pole.provide(FLOOD)
+    pole.introduce(prepared_clips=(FLOOD,))
+    pole.run_for(2_000)
+    pole.sd_card.write_ns, pole.sd_card.fails = 2_000 * NS_PER_MS, True
+    raised_ms = pole.now_ms
+    pole.send(pole.issuer.emergency(FLOOD, play_at_ms=raised_ms + 450))
+    pole.run_for(5_000)
+    assert pole.heard(raised_ms + 1_500, raised_ms + 3_500).any()
+    assert "store" in pole.agent._health.faults.active
+    pole.sd_card.fails = False
+    pole.run_for(90_000)
+    assert topic(TopicName.EMERGENCY, area=COMMUNE) in pole.sd_card.documents
     assert pole.heard(pole.now_ms - 6_000, pole.now_ms).any()
 
 
