@@ -36,6 +36,7 @@ from controller.programmes.fitting import (
     require_programme,
     require_same_area,
 )
+from controller.programmes.load import AREA_ITEMS_A_DAY_MAX, items_a_day_max
 from controller.programmes.programme import Programme, local_end_of
 from controller.programmes.sources import items_of
 from controller.programmes.versions import Change, PaperT, Version, added, edited, removed, restored, unknown
@@ -141,7 +142,6 @@ class PaperDesk(Generic[PaperT]):
         """Keep what came from elsewhere, all or none: new ones, and other versions of those that are known."""
         async with self._turn:
             made: list[Version[PaperT]] = []
-            new = 0
             for paper in papers:
                 head = await self.store.head(paper.id)
                 next_ = _imported(head, paper, by=by, at_ms=self._clock())
@@ -149,8 +149,7 @@ class PaperDesk(Generic[PaperT]):
                     if head is not None:
                         require_same_area(head.paper.area, paper.area, paper.id)
                     is_new = head is None or head.is_archived
-                    await self._require(paper, is_new=is_new, beside=new)
-                    new += is_new
+                    await self._require(paper, is_new=is_new, beside=[each.paper for each in made])
                     made.append(next_)
             await self._keep(made, by)
             return made
@@ -191,8 +190,8 @@ class PaperDesk(Generic[PaperT]):
         """Where this kind is kept."""
         raise NotImplementedError
 
-    async def _require(self, paper: PaperT, *, is_new: bool, beside: int = 0) -> None:
-        """Raise RequestError where it does not fit, `beside` so many new ones of the same file."""
+    async def _require(self, paper: PaperT, *, is_new: bool, beside: Sequence[PaperT] = ()) -> None:
+        """Raise RequestError where it does not fit, `beside` those that come with it."""
         raise NotImplementedError
 
     async def _tell(self, made: Sequence[Version[PaperT]]) -> None:
@@ -226,13 +225,17 @@ class ProgrammeDesk(PaperDesk[Programme]):
             require_same_area(head.paper.area, programme.area, programme.id)
         await self.check(programme)
 
-    async def _require(self, paper: Programme, *, is_new: bool, beside: int = 0) -> None:
+    async def _require(self, paper: Programme, *, is_new: bool, beside: Sequence[Programme] = ()) -> None:
         await self.check(paper)
-        if not is_new:
-            return
-        standing = len(self._site().programmes_of(paper.area)) + beside
-        if standing >= AREA_PROGRAMMES_MAX or await self.store.count() + beside >= PAPERS_MAX:
+        site = self._site()
+        others = {each.id: each for each in (*site.programmes_of(paper.area), *beside) if each.id != paper.id}
+        standing = len(others)
+        if is_new and (standing >= AREA_PROGRAMMES_MAX or await self.store.count() + len(beside) >= PAPERS_MAX):
             what = f"{paper.area} đã có {standing} chương trình / has {standing} programmes: remove some first"
+            raise RequestError(RequestCode.TOO_MANY, what)
+        items = sum(items_a_day_max(each, time_zone=site.time_zone) for each in (paper, *others.values()))
+        if items > AREA_ITEMS_A_DAY_MAX:
+            what = f"{paper.area}: tới {items} mục một ngày / up to {items} items a day; at most {AREA_ITEMS_A_DAY_MAX}"
             raise RequestError(RequestCode.TOO_MANY, what)
 
     async def _tell(self, made: Sequence[Version[Programme]]) -> None:
@@ -300,9 +303,9 @@ class BulletinDesk(PaperDesk[Bulletin]):
         version = await self.store.version(name, number) if number is not None else None
         return version.paper if version is not None else None
 
-    async def _require(self, paper: Bulletin, *, is_new: bool, beside: int = 0) -> None:
+    async def _require(self, paper: Bulletin, *, is_new: bool, beside: Sequence[Bulletin] = ()) -> None:
         require_bulletin(paper, site=self._site(), is_recorded=self._is_recorded)
-        if is_new and await self.store.count() + beside >= PAPERS_MAX:
+        if is_new and await self.store.count() + len(beside) >= PAPERS_MAX:
             what = f"đã có {PAPERS_MAX} bản tin / there are {PAPERS_MAX} bulletins, archived ones too"
             raise RequestError(RequestCode.TOO_MANY, f"{what}: give the controller another database")
 

@@ -7,15 +7,17 @@ change. Who may ask stands in `rules`; what is said is `planning.foresight`'s. N
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
 
 from controller.configuration.site import MediaShelf
-from controller.errors import RequestCode, RequestError
+from controller.errors import RecurrenceError, RequestCode, RequestError
 from controller.planning.foresight import Draft, Foresight, Supply, troubles_of
 from controller.planning.views import PolePlanView
+from controller.programmes.load import AREA_ITEMS_A_DAY_MAX, items_a_day_max
 from controller.programmes.programme import Name, Programme
 from controller.web.media_parts import LIBRARY
 from controller.web.one_at_a_time import OneAtATime
@@ -65,6 +67,7 @@ async def _drafted(request: web.Request) -> web.Response:
         raise RequestError(RequestCode.BAD_REQUEST, said) from error
     programmes: dict[str, Programme | None] = dict.fromkeys(body.remove)
     programmes |= {programme.id: programme for programme in body.programmes}
+    _require_bounded(body.programmes, request.app[CONSOLE].desk.site.time_zone)
     draft, foresight = Draft(programmes=programmes), _foresight(request, body.pole)
     tree = foresight.site.tree
     for programme in body.programmes:
@@ -72,6 +75,17 @@ async def _drafted(request: web.Request) -> web.Response:
             raise RequestError(RequestCode.UNKNOWN_AREA, f"programme {programme.id}: no area {programme.area!r}")
     async with request.app[_ALONE].turn(request[VISITOR].principal.name):
         return _json(await asyncio.to_thread(foresight.drafted, body.pole, draft, days=body.days))
+
+
+def _require_bounded(programmes: Sequence[Programme], time_zone: str) -> None:
+    """Raise RequestError for a draft that no area could keep."""
+    try:
+        items = sum(items_a_day_max(each, time_zone=time_zone) for each in programmes)
+    except RecurrenceError as error:
+        raise RequestError(RequestCode.BAD_REQUEST, str(error)) from error
+    if items > AREA_ITEMS_A_DAY_MAX:
+        what = f"tới {items} mục một ngày / up to {items} items a day; at most {AREA_ITEMS_A_DAY_MAX}"
+        raise RequestError(RequestCode.TOO_MANY, what)
 
 
 def _foresight(request: web.Request, pole: str) -> Foresight:

@@ -199,7 +199,8 @@ def _parsed(data: bytes) -> list[Calendar]:
     try:
         with warnings.catch_warnings(action="ignore"):  # what the library guesses of a zone is judged here
             found = Calendar.from_ical(text, multiple=True)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OSError) as error:
+        # OSError: a TZID that names a folder of the time zones' files
         raise ExchangeError(f"không phải tệp iCalendar / this is no iCalendar file: {str(error)[:200]}") from error
     calendars = [each for each in found if each.name == "VCALENDAR"]
     if not calendars:

@@ -273,6 +273,13 @@ OTHERS = [
             ],
             "THISANDFUTURE",
         ),
+        (
+            [
+                *("DTSTART:20261122T053000", "RRULE:FREQ=DAILY", "END:VEVENT", "BEGIN:VEVENT", "UID:u"),
+                *("RECURRENCE-ID:20261123T053000", "RECURRENCE-ID:20261124T053000", "DTSTART:20261123T060000"),
+            ],
+            "one date",
+        ),
         (["DTSTART:00010101T000000"], "years"),
         (
             [
@@ -309,6 +316,7 @@ def test_a_single_date_that_the_event_does_not_have_is_told() -> None:
         (b"\xff\xfe", "UTF-8"),
         (b"BEGIN:VCALENDAR\r\n", "VCALENDAR"),
         (b"BEGIN:VCARD\r\nFN:x\r\nEND:VCARD\r\n", "VCALENDAR"),
+        (event("DTSTART;TZID=Europe:20261122T053000"), "iCalendar"),
         (b"x" * (1024 * 1024 + 1), "at most 1048576"),
         (event(*["END:VEVENT", "BEGIN:VEVENT"] * 2001), "at most 2000"),
     ],

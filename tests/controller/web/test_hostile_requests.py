@@ -102,5 +102,21 @@ async def test_one_calendar_is_no_way_around_the_bound_of_a_place(call: Caller) 
     assert not call.bench.world.desk.site.programmes_of("doai")
 
 
+@pytest.mark.parametrize(("rule", "items"), [("FREQ=MINUTELY;INTERVAL=5", 8), ("FREQ=HOURLY;BYMINUTE=0,15,30,45", 22)])
+async def test_nobody_makes_the_planner_work_for_all_others(call: Caller, rule: str, items: int) -> None:
+    """Twenty such programmes kept the controller for seconds at each compiling, emergencies waiting."""
+    rules = {"rules": f"DTSTART:20260101T000000\nRRULE:{rule}"}
+    relays = [{"feed": "vov1", "duration_s": 2}] * items
+    busy = {**NEWS, "items": relays, "recurrence": rules}
+    status, said = await call("POST", "/api/v1/programmes?area=doai", json=busy)
+    assert (status, "2048" in said) == (429, True)
+    status, said = await call("POST", "/api/v1/plan", json={"pole": "N003", "programmes": [busy]})
+    assert (status, "2048" in said) == (429, True)
+    half = {**busy, "id": "half", "items": relays[: items // 2]}
+    assert (await call("POST", "/api/v1/programmes?area=doai", json=half))[0] == 201
+    assert (await call("POST", "/api/v1/programmes?area=doai", json={**half, "id": "other"}))[0] == 429
+    assert (await call("PUT", "/api/v1/programmes/half?version=1", json={**busy, "id": "half"}))[0] == 429
+
+
 async def test_whoever_may_do_everything_says_things_once_too(call: Caller) -> None:
     assert (await call("GET", "/api/v1/media?area=xa&area=dong", token=TOKEN))[0] == 400
