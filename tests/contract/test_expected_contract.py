@@ -22,7 +22,9 @@ from controller.reporting.questions import TallyAnswer, TallyQuestion
 from controller.reporting.report import question_of, report_of
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, MediaReference, Plan, Reality, SourceKind
 from tests.contract.test_tally_contract import stored
+from tests.support.controller_desk import DeskWorld
 from tests.support.messages import occurrence, plan
+from tests.support.pki import DevelopmentKeys
 
 MORNING_MS = 1_795_300_200_000
 """2026-11-22 05:30 in Hà Nội."""
@@ -232,6 +234,22 @@ async def test_what_is_on_record_beyond_what_was_due_hides_nothing_of_another_da
     rows = (await TallyStore(database).answer(TallyQuestion(period=week, nodes=("N000",)))).tallies
     assert sum(row.no_word for row in rows) == 5
     assert sum(row.counts[0] for row in rows) == 3
+
+
+async def test_the_desk_itself_is_looked_at(database: SqlDatabase, pki: DevelopmentKeys) -> None:
+    """The commune's morning: a file and a relay, on three clusters."""
+    world = DeskWorld(pki)
+    world.begin()
+    now_ms = world.now.shared_ms
+    expecting = Expecting(database, desk=lambda: world.desk, clock=lambda: now_ms)
+    await expecting.look()
+    now_ms += HOUR_MS
+    await expecting.look()
+    period = Period(first=dt.date(2025, 1, 1), last=dt.date(2030, 12, 31))
+    rows = (await TallyStore(database).answer(TallyQuestion(period=period))).tallies
+    assert {(row.node, row.source, row.no_word) for row in rows} == {
+        (node, source, 1) for node in ("N001", "N002", "N003") for source in ("media", "stream")
+    }
 
 
 async def test_an_emergency_is_due_where_it_names(database: SqlDatabase) -> None:
