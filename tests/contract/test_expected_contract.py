@@ -240,7 +240,7 @@ async def test_the_desk_itself_is_looked_at(database: SqlDatabase, pki: Developm
     """The commune's morning: a file and a relay, on three clusters."""
     world = DeskWorld(pki)
     world.begin()
-    now_ms = world.now.shared_ms
+    now_ms: int = world.now.shared_ms
     expecting = Expecting(database, desk=lambda: world.desk, clock=lambda: now_ms)
     await expecting.look()
     now_ms += HOUR_MS
