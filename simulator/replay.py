@@ -92,7 +92,10 @@ def read_log(path: Path) -> Iterator[Entry]:
             is_readable = is_readable or not isinstance(entry, Gap)
             yield entry
     if not is_readable:
-        raise ReplayError(f"{path} is no flight log, or nothing of it can be read")
+        raise ReplayError(
+            f"{path} is no flight log, or nothing of it can be read: give a flight-*.lxf, or the folder "
+            "state_dir/flight of a pole"
+        )
 
 
 def replay(entries: Iterable[Entry]) -> Replayed:

@@ -72,6 +72,9 @@ def add_verbs(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from simulator.runs.scenario import ScenarioError, library, load_scenario  # noqa: PLC0415 - heavy
 
+    trouble = next(filter(None, map(_unwritable, (options.junit, options.html, options.log))), None)
+    if trouble is not None:
+        return _refuse(trouble)
     asked: list[str] = options.scenarios or [LIBRARY]
     names = dict.fromkeys(name for each in asked for name in (library() if each == LIBRARY else (each,)))
     try:
@@ -80,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         return _refuse(error)
     is_single = len(loaded) == 1 and options.seeds == 1
     if (options.log or options.timeline) and not is_single:
-        return _refuse("--log and --timeline are for one scenario and one seed")
+        return _refuse("--log and --timeline are for one scenario and one seed: name one, and leave --seeds out")
     if is_single:
         ((name, scenario),) = loaded.items()
         return _run_single(options, name, scenario)
@@ -164,6 +167,9 @@ def _shrink(options: argparse.Namespace) -> int:
     from simulator.runs.runner import scenario_yaml, shrink_run  # noqa: PLC0415 - heavy
     from simulator.runs.scenario import ScenarioError, load_scenario, with_plan  # noqa: PLC0415 - heavy
 
+    trouble = None if options.out is None else _unwritable(options.out)
+    if trouble is not None:
+        return _refuse(trouble)
     try:
         name, scenario = load_scenario(options.scenario)
         shrunk, verdict = shrink_run(name, scenario, seed=options.seed, say=_say)
@@ -220,6 +226,18 @@ def _say(text: str) -> None:
 def _refuse(text: object) -> int:
     _say(f"loaxa-sim: {text}")
     return STATUS_FAILED
+
+
+def _unwritable(path: Path | None) -> str | None:
+    """Why nothing can be written there, told before a run of many minutes and not after it; None where it can."""
+    if path is None:
+        return None
+    if path.is_dir():
+        return f"{path} is a folder: name a file in it"
+    if not path.parent.is_dir():
+        return f"{path} cannot be written: there is no folder {path.parent}; make it, or name another"
+    place = path if path.exists() else path.parent
+    return None if os.access(place, os.W_OK) else f"{path} cannot be written: this account may not; name another place"
 
 
 def _cores() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -206,8 +207,10 @@ def load_scenario(name_or_path: str) -> tuple[str, Scenario]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(library())
-        raise ScenarioError(f"{name_or_path} is no scenario of the library and no file: {error}; {known}") from error
+        near = get_close_matches(name_or_path, library(), n=1)
+        meant = f"; did you mean {near[0]}?" if near else "; `loaxa-sim scenarios` lists the library"
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ScenarioError(f"{name_or_path} is no scenario of the library, and no file ({why}){meant}") from error
     return path.stem, parse_scenario(text, name=str(path.name))
 
 

@@ -104,3 +104,24 @@ def processes_that_name(text: str) -> list[str]:
             if text in command:
                 found.append(command)
     return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "bad_hours"], "did you mean bad_hour?"),
+        (["check", "xyz"], "`loaxa-sim scenarios` lists the library"),
+        (["run", "bad_hour", "--junit", "nowhere/j.xml"], "there is no folder nowhere; make it"),
+        (["run", "bad_hour", "--html", "."], "is a folder: name a file in it"),
+        (["shrink", "bad_hour", "--seed", "1", "--out", "nowhere/s.yaml"], "there is no folder nowhere; make it"),
+        (["run", "--log", "x.log"], "name one, and leave --seeds out"),
+        (["replay", "pyproject.toml"], "give a flight-*.lxf"),
+    ],
+)
+def test_what_cannot_be_done_is_told_at_once_and_what_to_do(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert says in told
+    assert len(told.splitlines()) == 1
