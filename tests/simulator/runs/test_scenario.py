@@ -47,7 +47,9 @@ def test_every_checker_and_fault_is_documented(name: str) -> None:
 
 
 def test_every_key_of_a_step_is_documented() -> None:
-    rows: dict[str, str] = dict(re.findall(r"^\| `(\w+)` \|(.*)$", DOCUMENT, re.MULTILINE))
+    rows: dict[str, str] = {}
+    for name, row in re.findall(r"^\| `(\w+)` \|(.*)$", DOCUMENT, re.MULTILINE):
+        rows[name] = rows.get(name, "") + row  # a scenario may bear the name of a step
     for kind in (*Step.__args__, *Expectation.__args__):
         row = rows[str(kind.__struct_config__.tag)]
         for key in keys_of(kind):
@@ -74,9 +76,11 @@ def test_what_cannot_be_meant_is_refused_with_its_place(text: str, says: str) ->
         parse_scenario(text, name="s.yaml")
 
 
-def test_an_unknown_name_lists_the_library() -> None:
-    with pytest.raises(ScenarioError, match="flood"):
+def test_an_unknown_name_is_told_what_is_near_or_where_the_library_is_listed() -> None:
+    with pytest.raises(ScenarioError, match="`loaxa-sim scenarios` lists the library"):
         load_scenario("no-such-thing")
+    with pytest.raises(ScenarioError, match="did you mean bad_hour"):
+        load_scenario("bad_huor")
 
 
 @pytest.mark.parametrize("name", library())
