@@ -305,8 +305,9 @@ class RelayDesk:
         feed = self._site.feeds[relay.feed]
 
         def go(later: Now) -> list[Effect]:
-            answer: list[Effect] = [] if ticket is None else [Answer(ticket=ticket, result=self._relays[stream])]
-            if self._relays[stream].state is RelayState.ENDED:
+            kept = self._relays.get(stream)  # none: it ended before it was stored, and is forgotten since
+            answer: list[Effect] = [] if ticket is None else [Answer(ticket=ticket, result=kept or relay)]
+            if kept is None or kept.state is RelayState.ENDED:
                 return answer
             self._delays.begun(stream, relay.area, Use.RELAY, self._site.nodes_below(relay.area))
             note = Note(level=Level.INFO, what="relay_opened", reason=relay.title, facts={"stream": stream})
