@@ -5,7 +5,9 @@ leaves to the agent what the status says.
 
 Rules kept:
 - birth and will stand on one retained topic with one session epoch;
-- a status is never kept for later: while the broker is away none is made.
+- a status is never kept for later: while the broker is away none is made;
+- the machine is measured with each status, and while the broker is away at turns that come anyway: a card that was
+  full meanwhile is on record.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs
 AT_ONCE_GAP_MS: Final = 200
 """Changes within this time share one status, so that a flapping fault does not flood the broker."""
 MS_PER_S: Final = 1_000
+ALONE_MEASURE_MS: Final = 600_000
+"""How often a node without a broker looks at its card, if it is awake anyway: a full card stays full for a while."""
 SOUND_PATH_CHARACTERS_MAX: Final = 80
 """The bound of the field on the wire."""
 
@@ -51,6 +55,7 @@ class StatusReporter:
         self._shown: tuple[object, ...] = ()
         self._due_at: MonotonicNs | None = None
         self._earliest_at: MonotonicNs | None = None
+        self._measured_at = MonotonicNs(0)
 
     def connected(self, now: Now) -> None:
         """The broker is there: say so, and how we are."""
@@ -88,7 +93,7 @@ class StatusReporter:
     ) -> tuple[Effect, ...]:
         """A status if one is due; `shown` is what a change of makes it due at once."""
         if not self._is_connected:
-            return ()
+            return self._measure_alone(now)
         if shown != self._shown:
             at = max(now.monotonic_ns, self._earliest_at or 0)
             self._due_at = MonotonicNs(at if self._due_at is None else min(at, self._due_at))
@@ -98,6 +103,7 @@ class StatusReporter:
         interval_s = self._settings.on_air_interval_s if is_on_air else self._settings.idle_interval_s
         self._due_at = MonotonicNs(now.monotonic_ns + interval_s * MS_PER_S * NS_PER_MS)
         self._earliest_at = MonotonicNs(now.monotonic_ns + AT_ONCE_GAP_MS * NS_PER_MS)
+        self._measured_at = now.monotonic_ns
         return (
             Publish(
                 topic=self._topic,
@@ -106,6 +112,12 @@ class StatusReporter:
             ),
             Measure(),
         )
+
+    def _measure_alone(self, now: Now) -> tuple[Effect, ...]:
+        if now.monotonic_ns - self._measured_at < ALONE_MEASURE_MS * NS_PER_MS:
+            return ()
+        self._measured_at = now.monotonic_ns
+        return (Measure(),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

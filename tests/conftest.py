@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -19,6 +20,8 @@ LEAK_S_MAX = 2.0
 """How long a test's threads and tasks may take to end after it."""
 LASTING_THREADS = ("ThreadPoolExecutor", "asyncio_", "pydevd", "fsspec")
 """Pools that live as long as the process, by the beginning of their names."""
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")  # how long an example takes says how busy the machine is, and no more
 
 
 @pytest.fixture(scope="session")

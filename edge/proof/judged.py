@@ -9,6 +9,7 @@ Rules kept:
 - an item that ended at or before the floor counts as judged: that is where a node began to know anything, and it
   rises with what is put on record, KEPT_MS behind it, and further where more than JUDGED_MAX are known;
 - nothing is judged while the time is not known; an item that still lasts is left to the studio;
+- what a clock that was set has skipped is looked for SET_MS later: most are put right by then, and the item comes yet;
 - what came with a plan is due only if it begins when the plan had been signed: nobody misses what nobody had planned;
 - at most BATCH records are made in one go, those that ended first, so that a week's worth delays no emergency.
 """
@@ -20,6 +21,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from edge.clock.watch import ClockWatch
 from edge.player.arbiter import Reason
 from edge.player.proof import missed
 from protocol.candidate import Candidate
@@ -38,6 +40,8 @@ BATCH_WAIT_MS: Final = 2_000
 """Until the next ones: the card has stored those before."""
 AHEAD_MS: Final = 60_000
 """A floor that lies further ahead than this of a trusted clock is that of a clock that was wrong."""
+SET_MS: Final = 600_000
+"""A clock that was set wrong is put right within minutes, once the controller or a time server is heard."""
 _VERSION: Final = b"\x01"
 _HEAD: Final = struct.Struct(">q")
 _ITEM: Final = struct.Struct(">8sq")
@@ -55,6 +59,8 @@ class Judged:
         self._lost: list[Candidate] = []
         self._is_new = False
         self._more_at: MonotonicNs | None = None
+        self._clock: Final = ClockWatch()
+        self._again_at: MonotonicNs | None = None
 
     def take_new(self) -> bool:
         """Whether a floor was laid just now, and the note must be stored without waiting for a record."""
@@ -93,24 +99,27 @@ class Judged:
         self._ends_ms = {short: ends for short, ends in self._ends_ms.items() if ends > floor_ms}
 
     def next_deadline(self) -> MonotonicNs | None:
-        """When there is more to put on record."""
-        return self._more_at
+        """When there is more to put on record, or what a clock has skipped is looked for."""
+        return min((wait for wait in (self._more_at, self._again_at) if wait is not None), default=None)
 
     def settle(self, planned: tuple[Candidate, ...], now: Now) -> tuple[tuple[Candidate, AiringRecord], ...]:
-        """What has ended, as the plans say, and has no record; looked for when plans or the knowledge of time change.
+        """What has ended, as the plans say, and has no record; looked for when plans or the time change.
 
         `planned` is all that the plans in force say, by its start; the same value as long as they have not changed.
         Each is to be given back by `recorded`. The studio must have settled before, so that it has told of its own.
         """
+        was_set = self._clock.look(now)
         if not now.is_time_known:
-            self._looked_at = self._known_since_ms = None
+            self._looked_at = self._known_since_ms = self._again_at = None
             return ()
-        if self._known_since_ms is None:
-            self._known_since_ms = now.shared_ms
+        if was_set:
+            is_set_anew, self._known_since_ms = self._known_since_ms is not None, now.shared_ms
+            self._again_at = MonotonicNs(now.monotonic_ns + SET_MS * NS_PER_MS) if is_set_anew else None
+        is_again = self._again_at is not None and now.monotonic_ns >= self._again_at
         if self._floor_ms is None or self._floor_ms > now.shared_ms + AHEAD_MS:
             self._floor_ms, self._is_new = now.shared_ms, True
-        if planned is not self._looked_at:
-            self._looked_at = planned
+        if planned is not self._looked_at or is_again:
+            self._looked_at, self._again_at = planned, None if is_again else self._again_at
             known = {_short(each.key) for each in self._lost}
             self._lost += [each for each in self._unjudged(planned, now.shared_ms) if _short(each.key) not in known]
             self._lost.sort(key=lambda each: each.ends_at_ms)

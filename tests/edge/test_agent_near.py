@@ -87,7 +87,7 @@ def test_the_depth_changes_in_play_without_a_trace_in_what_is_heard(over: Over) 
     assert np.abs(near).max() > STREAM_LEVEL * 32_000
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(
     begins_after_ms=st.integers(1, 3_999), packets=st.integers(5, 60), over=st.sampled_from([Over.DUCK, Over.REPLACE])
 )

@@ -100,7 +100,7 @@ def ready_pole() -> Pole:
     return pole
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_never_sounds_unpowered_and_never_stays_powered(taken: list[tuple[str, int, int]]) -> None:
     pole = ready_pole()
@@ -117,7 +117,7 @@ def test_never_sounds_unpowered_and_never_stays_powered(taken: list[tuple[str, i
     assert not pole.heard(pole.now_ms - 5_000, pole.now_ms).any()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_a_pin_that_breaks_is_never_thought_to_be_powered(taken: list[tuple[str, int, int]]) -> None:
     pole = ready_pole()
@@ -129,7 +129,7 @@ def test_a_pin_that_breaks_is_never_thought_to_be_powered(taken: list[tuple[str,
     assert pole.unpowered_samples() == 0
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_records_are_numbered_without_gap_chained_and_every_airing_that_started_ends(
     taken: list[tuple[str, int, int]],

@@ -196,6 +196,23 @@ def test_a_card_that_others_have_filled_is_told_before_anything_fails() -> None:
     assert "disk_full" not in pole.telemetry().get("faults", [])
 
 
+def test_a_card_that_was_full_while_the_pole_was_cut_off_is_on_record() -> None:
+    pole = Pole()
+    pole.introduce()
+    pole.send(pole.issuer.plan(*(occurrence(f"i{n}", T0_MS + n * 300_000, NEWS) for n in range(1, 8))))
+    pole.provide(NEWS)
+    pole.run_for(60_000)
+    pole.disconnect()
+    pole.sd_card.capacity_files = 0
+    pole.run_for(1_300_000)
+    pole.sd_card.capacity_files = 1_000
+    pole.run_for(1_300_000)
+    pole.connect()
+    pole.run_for(60_000)
+    told = [(each.fault, each.active) for each in pole.records() if isinstance(each, FaultRecord)]
+    assert [each for each in told if each[0] == "disk_full"] == [("disk_full", True), ("disk_full", False)]
+
+
 def test_reports_that_the_card_refuses_are_sent_and_are_on_the_card_as_soon_as_it_takes_them() -> None:
     pole = Pole()
     pole.introduce()

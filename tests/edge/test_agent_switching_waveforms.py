@@ -154,7 +154,7 @@ items = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(planned=items, raised=st.none() | st.integers(-500, 6_000), aim_ms=st.sampled_from([0, 37]))
 def test_whatever_comes_together_two_sound_at_most_and_nothing_ever_clicks(
     planned: list[tuple[str, int, str, Over, str, int]], raised: int | None, aim_ms: int

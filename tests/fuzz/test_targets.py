@@ -51,7 +51,7 @@ def test_any_bytes_raise_what_is_declared_and_nothing_else(target: Target) -> No
     seeds = list(target.seeds())
     bytes_of = st.binary(max_size=300) | damaged(seeds) if seeds else st.binary(max_size=300)
 
-    @settings(max_examples=15 if target.name in SLOW else 60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15 if target.name in SLOW else 60, suppress_health_check=list(HealthCheck))
     @given(bytes_of)
     def tried(data: bytes) -> None:
         began_s = time.process_time()

@@ -51,7 +51,7 @@ def settled(way: Way, *, ppb: int = 30_000, seed: int = 1, bursts: int = 25) -> 
 
 
 @given(way=st.sampled_from(sorted(WAYS)), ppb=crystals, seed=seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_true_error_is_within_the_stated_one(way: str, ppb: int, seed: int) -> None:
     known, node = ClockFilter(), Traveller(WAYS[way], ppb=ppb, seed=seed)
     for _ in range(30):
@@ -88,7 +88,7 @@ def test_the_first_burst_gives_a_time_that_is_wrong_by_half_a_round_trip_at_most
 
 
 @given(ppb=crystals, seed=seeds, hours=st.integers(1, 72))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_hours_of_silence_make_it_unsure_and_no_worse(ppb: int, seed: int, hours: int) -> None:
     known, node = settled(WIRED, ppb=ppb, seed=seed, bursts=8)
     before = estimate_of(known, node.raw_ns)
@@ -104,7 +104,7 @@ def test_hours_of_silence_make_it_unsure_and_no_worse(ppb: int, seed: int, hours
 
 
 @given(sign=signs, away_ms=st.integers(5, 10**8), seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_burst_that_does_not_fit_moves_nothing_whichever_way_it_errs(sign: int, away_ms: int, seed: int) -> None:
     known, node = settled(WIRED, seed=seed, bursts=10)
     track = known.track
@@ -118,7 +118,7 @@ def test_one_burst_that_does_not_fit_moves_nothing_whichever_way_it_errs(sign: i
 
 
 @given(sign=signs, by_ms=st.sampled_from((40, 1_000, 86_400_000)), way=st.sampled_from(("wired", "4g")), seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_clock_that_was_set_is_followed_after_some_bursts_that_agree(
     sign: int, by_ms: int, way: str, seed: int
 ) -> None:
@@ -143,7 +143,7 @@ def test_bursts_that_do_not_fit_each_other_either_decide_nothing() -> None:
 
 
 @given(held_up_ms=st.integers(50, 2_000), is_there=st.booleans(), seed=seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_whoever_delays_one_way_for_long_moves_nothing_but_the_stated_error(
     held_up_ms: int, is_there: bool, seed: int
 ) -> None:
@@ -156,7 +156,7 @@ def test_whoever_delays_one_way_for_long_moves_nothing_but_the_stated_error(
 
 
 @given(seed=seeds, way=st.sampled_from(sorted(WAYS)), at=st.integers(0, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_burst_moves_the_estimate_towards_what_it_says_and_never_beyond(seed: int, way: str, at: int) -> None:
     known, node = settled(WAYS[way], seed=seed, bursts=at + 1)
     node.shift_ns = (seed % 41 - 20) * NS_PER_MS // 20

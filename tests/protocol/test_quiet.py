@@ -84,7 +84,7 @@ def test_an_hour_that_comes_twice_is_judged_by_the_wall_clock_each_time() -> Non
     assert next_quiet_change_ms(twice, BERLIN, utc("2026-10-25T01:00:00")) == utc("2026-10-25T01:30:00")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(quiet_hours_documents, st.sampled_from(ZONES), st.integers(T0_MS, T0_MS + 400 * DAY_MS).map(SharedMs))
 def test_nothing_changes_before_the_next_change_and_everything_at_it(
     hours: QuietHours, zone: str, now_ms: SharedMs

@@ -41,6 +41,9 @@ FOUND: Final[dict[str, list[tuple[int, str, str, dict[str, int]]]]] = {
         (2_089_138, "node_restart", "N0001", {}),
         (2_410_799, "node_power_cut", "N0001", {"at_write": 4, "for_ms": 30_230, "rtc_is_dead": 1}),
     ],
+    "what a clock skipped that was set an hour ahead, and put right after five minutes, had no record": [
+        (432_251, "clock_step", "N0002", {"by_ms": 4_293_353}),
+    ],
     "a slow card held the emergency up for its whole delay": [
         (1_600_000, "storage_slow", "N0002", {"delay_ms": 30_000, "for_ms": 400_000}),
     ],

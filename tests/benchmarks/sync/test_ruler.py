@@ -29,7 +29,7 @@ def heard(first: float, frames: int, rate: float = 1.0) -> np.ndarray[tuple[int]
     return block
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1e7, allow_nan=False), st.sampled_from([480, 960, 1920, 3840]), st.floats(-500e-6, 500e-6))
 def test_a_place_is_read_to_a_hundredth_of_a_sample(first: float, frames: int, rate: float) -> None:
     read = place_of(heard(first, frames, 1.0 + rate))

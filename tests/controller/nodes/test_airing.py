@@ -237,7 +237,7 @@ def test_a_restart_knows_what_is_stored(world: DeskWorld) -> None:
 
 
 @given(order=st.permutations(range(1, 9)), restart_at=st.integers(0, 7))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_any_order_all_are_stored_and_at_last_acknowledged(
     pki: DevelopmentKeys, order: list[int], restart_at: int
 ) -> None:

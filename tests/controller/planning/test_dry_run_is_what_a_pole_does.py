@@ -97,7 +97,7 @@ def spans_foreseen(run: DryRun) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-@settings(max_examples=15, deadline=None, phases=FOUND_IS_ENOUGH)
+@settings(max_examples=15, phases=FOUND_IS_ENOUGH)
 @given(own=plans_of(VILLAGE), upper=plans_of(COMMUNE), hours=quiet_hours, air_time=air_times, turn=st.integers(0, 1))
 def test_what_is_foreseen_is_what_a_pole_sounds_and_refuses(
     own: list[Occurrence], upper: list[Occurrence], hours: QuietHours | None, air_time: AirTime | None, turn: int

@@ -182,7 +182,7 @@ programmes = st.builds(
 COMPARED = NOW, NOW + dt.timedelta(days=390)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(programme=programmes)
 def test_what_we_write_is_shown_by_others_as_we_sound_it_and_read_again_as_it_was(programme: Programme) -> None:
     data = calendar_of([programme], time_zone=HANOI, now=NOW, lengths_ms={"buoi-sang": 90_000})

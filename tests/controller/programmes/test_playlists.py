@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.errors import ExchangeError
@@ -96,7 +96,6 @@ items = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(order=st.lists(items, min_size=1, max_size=8), title=st.text(max_size=30))
 @example(order=[Item(feed="vov1", duration_s=1)], title="\x00\ufffe")
 @example(order=[Item(text="a\u2028b\x85\x0b\ufffe\n\r]]>&<", title="\u2028")], title="a\nb")

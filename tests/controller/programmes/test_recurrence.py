@@ -117,7 +117,6 @@ def readable(text: str) -> bool:
     return True
 
 
-@settings(deadline=None)  # dateutil walks from DTSTART on
 @given(rule=rules, start=starts, window=windows)
 @example(
     rule="FREQ=WEEKLY;INTERVAL=2;WKST=SU;BYDAY=SU,MO",
@@ -135,7 +134,6 @@ def test_a_rule_from_any_time_begins_when_dateutil_says(
     assert ours(text, first, last) == theirs(rule, start, first, last)
 
 
-@settings(deadline=None)
 @given(rule=by_week, window=windows)
 def test_a_rule_of_weeks_begins_when_dateutil_says_but_for_new_year(rule: str, window: tuple[dt.date, int]) -> None:
     """Around the new year dateutil takes the length of the wrong year; there the ISO calendar judges, see below."""
@@ -158,7 +156,7 @@ def test_a_rule_of_weeks_has_the_weeks_of_the_iso_calendar(weeks: frozenset[int]
         assert bool(ours(text, at, at)) == (week.week in weeks or week.week - count - 1 in weeks)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     rule=within_days,
     start=instants("2026-01-01", "2026-01-20"),
@@ -174,7 +172,7 @@ def test_a_rule_of_hours_or_minutes_begins_when_dateutil_says(
     assert ours(text, first, last) == theirs(rule, start, first, last)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rule=st.one_of(daily, weekly, monthly), start=starts, count=st.integers(1, 60), window=windows)
 def test_count_counts_from_the_start(rule: str, start: dt.datetime, count: int, window: tuple[dt.date, int]) -> None:
     text = f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{rule}"
@@ -186,7 +184,7 @@ def test_count_counts_from_the_start(rule: str, start: dt.datetime, count: int, 
     assert ours(f"{text};COUNT={count}", first, last) == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     rule=weekly,
     start=starts,

@@ -17,7 +17,7 @@ DAYS = st.dates(min_value=dt.date(2019, 1, 1), max_value=dt.date(2027, 12, 31))
 DAY_MS = 24 * 3600 * 1000
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(DAYS, DAYS)
 def test_months_and_days_cover_a_period_once(one: dt.date, other: dt.date) -> None:
     period = Period(first=min(one, other), last=max(one, other))

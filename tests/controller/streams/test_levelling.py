@@ -69,7 +69,7 @@ def test_the_gain_does_not_breathe_between_words() -> None:
     assert before == pytest.approx(6.0, abs=1.0), "the pauses do not count as quiet speech"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.floats(-40, 30), st.floats(0.0, 1.0))
 def test_no_sample_leaves_above_the_ceiling(seed: int, dbfs: float, share: float) -> None:
     random = np.random.default_rng(seed)

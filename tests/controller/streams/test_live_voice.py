@@ -231,7 +231,7 @@ def test_behind_a_chime_the_first_word_sounds_when_the_chime_is_over() -> None:
     assert speaker.packets[0].play_at_ns // NS_PER_MS < T0_MS + 2_530
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([LOUD, QUIET]), st.floats(0, 400)), max_size=120))
 def test_whatever_the_line_does_places_rise_and_everything_can_arrive_in_time(
     blocks: list[tuple[NDArray[np.int16], float]],

@@ -81,7 +81,7 @@ def test_a_frame_of_its_first_byte_alone_is_a_pause_that_the_sender_left_out(toc
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_no_bytes_raise_anything_but_a_decoder_error_and_the_decoder_stays_of_use(frames: list[bytes]) -> None:
     decoder, into = LibopusDecoder(), np.zeros(FRAME_SAMPLES, np.float32)
     for frame in frames:

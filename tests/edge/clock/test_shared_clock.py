@@ -173,7 +173,7 @@ def test_what_is_too_much_to_slew_is_a_step_in_sound_too() -> None:
         max_size=8,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_while_something_sounds_neither_a_correction_nor_another_source_turns_time_back(
     moves: list[tuple[int, int, int, bool]],
 ) -> None:

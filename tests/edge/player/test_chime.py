@@ -56,7 +56,7 @@ def test_a_gong_that_falls_an_alarm_of_two_tones_and_pips_of_one() -> None:
 
 
 @given(chime=st.sampled_from(Chime), duration_ms=st.integers(0, CHIME_MS_MAX))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_of_any_length_it_is_whole_quiet_enough_and_ends_in_a_breath(chime: Chime, duration_ms: int) -> None:
     samples = signal(chime, duration_ms)
     assert len(samples) == duration_ms * SAMPLES_PER_MS
@@ -98,7 +98,7 @@ def test_closing_it_closes_the_file() -> None:
 
 
 @given(block=st.integers(1, 3_000), early=st.integers(0, 5_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_stream_behind_its_chime_is_the_streams_own_sound_from_that_sample_on(block: int, early: int) -> None:
     source = ChimedStream(WaveSource(), Chime.NOTICE, 600, starts_at=SharedSample(ORIGIN))
     first, last = ORIGIN - early, ORIGIN + 600 * SAMPLES_PER_MS + 5_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -68,7 +68,6 @@ spans = st.lists(st.integers(0, LENGTH), min_size=0, max_size=8, unique=True).ma
 )
 
 
-@settings(deadline=None)
 @given(spans=spans, blocks=st.tuples(st.integers(100, 5_000), st.integers(100, 5_000)))
 def test_the_pieces_in_which_it_is_asked_for_change_nothing(spans: list[Span], blocks: tuple[int, int]) -> None:
     found = []
@@ -79,7 +78,6 @@ def test_the_pieces_in_which_it_is_asked_for_change_nothing(spans: list[Span], b
     assert np.abs(found[0] - found[1]).max() < 1e-9
 
 
-@settings(deadline=None)
 @given(told=st.lists(st.tuples(st.integers(0, 3_000), spans), max_size=12))
 def test_whatever_is_told_whenever_it_never_jumps_and_stays_between_low_and_full(
     told: list[tuple[int, list[Span]]],

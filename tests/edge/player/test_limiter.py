@@ -76,13 +76,13 @@ PROGRAMMES = st.builds(_programme, st.sampled_from(KINDS), st.floats(0.3, 4.0), 
 
 
 @given(PROGRAMMES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_true_peak_exceeds_the_ceiling_by_a_tenth_of_a_decibel(programme: Samples) -> None:
     assert _true_peak_dbtp(_limited(programme, 960)) <= CEILING_DBTP + 0.1
 
 
 @given(PROGRAMMES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_stays_below_the_ceiling_is_untouched_and_in_its_place(programme: Samples) -> None:
     quiet = programme * np.float32(10 ** ((CEILING_DBTP - 0.05 - _true_peak_dbtp(programme)) / 20))
     assert np.array_equal(_limited(quiet, 960), quiet)
@@ -92,13 +92,13 @@ def test_what_stays_below_the_ceiling_is_untouched_and_in_its_place(programme: S
     PROGRAMMES,
     st.lists(st.integers(1, 3_000), min_size=2, max_size=6).filter(lambda blocks: sum(blocks) > 200 * len(blocks)),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_equal_input_gives_equal_output_in_any_pieces(programme: Samples, blocks: list[int]) -> None:
     assert np.array_equal(_limited(programme, 960), _limited(programme, *blocks))
 
 
 @given(PROGRAMMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_gain_moves_without_a_step_and_is_never_above_one(programme: Samples) -> None:
     limited = _limited(programme, 960)
     loud = np.abs(programme) > 0.05

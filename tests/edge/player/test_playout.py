@@ -83,7 +83,7 @@ def test_until_is_the_first_sample_that_is_silent() -> None:
     begins=st.tuples(st.integers(-5_000, 0), st.integers(-5_000, 0)),
     until=st.none() | st.integers(1_000, 8_000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equal_voices_are_equal_on_the_shared_grid_whatever_the_blocks(
     blocks: tuple[int, int], begins: tuple[int, int], until: int | None
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_jump_of_the_card_is_put_right_at_once_under_a_fade() -> None:
 @given(
     moves=st.lists(st.tuples(st.integers(1, 2_000), st.integers(-4_000, 4_000)), min_size=1, max_size=40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(moves=[(1, -2289), (1, -2289), (4, 777), (2000, -3999), (1, 1020)])
 @example(moves=[(1, -2289), (479, -2289), (1, 777), (2000, -3999), (600, 1422)])
 def test_no_clock_makes_it_click_fail_or_give_a_wrong_shape(moves: list[tuple[int, int]]) -> None:

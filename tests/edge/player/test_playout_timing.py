@@ -147,7 +147,7 @@ WORDS = st.integers(-400_000, 400_000) | st.integers(-60_000_000, 60_000_000)
 
 
 @given(moves=st.lists(st.tuples(BLOCKS, WORDS, st.integers(0, 300)), min_size=1, max_size=50), ppm=st.integers(-90, 90))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_blocks_and_any_words_of_the_card_give_one_continuous_wave(
     moves: list[tuple[int, int, int]], ppm: int
 ) -> None:
@@ -169,7 +169,7 @@ def test_any_blocks_and_any_words_of_the_card_give_one_continuous_wave(
 
 
 @given(st.lists(BLOCKS, min_size=1, max_size=30))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_the_player_keeps_does_not_grow(blocks: list[int]) -> None:
     playout, _ = _player()
     frame = 0

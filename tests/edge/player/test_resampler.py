@@ -46,7 +46,7 @@ PIECES = st.lists(st.tuples(RATES | st.just(0.0), st.integers(1, 5_000)), min_si
 
 @pytest.mark.parametrize(("frequency_hz", "error_max"), [(200.0, 5e-6), (1_000.0, 1e-5), (10_000.0, 4e-5)])
 @given(pieces=PIECES, fraction=st.floats(-0.5, 0.5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_frame_is_the_sound_at_its_place(
     frequency_hz: float, error_max: float, pieces: list[tuple[float, int]], fraction: float
 ) -> None:
@@ -102,7 +102,7 @@ def test_what_is_kept_does_not_grow() -> None:
 
 
 @given(st.floats(-0.5, 0.5), st.integers(1, 9_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_block_filter_is_the_plain_sum_of_its_taps(fraction: float, count: int) -> None:
     samples = np.random.default_rng(count).normal(0.0, 1.0, count + TAPS)
     taps = np.stack([taps_at(fraction), taps_at(0.0)])

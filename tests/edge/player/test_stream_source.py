@@ -228,7 +228,7 @@ def test_what_waits_and_how_far_ahead_it_is_taken_are_told() -> None:
     restart=st.none() | st.tuples(st.integers(1, 20), st.integers(0, 5_000)),
     blocks=st.lists(st.integers(100, 3_000), min_size=1, max_size=20),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_order_loss_duplication_and_delay_gives_one_smooth_timeline(
     fates: list[tuple[int, int, str]], restart: tuple[int, int] | None, blocks: list[int]
 ) -> None:
@@ -278,7 +278,7 @@ def _assert_in_place(out: Samples, first: int) -> None:
 
 
 @given(lost=st.sets(st.integers(3, 40), max_size=25), broken=st.sets(st.integers(3, 40), max_size=5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_real_opus_with_loss_and_rubbish_neither_fails_nor_clicks(lost: set[int], broken: set[int]) -> None:
     source = _source(LibopusDecoder())
     for place, frame in enumerate(tone_frames(50)):

@@ -122,7 +122,7 @@ def test_gaps_and_leaps_in_silence_teach_no_rate() -> None:
 @given(
     moves=st.lists(st.tuples(st.integers(1, 6_000), st.integers(-3_000_000, 3_000_000)), min_size=1, max_size=60),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_sequence_of_blocks_and_clocks_moves_on_within_the_bound(moves: list[tuple[int, int]]) -> None:
     timeline = Timeline()
     before = timeline.follow(instant(ORIGIN), BLOCK)

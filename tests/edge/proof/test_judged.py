@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.proof.judged import BATCH, BATCH_WAIT_MS, JUDGED_MAX, KEPT_MS, Judged
+from edge.proof.judged import BATCH, BATCH_WAIT_MS, JUDGED_MAX, KEPT_MS, SET_MS, Judged
 from protocol.candidate import Candidate, planned_key
 from protocol.messages import AiringRecord, AiringState, BroadcastClass, Reality, SourceKind
 from protocol.units import NS_PER_MS, MonotonicNs, Now, SharedMs, SharedNs, TimeSource
@@ -112,6 +112,23 @@ def test_a_plan_that_came_too_late_is_missed_but_not_what_it_says_of_the_time_be
     assert names(found.settle(plan, now)) == [("after", "late_plan")]
 
 
+def test_what_a_clock_skipped_is_missed_once_it_had_time_to_be_put_right() -> None:
+    plan = (item("skipped", T0_MS + 120_000), item("due", T0_MS + 400_000), item("far", T0_MS + 1_800_000))
+    found = judged(begun(at(T0_MS)), at(T0_MS))
+    assert not found.settle(plan, at(T0_MS + 60_000, monotonic_ms=60_000))
+    assert not found.settle(plan, at(T0_MS + HOUR_MS, monotonic_ms=61_000)), "it may be put right, and all be due yet"
+    assert not found.settle(plan, at(T0_MS + 300_000, monotonic_ms=300_000))
+    due_at = found.next_deadline()
+    assert due_at == (300_000 + SET_MS) * NS_PER_MS
+    found.recorded(planned_key(COMMUNE, "due"), T0_MS + 460_000)
+    assert not found.settle(plan, at(T0_MS + 300_000 + SET_MS - 1, monotonic_ms=300_000 + SET_MS - 1))
+    missed = found.settle(plan, at(T0_MS + 300_000 + SET_MS, monotonic_ms=300_000 + SET_MS))
+    assert names(missed) == [("skipped", "clock_unknown")]
+    found.recorded(missed[0][0].key, missed[0][0].ends_at_ms)
+    assert found.next_deadline() is None
+    assert not found.settle(plan, at(T0_MS + 1_200_000, monotonic_ms=1_200_000))
+
+
 def test_a_week_without_power_comes_in_batches_and_none_is_lost_when_the_plan_is_replaced_meanwhile() -> None:
     plan = tuple(item(f"i{n}", T0_MS + n * HOUR_MS) for n in range(1, 160))
     now_ms = T0_MS + 200 * HOUR_MS
@@ -176,7 +193,7 @@ def test_a_pole_that_was_off_says_what_it_missed() -> None:
     ]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @example(cuts=[(100, 4_600)])
 @example(cuts=[(100, 1), (9_907, 1_692)])
 @example(cuts=[(3_400, 700), (2_000, 9_000)])

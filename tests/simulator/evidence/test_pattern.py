@@ -31,7 +31,7 @@ def sound(tag: int, first: int, count: int, *, gain: float = 1.0) -> NDArray[np.
     return scaled
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, pattern.TAGS_MAX - 1), PLACES, st.floats(0.01, 4.0), st.integers(0, 100))
 def test_what_is_written_is_read_at_any_place_and_loudness(tag: int, first: int, gain: float, start: int) -> None:
     reading = pattern.read(sound(tag, first, 300, gain=gain), start)

@@ -60,7 +60,7 @@ def report(number: int) -> StoreReport:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(0, 12 * COMMIT_NS))
 def test_what_was_answered_survives_a_power_cut_at_any_instant(seed: int, count: int, after_ns: int) -> None:
     computer = Computer(seed)

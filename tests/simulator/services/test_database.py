@@ -117,7 +117,7 @@ def comparable(kept: Kept) -> dict[str, list[Any]]:
     return {name: sorted(map(repr, getattr(kept, name))) for name in kept.__dataclass_fields__}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGES, max_size=25))
 async def test_it_loads_what_the_real_one_loads(changes: list[Change], tmp_path: Path) -> None:
     path = tmp_path / f"{next(NAMES)}.sqlite"
