@@ -123,8 +123,11 @@ class SimulatedEars:
             sound = np.convolve(sound, np.full(64, 1 / 64), mode="same")
         reach = (state.delay_ms + ECHOES[-1][0]) * SAMPLES_PER_MS
         whole = np.zeros(len(sound) + reach)
-        if first == self._at:
-            whole[: len(self._tail)] = self._tail[: len(whole)]
+        if self._at is not None:
+            # the card's clock moves these frames by a sample or two; what is in the air stays where it is
+            tail, ahead = self._tail[max(0, first - self._at) :], max(0, self._at - first)
+            part = whole[ahead : ahead + len(tail)]
+            part += tail[: len(part)]
         for late_ms, share in ((0, 1.0), *ECHOES):
             at = (state.delay_ms + late_ms) * SAMPLES_PER_MS
             whole[at : at + len(sound)] += share * sound
