@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zoneinfo
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic
@@ -75,7 +76,7 @@ class BulletinFile:
         return drafts_of(self.versions)
 
 
-class PaperDesk(Generic[PaperT]):
+class PaperDesk(ABC, Generic[PaperT]):
     """What both kinds have in common: versions are made, kept and told, one after another."""
 
     _kind: ClassVar[str]
@@ -186,17 +187,17 @@ class PaperDesk(Generic[PaperT]):
         )
 
     @staticmethod
+    @abstractmethod
     def _store_of(database: SqlDatabase) -> VersionStore[PaperT]:
         """Where this kind is kept."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _require(self, paper: PaperT, *, is_new: bool, beside: Sequence[PaperT] = ()) -> None:
         """Raise RequestError where it does not fit, `beside` those that come with it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _tell(self, made: Sequence[Version[PaperT]]) -> None:
         """Say what is otherwise now."""
-        raise NotImplementedError
 
     def _ends_at_ms(self, paper: PaperT) -> int | None:
         return _end_ms(paper.valid_until, self._site().time_zone)
